@@ -1,0 +1,36 @@
+# Compiler settings that hold for every target.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set_property(GLOBAL PROPERTY USE_FOLDERS ON)
+
+set(SWIFTLET_SANITIZE "" CACHE STRING "'', 'address' (with undefined) or 'thread'")
+set_property(CACHE SWIFTLET_SANITIZE PROPERTY STRINGS "" address thread)
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  # A precompiled header is usable from the cache only when its macros may differ in what they define.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE_PROGRAM})
+endif()
+
+add_compile_options(
+  -Wall -Wextra -Werror -Wvla -Walloca -Wnon-virtual-dtor -Woverloaded-virtual
+  -ftrivial-auto-var-init=zero -fstack-clash-protection -fstack-protector-strong -fcf-protection
+  -ffunction-sections -fdata-sections)
+add_link_options(-Wl,--gc-sections -Wl,-z,relro,-z,now)
+add_compile_definitions(_GLIBCXX_ASSERTIONS)
+
+if(SWIFTLET_SANITIZE STREQUAL "address")
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+elseif(SWIFTLET_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -Wno-tsan)
+  add_link_options(-fsanitize=thread)
+elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  add_compile_definitions(_FORTIFY_SOURCE=3)  # needs optimisation; the sanitizers bring their own checks
+endif()

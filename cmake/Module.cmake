@@ -1,0 +1,134 @@
+# module(), program() and module_test(): the architecture's edges, enforced at configure time.
+#
+#   module(engine/kv SRCS block_pool.cc ... HDRS ... DEPS engine/base LIBS absl_static)
+#
+# A module may include its own headers, those of the modules it names in DEPS, and nothing else of this tree.
+# DEPS may name only what the table below allows. LIBS are third-party targets of cmake/Dependencies.cmake.
+
+# The whole architecture: "module -> modules it may include".
+set(SWIFTLET_EDGES_engine/base)
+set(SWIFTLET_EDGES_engine/kernels engine/base)
+set(SWIFTLET_EDGES_engine/kv engine/base)
+set(SWIFTLET_EDGES_engine/weights engine/base engine/kernels)
+set(SWIFTLET_EDGES_engine/grammar engine/base)
+set(SWIFTLET_EDGES_engine/scheduler engine/base engine/kv)
+set(SWIFTLET_EDGES_engine/model engine/base engine/kernels engine/kv engine/weights)
+set(SWIFTLET_EDGES_engine/runtime engine/base engine/kernels engine/kv engine/weights engine/grammar
+    engine/scheduler engine/model)
+set(SWIFTLET_EDGES_proto)
+set(SWIFTLET_EDGES_services/common proto engine/base)
+set(SWIFTLET_EDGES_services/text/encode engine/base)
+set(SWIFTLET_EDGES_services/text/decode engine/base)
+set(SWIFTLET_EDGES_services/tokenizer services/common proto services/text/encode engine/base)
+set(SWIFTLET_EDGES_services/model_worker services/common proto engine/runtime engine/base)
+set(SWIFTLET_EDGES_services/gateway services/common proto services/text/decode engine/base)
+set(SWIFTLET_MODULES
+    engine/base engine/kernels engine/kv engine/weights engine/grammar engine/scheduler engine/model engine/runtime
+    services/common services/text/encode services/text/decode services/tokenizer services/model_worker
+    services/gateway tools tests)
+
+# The module that owns an include path such as "engine/kv/block_pool.h"; '' for a path outside the tree.
+function(swiftlet_owner path result)
+  set(${result} "" PARENT_SCOPE)
+  if(path MATCHES "\\.pb\\.h$")
+    set(${result} proto PARENT_SCOPE)
+    return()
+  endif()
+  set(best "")
+  foreach(name IN LISTS SWIFTLET_MODULES)
+    string(FIND "${path}" "${name}/" at)
+    if(at EQUAL 0)
+      string(LENGTH "${name}" length)
+      string(LENGTH "${best}" best_length)
+      if(length GREATER best_length)
+        set(best ${name})
+      endif()
+    endif()
+  endforeach()
+  set(${result} "${best}" PARENT_SCOPE)
+endfunction()
+
+# Fails configure when `file` of `module` includes a header of a module that is not in `allowed`.
+function(swiftlet_check_includes module file allowed)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+  file(STRINGS ${file} lines REGEX "^[ \t]*#[ \t]*include[ \t]+\"")
+  foreach(line IN LISTS lines)
+    string(REGEX REPLACE "^[^\"]*\"([^\"]*)\".*" "\\1" path "${line}")
+    swiftlet_owner(${path} owner)
+    if(owner STREQUAL "")
+      message(FATAL_ERROR "${file}: #include \"${path}\" belongs to no module. "
+                          "Headers of this tree are named from its top; libraries go in <>.")
+    endif()
+    if(NOT owner STREQUAL module AND NOT owner IN_LIST allowed)
+      message(FATAL_ERROR "${file}: #include \"${path}\": ${module} may not include ${owner}. "
+                          "Declared DEPS: ${allowed}. The allowed edges stand in cmake/Module.cmake.")
+    endif()
+  endforeach()
+endfunction()
+
+function(swiftlet_target_name module result)
+  string(REPLACE "/" "_" name ${module})
+  set(${result} ${name} PARENT_SCOPE)
+endfunction()
+
+# Links `target` to the targets of `modules`.
+function(swiftlet_link target scope modules)
+  foreach(dependency IN LISTS modules)
+    swiftlet_target_name(${dependency} name)
+    target_link_libraries(${target} ${scope} ${name})
+  endforeach()
+endfunction()
+
+# module(NAME [HDRS ...] [SRCS ...] [DEPS modules...] [LIBS targets...]): a static library, or headers alone.
+function(module name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "HDRS;SRCS;DEPS;LIBS")
+  foreach(dependency IN LISTS arg_DEPS)
+    if(NOT dependency IN_LIST SWIFTLET_EDGES_${name})
+      message(FATAL_ERROR "module ${name}: DEPS ${dependency} is not an edge of the architecture. "
+                          "Allowed: ${SWIFTLET_EDGES_${name}}.")
+    endif()
+  endforeach()
+  foreach(file IN LISTS arg_HDRS arg_SRCS)
+    swiftlet_check_includes(${name} ${CMAKE_CURRENT_SOURCE_DIR}/${file} "${arg_DEPS}")
+  endforeach()
+  swiftlet_target_name(${name} target)
+  if(arg_SRCS)
+    add_library(${target} STATIC ${arg_SRCS} ${arg_HDRS})
+    set(scope PUBLIC)
+  else()
+    add_library(${target} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(${target} ${scope} ${PROJECT_SOURCE_DIR})
+  swiftlet_link(${target} ${scope} "${arg_DEPS}")
+  target_link_libraries(${target} ${scope} ${arg_LIBS})
+endfunction()
+
+# program(NAME MODULE module SRCS ... [DEPS modules...] [LIBS targets...]): a binary in bin/. MODULE is the folder it
+# belongs to: a service's main.cc is held to that service's edges, tools and tests to the DEPS they name.
+function(program name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "MODULE" "SRCS;DEPS;LIBS")
+  foreach(file IN LISTS arg_SRCS)
+    swiftlet_check_includes(${arg_MODULE} ${CMAKE_CURRENT_SOURCE_DIR}/${file} "${arg_DEPS}")
+  endforeach()
+  add_executable(${name} ${arg_SRCS})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  if(arg_MODULE MATCHES "^(engine|services)/")
+    swiftlet_link(${name} PRIVATE ${arg_MODULE})
+  endif()
+  swiftlet_link(${name} PRIVATE "${arg_DEPS}")
+  target_link_libraries(${name} PRIVATE ${arg_LIBS})
+endfunction()
+
+# module_test(engine_kv_test SRCS block_pool_test.cc ... DEPS engine/kv [LIBS ...] [LABELS unit] [ARGS ...])
+# One test program for a folder of tests/: the tests mirror the tree.
+function(module_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SRCS;DEPS;LIBS;LABELS;ARGS")
+  program(${name} MODULE tests SRCS ${arg_SRCS} DEPS ${arg_DEPS} LIBS ${arg_LIBS} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE SWIFTLET_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  add_test(NAME ${name} COMMAND ${name} ${arg_ARGS} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  if(NOT arg_LABELS)
+    set(arg_LABELS unit)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 600)
+endfunction()

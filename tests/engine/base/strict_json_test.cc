@@ -1,0 +1,50 @@
+#include "engine/base/strict_json.h"
+
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace swiftlet {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string Error(std::string_view text) {
+  const auto value = ParseStrictJson(text);
+  EXPECT_FALSE(value.ok()) << text;
+  return std::string(value.status().message());
+}
+
+TEST(StrictJson, ReadsOrdinaryDocument) {
+  const auto value = ParseStrictJson(R"( {"a": [1, -2, 3.5, "x\u00e9", null, true], "b": {}} )");
+  ASSERT_TRUE(value.ok()) << value.status();
+  EXPECT_EQ(value->at("a").at(1).as_int64(), -2);
+  EXPECT_EQ(value->at("a").at(3).as_string(), "x\xc3\xa9");
+}
+
+TEST(StrictJson, RefusesDuplicateKeyByName) {
+  EXPECT_THAT(Error(R"({"max_tokens": 1, "n": 2, "max_tokens": 3})"), HasSubstr("\"max_tokens\" appears twice"));
+  EXPECT_THAT(Error(R"({"": 1, "": 2})"), HasSubstr("\"\" appears twice"));
+  EXPECT_TRUE(ParseStrictJson(R"([{"a": 1}, {"a": 2}, {"b": {"a": 3}}])").ok());
+}
+
+TEST(StrictJson, RefusesDuplicateKeySpelledWithEscape) {
+  EXPECT_THAT(Error(R"({"a": 1, "\u0061": 2})"), HasSubstr("appears twice"));
+}
+
+TEST(StrictJson, BoundsDepth) {
+  EXPECT_TRUE(ParseStrictJson(std::string(32, '[') + std::string(32, ']')).ok());
+  EXPECT_THAT(Error(std::string(33, '[') + std::string(33, ']')), HasSubstr("more than 32 levels"));
+  EXPECT_THAT(Error(std::string(1'000'000, '[')), HasSubstr("more than 32 levels"));
+}
+
+TEST(StrictJson, RefusesWhatRfc8259DoesNotKnow) {
+  for (const char* text : {"", " ", "{", "[1,]", "{'a':1}", "NaN", "[Infinity]", "[1e999]", "01", "\"\xff\"",
+                           "\"\\ud800\"", "{} x", "// c\n1", "{\"a\":1,}", "\"\n\""}) {
+    EXPECT_FALSE(ParseStrictJson(text).ok()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace swiftlet
