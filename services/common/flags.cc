@@ -7,6 +7,7 @@
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_replace.h>
 #include <absl/strings/str_split.h>
+#include <absl/strings/string_view.h>
 #include <absl/strings/strip.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
+#include "engine/base/string_view.h"
 #include "services/common/build_info.h"
 
 namespace swiftlet {
@@ -30,23 +32,23 @@ namespace {
 
 using Values = std::vector<std::string>;
 
-constexpr std::string_view kPrefix = "SWIFTLET_";
+constexpr absl::string_view kPrefix = "SWIFTLET_";
 
-std::string EnvironmentName(std::string_view flag) {
+std::string EnvironmentName(absl::string_view flag) {
   return absl::StrCat(kPrefix, absl::AsciiStrToUpper(absl::StrReplaceAll(flag, {{"-", "_"}})));
 }
 
 // Kubernetes puts the address of every Service of the namespace into the environment; for Services called swiftlet-...
 // those look like ours: SWIFTLET_GATEWAY_SERVICE_HOST, SWIFTLET_PORT=tcp://10.0.0.1:8000, SWIFTLET_PORT_8000_TCP_PORT.
-bool IsServiceLink(std::string_view name, std::string_view value) {
+bool IsServiceLink(absl::string_view name, absl::string_view value) {
   if (absl::StrContains(name, "_SERVICE_HOST") || absl::StrContains(name, "_SERVICE_PORT")) return true;
   if (absl::StartsWith(value, "tcp://") || absl::StartsWith(value, "udp://")) return true;
   const size_t port = name.find("_PORT_");
-  return port != std::string_view::npos &&
+  return port != absl::string_view::npos &&
          (absl::StrContains(name.substr(port), "_TCP") || absl::StrContains(name.substr(port), "_UDP"));
 }
 
-size_t EditDistance(std::string_view a, std::string_view b) {
+size_t EditDistance(absl::string_view a, absl::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (size_t i = 1; i <= a.size(); ++i) {
@@ -87,7 +89,7 @@ absl::Status ParseBool(const std::string& text, bool* value) {
 }
 
 absl::Status ParseBytes(const std::string& text, int64_t* value) {
-  std::string_view digits = text;
+  absl::string_view digits = text;
   int64_t unit = 1;
   if (absl::ConsumeSuffix(&digits, "KiB")) {
     unit = 1 << 10;
@@ -111,10 +113,10 @@ struct Entry {
   bool is_switch = false;
   bool repeatable = false;
   bool required = false;
-  std::function<absl::Status(const Values&)> set;
-  std::function<std::string()> show;
+  std::function<absl::Status(const Values&)> set = {};
+  std::function<std::string()> show = {};
   CLI::Option* option = nullptr;
-  std::string_view source = "default";
+  absl::string_view source = "default";
 };
 
 template <typename T>
@@ -137,7 +139,7 @@ Entry ListEntry(const std::string& name, Values* target, const std::string& help
   entry.set = [target](const Values& values) {
     target->clear();
     for (const std::string& value : values) {
-      for (const std::string_view part : absl::StrSplit(value, ',', absl::SkipWhitespace())) {
+      for (const absl::string_view part : absl::StrSplit(value, ',', absl::SkipWhitespace())) {
         target->emplace_back(absl::StripAsciiWhitespace(part));
       }
     }
@@ -152,7 +154,7 @@ std::string NearestName(std::string_view name, const std::vector<std::string>& c
   const std::string* nearest = nullptr;
   size_t nearest_distance = std::max<size_t>(2, name.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
-    const size_t distance = EditDistance(name, candidate);
+    const size_t distance = EditDistance(ToAbsl(name), candidate);
     if (distance >= nearest_distance) continue;
     nearest_distance = distance;
     nearest = &candidate;
@@ -164,7 +166,8 @@ struct Flags::Impl {
   Impl(std::string program_name, const std::string& description) : app(description, program_name) {
     app.allow_extras();
     app.set_help_flag("--help", "print this and exit");
-    app.set_version_flag("--version", absl::StrCat(program_name, " ", BuildVersion()), "print the version and exit");
+    app.set_version_flag("--version", absl::StrCat(program_name, " ", ToAbsl(BuildVersion())),
+                         "print the version and exit");
     app.get_formatter()->column_width(38);
     app.footer(
         "Each flag --some-name is also read from the environment variable SWIFTLET_SOME_NAME, and from a line\n"
@@ -197,7 +200,7 @@ struct Flags::Impl {
     entries.push_back(std::move(entry));
   }
 
-  Entry* Find(std::string_view name) {
+  Entry* Find(absl::string_view name) {
     for (Entry& entry : entries) {
       if (entry.name == name) return &entry;
     }
@@ -206,19 +209,19 @@ struct Flags::Impl {
 
   // `spell` writes a flag's name as this source does.
   template <typename Spell>
-  absl::Status Unknown(std::string_view what, std::string_view name, Spell spell) {
+  absl::Status Unknown(absl::string_view what, absl::string_view name, Spell spell) {
     Values names;
     for (const Entry& entry : entries) {
       names.push_back(spell(entry.name));
       if (entry.is_switch) names.push_back(spell("no-" + entry.name));
     }
-    const std::string nearest = NearestName(name, names);
+    const std::string nearest = NearestName(ToStd(name), names);
     return absl::InvalidArgumentError(
         absl::StrCat("unknown ", what, " ", name,
                      nearest.empty() ? "; --help lists all flags" : absl::StrCat("; did you mean ", nearest, "?")));
   }
 
-  absl::Status Set(Entry& entry, const Values& values, std::string_view source) {
+  absl::Status Set(Entry& entry, const Values& values, absl::string_view source) {
     const std::string spelled = source == "command line"  ? absl::StrCat("--", entry.name)
                                 : source == "environment" ? EnvironmentName(entry.name)
                                                           : absl::StrCat(entry.name, " in ", config_path);
@@ -235,7 +238,7 @@ struct Flags::Impl {
   absl::Status ReadEnvironment(const Values& environment) {
     for (const std::string& variable : environment) {
       if (!absl::StartsWith(variable, kPrefix)) continue;
-      const std::pair<std::string_view, std::string_view> parts = absl::StrSplit(variable, absl::MaxSplits('=', 1));
+      const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(variable, absl::MaxSplits('=', 1));
       const auto [name, value] = parts;
       if (IsServiceLink(name, value)) continue;
       const auto entry = std::find_if(entries.begin(), entries.end(), [name = name](const Entry& candidate) {
@@ -264,7 +267,7 @@ struct Flags::Impl {
       }
       Entry* entry = item.parents.empty() ? Find(item.name) : nullptr;
       if (entry == nullptr || entry->name == "config") {
-        return Unknown("key", absl::StrCat(item.fullname()), [](std::string_view name) { return std::string(name); });
+        return Unknown("key", absl::StrCat(item.fullname()), [](absl::string_view name) { return std::string(name); });
       }
       if (std::find(seen.begin(), seen.end(), item.name) != seen.end()) {
         return absl::InvalidArgumentError(absl::StrCat(item.name, " stands twice in ", config_path));
@@ -411,7 +414,7 @@ absl::StatusOr<Flags::Next> Flags::Parse(int argc, const char* const* argv, cons
     if (!absl::StartsWith(name, "-")) {
       return absl::InvalidArgumentError(absl::StrCat("\"", argument, "\" is not a flag; flags begin with --"));
     }
-    return impl_->Unknown("flag", name, [](std::string_view flag) { return absl::StrCat("--", flag); });
+    return impl_->Unknown("flag", name, [](absl::string_view flag) { return absl::StrCat("--", flag); });
   }
   for (Entry& entry : impl_->entries) {
     if (entry.option->count() == 0) continue;

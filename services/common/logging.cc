@@ -25,9 +25,9 @@ void AppendClean(std::string& line, std::string_view text) {
 
 // Escapes for JSON strings; in text lines the same keeps a value from forging a line.
 template <typename Buffer>
-void AppendEscaped(Buffer& out, std::string_view text, bool json) {
+void AppendEscaped(Buffer& out, absl::string_view text, bool json) {
   for (const char c : text) {
-    std::string_view piece(&c, 1);
+    absl::string_view piece(&c, 1);
     char code[8];
     if (c == '\n') {
       piece = "\\n";
@@ -46,7 +46,7 @@ void AppendEscaped(Buffer& out, std::string_view text, bool json) {
 }
 
 template <typename Buffer>
-void Append(Buffer& out, std::string_view text) {
+void Append(Buffer& out, absl::string_view text) {
   out.append(text.data(), text.data() + text.size());
 }
 
@@ -55,11 +55,11 @@ class LineFormatter : public spdlog::formatter {
   LineFormatter(std::string process, bool json) : process_(std::move(process)), json_(json) {}
 
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
-    const std::string_view payload(message.payload.data(), message.payload.size());
+    const absl::string_view payload(message.payload.data(), message.payload.size());
     size_t end = payload.find(kUnit);
-    const std::string_view text = payload.substr(0, end);
+    const absl::string_view text = payload.substr(0, end);
     const auto level = spdlog::level::to_string_view(message.level);
-    const std::string_view level_name(level.data(), level.size());
+    const absl::string_view level_name(level.data(), level.size());
     const std::string time = Time(message.time);
     if (json_) {
       Append(out, absl::StrCat(R"({"time":")", time, R"(","level":")", level_name, R"(","process":")", process_,
@@ -70,10 +70,10 @@ class LineFormatter : public spdlog::formatter {
       Append(out, absl::StrCat(time, " ", level_name, " ", process_, ": "));
       AppendEscaped(out, text, false);
     }
-    while (end != std::string_view::npos) {
+    while (end != absl::string_view::npos) {
       const size_t begin = end + 1;
       end = payload.find(kUnit, begin);
-      AppendField(payload.substr(begin, end == std::string_view::npos ? end : end - begin), out);
+      AppendField(payload.substr(begin, end == absl::string_view::npos ? end : end - begin), out);
     }
     Append(out, json_ ? "}\n" : "\n");
   }
@@ -81,19 +81,19 @@ class LineFormatter : public spdlog::formatter {
   std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<LineFormatter>(process_, json_); }
 
  private:
-  void AppendField(std::string_view field, spdlog::memory_buf_t& out) const {
-    const size_t split = field.find_first_of(std::string_view("\x1d\x1c"));
-    if (split == std::string_view::npos) return;
+  void AppendField(absl::string_view field, spdlog::memory_buf_t& out) const {
+    const size_t split = field.find_first_of(absl::string_view("\x1d\x1c"));
+    if (split == absl::string_view::npos) return;
     const bool quoted = field[split] == kQuoted;
-    const std::string_view key = field.substr(0, split);
-    const std::string_view value = field.substr(split + 1);
+    const absl::string_view key = field.substr(0, split);
+    const absl::string_view value = field.substr(split + 1);
     if (json_) {
       Append(out, absl::StrCat(",\"", key, quoted ? "\":\"" : "\":"));
       AppendEscaped(out, value, true);
       if (quoted) Append(out, "\"");
       return;
     }
-    const bool spaced = value.empty() || value.find(' ') != std::string_view::npos;
+    const bool spaced = value.empty() || value.find(' ') != absl::string_view::npos;
     Append(out, absl::StrCat(" ", key, spaced ? "=\"" : "="));
     AppendEscaped(out, value, spaced);
     if (spaced) Append(out, "\"");

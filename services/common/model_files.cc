@@ -16,10 +16,10 @@ namespace swiftlet {
 namespace {
 
 constexpr size_t kMaxFileBytes = 256 << 20;  // the largest published tokenizer.json has 33 MB
-constexpr std::string_view kTokenizerFiles[] = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"};
+constexpr absl::string_view kTokenizerFiles[] = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"};
 
-std::string Framed(std::string_view name, std::string_view content) {
-  constexpr std::string_view kNul("\0", 1);
+std::string Framed(absl::string_view name, absl::string_view content) {
+  constexpr absl::string_view kNul("\0", 1);
   return absl::StrCat(name, kNul, content.size(), kNul, content);
 }
 
@@ -28,14 +28,14 @@ std::string Framed(std::string_view name, std::string_view content) {
 std::string Sha256Hex(std::string_view bytes) {
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest);
-  return absl::BytesToHexString(std::string_view(reinterpret_cast<const char*>(digest), sizeof(digest)));
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), sizeof(digest)));
 }
 
 absl::StatusOr<ModelFileHashes> HashModelFiles(const std::string& model_dir) {
   std::string tokenizer_bytes;
   std::string template_bytes;
   bool has_tokenizer = false;
-  for (const std::string_view name : kTokenizerFiles) {
+  for (const absl::string_view name : kTokenizerFiles) {
     const std::string path = absl::StrCat(model_dir, "/", name);
     absl::StatusOr<std::string> content = ReadFile(path, kMaxFileBytes);
     if (absl::IsNotFound(content.status())) continue;
