@@ -12,6 +12,7 @@
 #include <boost/beast/http/string_body.hpp>
 
 #include "engine/base/check.h"
+#include "engine/base/string_view.h"
 #include "services/common/errors.h"
 #include "services/common/limits.h"
 
@@ -71,14 +72,14 @@ absl::Status CheckHead(const http::request_header<>& head) {
     return WithErrorCode(absl::InvalidArgumentError("the request target is longer than 8192 bytes"), "uri_too_long");
   }
   const auto malformed = [](std::string_view what) {
-    return WithErrorCode(absl::InvalidArgumentError(absl::StrCat("malformed HTTP request: ", what)), "malformed_http");
+    return WithErrorCode(absl::InvalidArgumentError(absl::StrCat("malformed HTTP request: ", ToAbsl(what))), "malformed_http");
   };
   if (head.version() != 10 && head.version() != 11) return malformed("the version is neither 1.0 nor 1.1");
   if (head.version() == 11 && head.count(http::field::host) != 1) return malformed("needs exactly one Host header");
   if (head.target().empty() || head.target().front() != '/') return malformed("the target is not a path");
   if (head.count(http::field::authorization) > 1) return malformed("more than one Authorization header");
   if (const size_t count = head.count(http::field::transfer_encoding); count > 0) {
-    if (count > 1 || !absl::EqualsIgnoreCase(View(head[http::field::transfer_encoding]), "chunked")) {
+    if (count > 1 || !absl::EqualsIgnoreCase(ToAbsl(View(head[http::field::transfer_encoding])), "chunked")) {
       return malformed("Transfer-Encoding other than chunked");
     }
     if (head.version() == 10) return malformed("Transfer-Encoding in HTTP/1.0");
@@ -185,7 +186,9 @@ void HttpConnection::Start() {
 }
 
 asio::awaitable<void> HttpConnection::Run() {
-  while (co_await ServeOne()) {
+  for (;;) {
+    const bool go_on = co_await ServeOne();  // not in the loop's condition: g++ 12 miscompiles that
+    if (!go_on) break;
   }
   if (!closed_) co_await Linger();
   Close();
@@ -233,7 +236,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
     const bool read_body = !answer.has_value() || (parser.content_length().has_value() &&
                                                    *parser.content_length() <= kDrainBodyBytes);
     if (read_body && !parser.is_done()) {
-      if (absl::EqualsIgnoreCase(View(parser.get()[http::field::expect]), "100-continue")) {
+      if (absl::EqualsIgnoreCase(ToAbsl(View(parser.get()[http::field::expect])), "100-continue")) {
         head_ = "HTTP/1.1 100 Continue\r\n\r\n";
         Flush();
       }
@@ -327,7 +330,8 @@ void HttpConnection::Begin(HttpResponse response, bool streaming) {
   streaming_ = streaming;
   chunked_ = streaming && !http_1_0_;
   absl::StrAppend(&head_, "HTTP/1.1 ", response.status, " ",
-                  View(http::obsolete_reason(http::int_to_status(response.status))), "\r\nDate: ", host_->date(),
+                  ToAbsl(View(http::obsolete_reason(http::int_to_status(response.status)))),
+                  "\r\nDate: ", ToAbsl(host_->date()),
                   "\r\nContent-Type: ", response.content_type, "\r\n");
   for (const auto& [name, value] : response.headers) absl::StrAppend(&head_, name, ": ", value, "\r\n");
   if (!streaming) {

@@ -173,7 +173,8 @@ class HttpServer::Core : public std::enable_shared_from_this<Core> {
   void Accept() {
     if (!acceptor_.is_open()) return;
     const std::shared_ptr<Shard> shard = shards_[next_++ % shards_.size()];
-    acceptor_.async_accept(shard->context(), [self = shared_from_this(), shard](const error_code& error, auto socket) {
+    const asio::any_io_executor home = shard->context().get_executor();
+    acceptor_.async_accept(home, [self = shared_from_this(), shard](const error_code& error, tcp::socket socket) {
       if (!self->acceptor_.is_open()) return;
       if (error) {  // out of file descriptors, mostly: the waiting caller stays in the backlog
         self->retry_.expires_after(std::chrono::milliseconds(50));
@@ -188,7 +189,7 @@ class HttpServer::Core : public std::enable_shared_from_this<Core> {
         socket.non_blocking(true, ignored);
         socket.send(asio::buffer(kFullAnswer), 0, ignored);
       } else {
-        asio::post(shard->context(), [shard, socket = tcp::socket(std::move(socket))]() mutable {
+        asio::post(shard->context(), [shard, socket = std::move(socket)]() mutable {
           shard->Add(std::move(socket));
         });
       }
