@@ -8,6 +8,8 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
+#include "engine/base/string_view.h"
+
 namespace swiftlet {
 namespace {
 
@@ -47,7 +49,7 @@ constexpr std::array kTable = {
 };
 
 std::optional<std::string> Payload(const absl::Status& status, std::string_view url) {
-  const auto payload = status.GetPayload(url);
+  const auto payload = status.GetPayload(ToAbsl(url));
   if (!payload.has_value()) return std::nullopt;
   return std::string(*payload);
 }
@@ -64,14 +66,14 @@ const Row& FindRow(const absl::Status& status) {
 }
 
 absl::Status With(absl::Status status, std::string_view url, std::string_view value) {
-  status.SetPayload(url, absl::Cord(value));
+  status.SetPayload(ToAbsl(url), absl::Cord(ToAbsl(value)));
   return status;
 }
 
 }  // namespace
 
 absl::Status InvalidField(std::string_view param, std::string_view message) {
-  return WithParam(absl::InvalidArgumentError(message), param);
+  return WithParam(absl::InvalidArgumentError(ToAbsl(message)), param);
 }
 
 absl::Status WithParam(absl::Status status, std::string_view param) { return With(std::move(status), kParamUrl, param); }
