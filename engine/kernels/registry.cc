@@ -1,0 +1,16 @@
+#include <absl/strings/str_cat.h>
+
+#include "engine/kernels/cpu/reference/reference.h"
+#include "engine/kernels/kernel_table.h"
+
+namespace swiftlet {
+
+absl::StatusOr<const KernelTable*> ChooseKernels(Backend backend, DType dtype) {
+  static const KernelTable reference_float32 = reference::Table();
+  if (backend == Backend::kReference && dtype == DType::kFloat32) return &reference_float32;
+  return absl::UnimplementedError(absl::StrCat("no kernels for ", DTypeName(dtype), " on the ",
+                                               backend == Backend::kReference ? "cpu/reference" : "cpu/simd",
+                                               " backend"));
+}
+
+}  // namespace swiftlet
