@@ -71,8 +71,9 @@ function(swiftlet_target_name module result)
   set(${result} ${name} PARENT_SCOPE)
 endfunction()
 
-# Links `target` to the targets of `modules`.
+# Links `target` to the targets of `modules`. `tools` is a folder of programs and their libraries, named in LIBS.
 function(swiftlet_link target scope modules)
+  list(REMOVE_ITEM modules tools)
   foreach(dependency IN LISTS modules)
     swiftlet_target_name(${dependency} name)
     target_link_libraries(${target} ${scope} ${name})
