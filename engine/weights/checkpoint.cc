@@ -1,5 +1,8 @@
 #include "engine/weights/checkpoint.h"
 
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,15 +12,13 @@
 #include <set>
 #include <utility>
 
-#include <absl/strings/match.h>
-#include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/strict_json.h"
+#include "engine/base/string_view.h"
 
 namespace swiftlet {
 namespace {
@@ -44,6 +45,10 @@ absl::Status ReadExactly(int descriptor, const std::string& path, uint64_t offse
 bool FileExists(const std::string& path) {
   struct stat info;
   return stat(path.c_str(), &info) == 0;
+}
+
+absl::string_view KeyOf(const auto& entry) {
+  return {entry.key().data(), entry.key().size()};
 }
 
 // A shard is a plain file name: it may not lead out of the model directory.
@@ -98,8 +103,8 @@ absl::Status Checkpoint::AddFile(const std::string& path) {
     tensor.file = static_cast<int32_t>(files_.size()) - 1;
     const auto [entry, inserted] = by_name_.try_emplace(tensor.name, tensors_.size());
     if (!inserted) {
-      return absl::InvalidArgumentError(absl::StrCat("tensor \"", tensor.name, "\" is in two files: ",
-                                                     PathOf(tensors_[entry->second]), " and ", path));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "tensor \"", tensor.name, "\" is in two files: ", PathOf(tensors_[entry->second]), " and ", path));
     }
     tensors_.push_back(std::move(tensor));
   }
@@ -117,22 +122,22 @@ absl::Status Checkpoint::OpenShards(const std::string& directory, const std::str
   for (const auto& entry : map->get_object()) {
     const boost::json::string* shard = entry.value().if_string();
     if (shard == nullptr || !IsPlainFileName(std::string_view(shard->data(), shard->size()))) {
-      return absl::InvalidArgumentError(absl::StrCat(index_path, ": weight_map of \"", std::string_view(entry.key()),
+      return absl::InvalidArgumentError(absl::StrCat(index_path, ": weight_map of \"", KeyOf(entry),
                                                      "\" must be the name of a file in the same directory"));
     }
     shards.emplace(shard->data(), shard->size());
   }
   if (shards.size() > kMaxShards) {
-    return absl::InvalidArgumentError(absl::StrCat(index_path, ": names ", shards.size(), " shards; at most ",
-                                                   kMaxShards, " are allowed"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(index_path, ": names ", shards.size(), " shards; at most ", kMaxShards, " are allowed"));
   }
   for (const std::string& shard : shards) RETURN_IF_ERROR(AddFile(absl::StrCat(directory, "/", shard)));
   for (const auto& entry : map->get_object()) {
-    const std::string expected = absl::StrCat(directory, "/", std::string_view(entry.value().get_string()));
-    const TensorInfo* tensor = Find(std::string_view(entry.key()));
+    const std::string expected = absl::StrCat(directory, "/", entry.value().get_string().c_str());
+    const TensorInfo* tensor = Find(ToStd(KeyOf(entry)));
     if (tensor == nullptr || PathOf(*tensor) != expected) {
-      return absl::InvalidArgumentError(absl::StrCat(index_path, ": says that tensor \"", std::string_view(entry.key()),
-                                                     "\" is in ", expected, "; it is ",
+      return absl::InvalidArgumentError(absl::StrCat(index_path, ": says that tensor \"", KeyOf(entry), "\" is in ",
+                                                     expected, "; it is ",
                                                      tensor == nullptr ? "in no shard" : PathOf(*tensor)));
     }
   }
@@ -140,7 +145,7 @@ absl::Status Checkpoint::OpenShards(const std::string& directory, const std::str
 }
 
 const TensorInfo* Checkpoint::Find(std::string_view name) const {
-  const auto found = by_name_.find(name);
+  const auto found = by_name_.find(ToAbsl(name));
   return found == by_name_.end() ? nullptr : &tensors_[found->second];
 }
 
@@ -150,14 +155,14 @@ absl::StatusOr<const TensorInfo*> Checkpoint::Require(std::string_view name, std
   if (tensor == nullptr) {
     const std::string& where = files_.front().path;
     return absl::InvalidArgumentError(absl::StrCat(where, files_.size() > 1 ? " and its sister shards hold" : " holds",
-                                                   " no tensor \"", name, "\"; expected shape ", expected));
+                                                   " no tensor \"", ToAbsl(name), "\"; expected shape ", expected));
   }
   if (!std::ranges::equal(tensor->shape, shape)) {
-    return absl::InvalidArgumentError(absl::StrCat(PathOf(*tensor), ": tensor \"", name, "\" has shape ",
+    return absl::InvalidArgumentError(absl::StrCat(PathOf(*tensor), ": tensor \"", ToAbsl(name), "\" has shape ",
                                                    tensor->ShapeString(), "; config.json asks for ", expected));
   }
   if (!tensor->dtype.has_value()) {
-    return absl::UnimplementedError(absl::StrCat(PathOf(*tensor), ": tensor \"", name, "\" is stored as ",
+    return absl::UnimplementedError(absl::StrCat(PathOf(*tensor), ": tensor \"", ToAbsl(name), "\" is stored as ",
                                                  tensor->dtype_name, "; BF16, F16 and F32 are supported"));
   }
   return tensor;

@@ -1,18 +1,20 @@
 #include "engine/weights/safetensors_header.h"
 
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
 #include <utility>
 
-#include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
 #include "engine/base/status_macros.h"
 #include "engine/base/strict_json.h"
+#include "engine/base/string_view.h"
 
 namespace swiftlet {
 namespace {
@@ -29,20 +31,30 @@ struct StorageFormat {
 };
 
 constexpr std::array<StorageFormat, 15> kFormats = {{
-    {"BF16", 2, DType::kBFloat16}, {"F16", 2, DType::kFloat16},    {"F32", 4, DType::kFloat32},
-    {"F64", 8, std::nullopt},      {"F8_E4M3", 1, std::nullopt},   {"F8_E5M2", 1, std::nullopt},
-    {"BOOL", 1, std::nullopt},     {"I8", 1, std::nullopt},        {"U8", 1, std::nullopt},
-    {"I16", 2, std::nullopt},      {"U16", 2, std::nullopt},       {"I32", 4, std::nullopt},
-    {"U32", 4, std::nullopt},      {"I64", 8, std::nullopt},       {"U64", 8, std::nullopt},
+    {"BF16", 2, DType::kBFloat16},
+    {"F16", 2, DType::kFloat16},
+    {"F32", 4, DType::kFloat32},
+    {"F64", 8, std::nullopt},
+    {"F8_E4M3", 1, std::nullopt},
+    {"F8_E5M2", 1, std::nullopt},
+    {"BOOL", 1, std::nullopt},
+    {"I8", 1, std::nullopt},
+    {"U8", 1, std::nullopt},
+    {"I16", 2, std::nullopt},
+    {"U16", 2, std::nullopt},
+    {"I32", 4, std::nullopt},
+    {"U32", 4, std::nullopt},
+    {"I64", 8, std::nullopt},
+    {"U64", 8, std::nullopt},
 }};
 
 absl::Status TensorError(std::string_view name, const auto&... what) {
-  return absl::InvalidArgumentError(absl::StrCat("tensor \"", name, "\": ", what...));
+  return absl::InvalidArgumentError(absl::StrCat("tensor \"", ToAbsl(name), "\": ", what...));
 }
 
 absl::StatusOr<uint64_t> Unsigned(const json::value& value, std::string_view name, std::string_view what) {
   if (value.is_int64() && value.get_int64() >= 0) return static_cast<uint64_t>(value.get_int64());
-  return TensorError(name, what, " must be an integer from 0 to 2^63 - 1");
+  return TensorError(name, ToAbsl(what), " must be an integer from 0 to 2^63 - 1");
 }
 
 absl::StatusOr<TensorInfo> ParseTensor(std::string_view name, const json::value& value, uint64_t data_begin,
@@ -103,7 +115,9 @@ absl::Status CheckMetadata(const json::value& metadata) {
 
 }  // namespace
 
-std::string TensorInfo::ShapeString() const { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }
+std::string TensorInfo::ShapeString() const {
+  return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
+}
 
 absl::StatusOr<uint64_t> SafetensorsHeaderBytes(std::string_view first_8_bytes, uint64_t file_bytes) {
   static_assert(std::endian::native == std::endian::little);
@@ -114,7 +128,8 @@ absl::StatusOr<uint64_t> SafetensorsHeaderBytes(std::string_view first_8_bytes, 
   std::memcpy(&header_bytes, first_8_bytes.data(), 8);
   if (header_bytes > kMaxSafetensorsHeaderBytes) {
     return absl::InvalidArgumentError(absl::StrCat("announces a header of ", header_bytes, " bytes; at most ",
-                                                   kMaxSafetensorsHeaderBytes, " are allowed (not a safetensors file?)"));
+                                                   kMaxSafetensorsHeaderBytes,
+                                                   " are allowed (not a safetensors file?)"));
   }
   if (header_bytes > file_bytes - 8) {
     return absl::InvalidArgumentError(
