@@ -1,6 +1,7 @@
 #include "tools/cc/golden_check/tokenizer_rows.h"
 
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -25,8 +26,8 @@ namespace json = boost::json;
 
 constexpr size_t kMaxFileBytes = size_t{1} << 30;
 
-// Empty when the row passes, else what differs.
-absl::StatusOr<std::string> CheckRow(const Tokenizer& tokenizer, std::string_view line) {
+// Empty when the row passes, else what differs. `line_end`: what stood after the text when the ids were made.
+absl::StatusOr<std::string> CheckRow(const Tokenizer& tokenizer, std::string_view line, std::string_view line_end) {
   ASSIGN_OR_RETURN(const json::value row, ParseStrictJson(line));
   ASSIGN_OR_RETURN(const JsonFields fields, JsonFields::Of(row, ""));
   ASSIGN_OR_RETURN(const std::string_view text, fields.String("text"));
@@ -36,8 +37,8 @@ absl::StatusOr<std::string> CheckRow(const Tokenizer& tokenizer, std::string_vie
     if (!id.is_int64()) return absl::InvalidArgumentError("ids: not an array of integers");
     expected_ids.push_back(static_cast<int32_t>(id.get_int64()));
   }
-  const TextSegment segment{.text = text, .allow_special = true};
-  const auto ids = tokenizer.Encode({&segment, 1}, {.add_special_tokens = false});
+  const TextSegment segments[] = {{text, true}, {line_end, true}};
+  const auto ids = tokenizer.Encode(segments, {.add_special_tokens = false});
   if (!ids.ok()) return absl::StrCat("encode: ", ids.status().ToString());
   if (*ids != expected_ids) {
     return absl::StrCat("encode: expected [", absl::StrJoin(expected_ids, " "), "], got [", absl::StrJoin(*ids, " "),
@@ -53,6 +54,17 @@ absl::StatusOr<std::string> CheckRow(const Tokenizer& tokenizer, std::string_vie
   return std::string();
 }
 
+// spm_encode keeps the CR of a file with CRLF line ends, and rows written from such a file may hold the text without
+// it. That is so for all rows or none, so the first one tells.
+std::string_view LineEndOf(const Tokenizer& tokenizer, std::string_view rows) {
+  const std::string_view first = rows.substr(0, rows.find('\n'));
+  const auto passes = [&](std::string_view line_end) {
+    const absl::StatusOr<std::string> difference = CheckRow(tokenizer, first, line_end);
+    return difference.ok() && difference->empty();
+  };
+  return !passes("") && passes("\r") ? "\r" : "";
+}
+
 }  // namespace
 
 absl::StatusOr<bool> CheckTokenizerRows(const std::string& folder, const json::value& entry) {
@@ -62,6 +74,11 @@ absl::StatusOr<bool> CheckTokenizerRows(const std::string& folder, const json::v
   ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
                    LoadTokenizer(absl::StrCat(folder, "/", ToAbsl(directory))));
   ASSIGN_OR_RETURN(const std::string text, ReadFile(absl::StrCat(folder, "/", ToAbsl(rows)), kMaxFileBytes));
+  const std::string_view line_end = LineEndOf(*tokenizer, text);
+  if (!line_end.empty()) {
+    std::printf("%s: the ids are those of lines that ended in CR, which the texts lack; checked with it\n",
+                std::string(rows).c_str());
+  }
   GoldenReport report{std::string(rows)};
   std::string_view rest = text;
   for (int line_number = 1; !rest.empty(); ++line_number) {
@@ -69,7 +86,7 @@ absl::StatusOr<bool> CheckTokenizerRows(const std::string& folder, const json::v
     const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     if (line.empty()) continue;
-    const absl::StatusOr<std::string> difference = CheckRow(*tokenizer, line);
+    const absl::StatusOr<std::string> difference = CheckRow(*tokenizer, line, line_end);
     if (!difference.ok()) {
       report.Fail(absl::StrCat("line ", line_number, ": ", difference.status().ToString()));
     } else if (!difference->empty()) {
