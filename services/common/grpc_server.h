@@ -19,9 +19,9 @@ namespace swiftlet {
 
 struct GrpcServerOptions {
   std::string host = "0.0.0.0";
-  int32_t port = 0;                       // 0 = any free one
-  std::string port_flag = "--port";       // named when the port is taken
-  std::vector<std::string> health_names;  // "swiftlet.v1.TokenizerService"; the empty name is always there
+  int32_t port = 0;                            // 0 = any free one
+  std::string port_flag = "--port";            // named when the port is taken
+  std::vector<std::string> health_names = {};  // "swiftlet.v1.TokenizerService"; the empty name is always there
 };
 
 class GrpcServer {

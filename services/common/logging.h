@@ -48,7 +48,7 @@ inline void LogError(std::string_view message, std::initializer_list<LogField> f
 }
 
 struct LogOptions {
-  std::string process;          // "gateway", in every line
+  std::string process = {};     // "gateway", in every line
   std::string level = "info";   // debug, info, warning, error
   std::string format = "text";  // text, json
 };
