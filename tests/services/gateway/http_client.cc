@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,6 +34,8 @@ HttpClient::HttpClient(uint16_t port, int receive_buffer_bytes) : socket_(socket
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int no_delay = 1;  // a piece sent is a packet
+  setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &no_delay, sizeof(no_delay));
   const int result = connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   CHECK(result == 0) << "connect to port " << port << ": errno " << errno;
 }
@@ -87,7 +90,7 @@ std::optional<TestResponse> HttpClient::Read(bool to_head) {
     received_.erase(0, length);
     return response;
   }
-  if (response.headers["transfer-encoding"] != "chunked") {  // to the end of the connection
+  if (!response.headers.contains("transfer-encoding")) {  // to the end of the connection
     while (Receive()) {
     }
     response.body = std::move(received_);
