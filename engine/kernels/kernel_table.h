@@ -20,11 +20,11 @@ namespace swiftlet {
 struct KernelTable {
   std::string_view backend;  // "cpu/reference", "cpu/simd"
   std::string_view target;   // instruction set the arithmetic runs on; results may differ between targets
-  DType dtype = DType::kFloat32;  // of weights, packed activations and the KV cache
+  DType dtype = DType::kFloat32;  // of weights and packed activations; the KV cache is float16 for bfloat16
 
   // Layouts.
   size_t (*linear_weight_bytes)(int32_t out_features, int32_t in_features) = nullptr;
-  size_t (*packed_rows_bytes)(int32_t num_rows, int32_t columns) = nullptr;
+  size_t (*packed_rows_bytes)(int32_t num_rows, int32_t columns, bool precise) = nullptr;
   size_t (*kv_page_bytes)(int32_t head_dim) = nullptr;  // of one (page, kv head), a multiple of 64
   void (*pack_weight)(const PackWeightArgs&) = nullptr;
 

@@ -56,8 +56,8 @@ class LlamaDecoder final : public Decoder {
   void PrepareRows(const DecoderBatch& batch);
   void Attention(int32_t layer_index, const LlamaLayerWeights& layer);
   void Mlp(const LlamaLayerWeights& layer);
-  PackedRows Packed(Buffer& buffer, int32_t num_rows, int32_t columns) {
-    return {buffer.as<uint32_t>(), num_rows, columns};
+  PackedRows Packed(Buffer& buffer, int32_t num_rows, int32_t columns, bool precise) {
+    return {buffer.as<uint32_t>(), num_rows, columns, precise};
   }
 
   const ModelConfig config_;
