@@ -2,11 +2,11 @@
 // Tables are constants made once by ChooseKernels; the executor's thread calls them with its pool.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-
-#include <absl/status/statusor.h>
 
 #include "engine/base/thread_pool.h"
 #include "engine/kernels/attention.h"
@@ -18,8 +18,8 @@
 namespace swiftlet {
 
 struct KernelTable {
-  std::string_view backend;  // "cpu/reference", "cpu/simd"
-  std::string_view target;   // instruction set the arithmetic runs on; results may differ between targets
+  std::string_view backend;       // "cpu/reference", "cpu/simd"
+  std::string_view target;        // instruction set the arithmetic runs on; results may differ between targets
   DType dtype = DType::kFloat32;  // of weights and packed activations; the KV cache is float16 for bfloat16
 
   // Layouts.

@@ -43,7 +43,7 @@ struct LinearArgs {
 
 // output = silu(input gate^T + gate.bias) * (input up^T + up.bias)
 struct SwigluArgs {
-  PackedRows input;  // [num_rows, in_features], not precise
+  PackedRows input;  // [num_rows, in_features]
   const LinearWeight* gate = nullptr;
   const LinearWeight* up = nullptr;
   PackedRows output;  // [num_rows, out_features]

@@ -67,6 +67,7 @@ class LlamaDecoder final : public Decoder {
   KvCache kv_cache_;
   DecoderShape shape_;
   int64_t weight_bytes_ = 0;
+  bool precise_mlp_ = false;  // also the MLP and the head keep their inputs precise
   int32_t max_batch_tokens_ = 0;
   std::vector<float> rope_frequencies_;  // [head_dim / 2]
 

@@ -44,8 +44,12 @@ void NormaliseAndRotate(float* head, const float* norm, float epsilon, const flo
   RotateHalves(head, cos_sin, head_dim / 2);
 }
 
-void RoundTo(const float* in, uint16_t* out, int64_t count) { RoundToFloat16(in, out, count); }
-void RoundTo(const float* in, uint32_t* out, int64_t count) { std::memcpy(out, in, sizeof(float) * count); }
+void RoundTo(const float* in, uint16_t* out, int64_t count) {
+  RoundToFloat16(in, out, count);
+}
+void RoundTo(const float* in, uint32_t* out, int64_t count) {
+  std::memcpy(out, in, sizeof(float) * count);
+}
 
 template <typename Element>
 void StoreKeyValue(Element* page, int32_t slot, const float* key, const float* value, int32_t head_dim) {
@@ -108,15 +112,15 @@ void AttendBlock(const AttentionArgs& args, const QueryBlock& block) {
     const std::byte* bytes = args.kv.Page(sequence.pages[page_index], block.kv_head);
     const KvElement* const page = reinterpret_cast<const KvElement*>(bytes);
     Format::MultiplyKv({.a = queries,
-                      .a_stride = rows,
-                      .num_rows = rows,
-                      .panels = page,
-                      .panel_stride = int64_t{head_dim} * kPanel,
-                      .num_panels = kKvBlockTokens / kPanel,
-                      .units = head_dim,
-                      .c = scores,
-                      .c_stride = kKvBlockTokens,
-                      .resume = false});
+                        .a_stride = rows,
+                        .num_rows = rows,
+                        .panels = page,
+                        .panel_stride = int64_t{head_dim} * kPanel,
+                        .num_panels = kKvBlockTokens / kPanel,
+                        .units = head_dim,
+                        .c = scores,
+                        .c_stride = kKvBlockTokens,
+                        .resume = false});
     for (int32_t r = 0; r < rows; ++r) {
       float* const row_scores = scores + r * kKvBlockTokens;
       const int32_t valid = std::min(kKvBlockTokens, position[r] + 1 - page_index * kKvBlockTokens);
@@ -129,15 +133,15 @@ void AttendBlock(const AttentionArgs& args, const QueryBlock& block) {
       PackColumns<DType::kFloat32>(row_scores, kKvBlockTokens, weights + r, rows);
     }
     Format::MultiplyKv({.a = weights,
-                      .a_stride = rows,
-                      .num_rows = rows,
-                      .panels = page + KeyPageElements(head_dim),
-                      .panel_stride = kKvBlockTokens * kPanel,
-                      .num_panels = value_panels,
-                      .units = kKvBlockTokens,
-                      .c = sums,
-                      .c_stride = kMaxHeadDim,
-                      .resume = page_index > 0});
+                        .a_stride = rows,
+                        .num_rows = rows,
+                        .panels = page + KeyPageElements(head_dim),
+                        .panel_stride = kKvBlockTokens * kPanel,
+                        .num_panels = value_panels,
+                        .units = kKvBlockTokens,
+                        .c = sums,
+                        .c_stride = kMaxHeadDim,
+                        .resume = page_index > 0});
   }
 
   for (int32_t r = 0; r < rows; ++r) {
@@ -208,9 +212,9 @@ void Operations<Format>::Attention(const AttentionArgs& args, ThreadPool& pool) 
               [&](int64_t task) { AttendBlock<Format>(args, blocks[task]); });
 }
 
-#define SWIFTLET_INSTANTIATE(Format)                                           \
-  template size_t Operations<Format>::KvPageBytes(int32_t);                    \
-  template void Operations<Format>::RopeKv(const RopeKvArgs&, ThreadPool&);    \
+#define SWIFTLET_INSTANTIATE(Format)                                        \
+  template size_t Operations<Format>::KvPageBytes(int32_t);                 \
+  template void Operations<Format>::RopeKv(const RopeKvArgs&, ThreadPool&); \
   template void Operations<Format>::Attention(const AttentionArgs&, ThreadPool&);
 SWIFTLET_INSTANTIATE(BFloat16Dot)
 SWIFTLET_INSTANTIATE(BFloat16Portable)

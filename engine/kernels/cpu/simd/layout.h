@@ -23,14 +23,20 @@ inline constexpr int32_t kPanel = 32;
 inline constexpr int32_t kRowBlock = 12;  // 12 rows x 2 vectors = 24 accumulators of 32 registers
 inline constexpr int32_t kMaxHeadDim = 256;
 
-constexpr int32_t ColumnsPerUnit(DType dtype) { return dtype == DType::kBFloat16 ? 2 : 1; }
+constexpr int32_t ColumnsPerUnit(DType dtype) {
+  return dtype == DType::kBFloat16 ? 2 : 1;
+}
 constexpr int64_t UnitsOf(DType dtype, int64_t columns) {
   return (columns + ColumnsPerUnit(dtype) - 1) / ColumnsPerUnit(dtype);
 }
-constexpr int64_t PanelsOf(int64_t outputs) { return (outputs + kPanel - 1) / kPanel; }
+constexpr int64_t PanelsOf(int64_t outputs) {
+  return (outputs + kPanel - 1) / kPanel;
+}
 
 // A precise bfloat16 row r is two rows of the layout: 2 r, rounded, and 2 r + 1, the rounded remainder.
-constexpr int32_t LayoutRowsPerRow(DType dtype, bool precise) { return precise && dtype == DType::kBFloat16 ? 2 : 1; }
+constexpr int32_t LayoutRowsPerRow(DType dtype, bool precise) {
+  return precise && dtype == DType::kBFloat16 ? 2 : 1;
+}
 constexpr int32_t LayoutRows(DType dtype, const PackedRows& rows) {
   return rows.num_rows * LayoutRowsPerRow(dtype, rows.precise);
 }
@@ -50,7 +56,11 @@ inline UnitRow RowOf(DType dtype, const PackedRows& rows, int32_t layout_row) {
 
 // One (page, kv head), in elements: 2 panels of keys [head_dim][32 tokens], then the panels of values
 // [64 tokens][32 dimensions].
-constexpr int64_t KeyPageElements(int32_t head_dim) { return int64_t{head_dim} * kKvBlockTokens; }
-constexpr int64_t ValuePageElements(int32_t head_dim) { return PanelsOf(head_dim) * kPanel * kKvBlockTokens; }
+constexpr int64_t KeyPageElements(int32_t head_dim) {
+  return int64_t{head_dim} * kKvBlockTokens;
+}
+constexpr int64_t ValuePageElements(int32_t head_dim) {
+  return PanelsOf(head_dim) * kPanel * kKvBlockTokens;
+}
 
 }  // namespace swiftlet::simd

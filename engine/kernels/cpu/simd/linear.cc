@@ -45,7 +45,8 @@ struct Columns {
   int32_t scratch_column;
 };
 
-// Sums of layout rows [first_row, first_row + num_rows) of `input`, first_row a multiple of 12, into scratch[num_rows][128].
+// Sums of layout rows [first_row, first_row + num_rows) of `input`, first_row a multiple of 12, into
+// scratch[num_rows][128].
 template <typename Format, size_t N>
 void MultiplyInto(float* scratch, const PackedRows& input, int64_t units, int32_t first_row, int32_t num_rows,
                   const std::array<Columns, N>& columns) {
@@ -167,11 +168,12 @@ void Operations<Format>::Swiglu(const SwigluArgs& args, ThreadPool& pool) {
       << "columns " << args.input.columns << " to " << args.output.columns << ", weights " << gate.in_features << " to "
       << gate.out_features;
   const int64_t units = UnitsOf(Format::kDType, gate.in_features);
-  CHECK(!args.input.precise && !args.output.precise) << "SwiGLU takes and gives plain rows";
   const int64_t panels = PanelsOf(gate.out_features);
-  const int32_t group = (GroupPanels(units, args.input.num_rows) + 1) / 2;  // of each of the two
+  const int32_t per_row = LayoutRowsPerRow(Format::kDType, args.input.precise);
+  const int32_t layout_rows = args.input.num_rows * per_row;
+  const int32_t group = (GroupPanels(units, layout_rows) + 1) / 2;  // of each of the two
   const int64_t tasks = (panels + group - 1) / group;
-  ParallelFor(pool, tasks, EstimateNs(units, 2 * panels, args.input.num_rows), [&](int64_t task) {
+  ParallelFor(pool, tasks, EstimateNs(units, 2 * panels, layout_rows), [&](int64_t task) {
     alignas(64) [[gnu::uninitialized]] float scratch[kSuperBlockRows * kGroupColumns];
     const int64_t first_panel = task * group;
     const int32_t num_panels = static_cast<int32_t>(std::min<int64_t>(group, panels - first_panel));
@@ -179,24 +181,25 @@ void Operations<Format>::Swiglu(const SwigluArgs& args, ThreadPool& pool) {
                              Columns{&up, first_panel, num_panels, kGroupColumns / 2}};
     const int64_t first_column = first_panel * kPanel;
     const int64_t count = std::min<int64_t>(num_panels * kPanel, gate.out_features - first_column);
-    for (int32_t first_row = 0; first_row < args.input.num_rows; first_row += kSuperBlockRows) {
-      const int32_t num_rows = std::min(kSuperBlockRows, args.input.num_rows - first_row);
+    for (int32_t first_row = 0; first_row < layout_rows; first_row += kSuperBlockRows) {
+      const int32_t num_rows = std::min(kSuperBlockRows, layout_rows - first_row);
       MultiplyInto<Format>(scratch, args.input, units, first_row, num_rows, columns);
-      for (int32_t row = 0; row < num_rows; ++row) {
+      for (int32_t row = 0; row < num_rows; row += per_row) {
         float* const values = scratch + row * kGroupColumns;
+        if (per_row == 2) Add(values, values + kGroupColumns, kGroupColumns);
         SiluMultiply(values, values + kGroupColumns / 2, BiasAt(gate, first_column), BiasAt(up, first_column), count);
-        StoreColumns<Format::kDType>(args.output, first_row + row, first_column, values, count);
+        StoreColumns<Format::kDType>(args.output, (first_row + row) / per_row, first_column, values, count);
       }
     }
   });
 }
 
-#define SWIFTLET_INSTANTIATE(Format)                                                     \
-  template size_t Operations<Format>::LinearWeightBytes(int32_t, int32_t);               \
-  template size_t Operations<Format>::PackedRowsBytes(int32_t, int32_t, bool);               \
-  template void Operations<Format>::PackWeight(const PackWeightArgs&);                   \
-  template void Operations<Format>::Embedding(const EmbeddingArgs&, ThreadPool&);        \
-  template void Operations<Format>::Linear(const LinearArgs&, ThreadPool&);              \
+#define SWIFTLET_INSTANTIATE(Format)                                              \
+  template size_t Operations<Format>::LinearWeightBytes(int32_t, int32_t);        \
+  template size_t Operations<Format>::PackedRowsBytes(int32_t, int32_t, bool);    \
+  template void Operations<Format>::PackWeight(const PackWeightArgs&);            \
+  template void Operations<Format>::Embedding(const EmbeddingArgs&, ThreadPool&); \
+  template void Operations<Format>::Linear(const LinearArgs&, ThreadPool&);       \
   template void Operations<Format>::Swiglu(const SwigluArgs&, ThreadPool&);
 SWIFTLET_INSTANTIATE(BFloat16Dot)
 SWIFTLET_INSTANTIATE(BFloat16Portable)

@@ -87,9 +87,15 @@ void MultiplyAll(const MicroArgsOf<Element>& args) {
   }
 }
 
-void MultiplyBFloat16(const MicroArgs& args) { MultiplyAll<Panels::kBFloat16Pairs>(args); }
-void MultiplyFloat16(const HalfMicroArgs& args) { MultiplyAll<Panels::kFloat16>(args); }
-void MultiplyFloat32(const MicroArgs& args) { MultiplyAll<Panels::kFloat32>(args); }
+void MultiplyBFloat16(const MicroArgs& args) {
+  MultiplyAll<Panels::kBFloat16Pairs>(args);
+}
+void MultiplyFloat16(const HalfMicroArgs& args) {
+  MultiplyAll<Panels::kFloat16>(args);
+}
+void MultiplyFloat32(const MicroArgs& args) {
+  MultiplyAll<Panels::kFloat32>(args);
+}
 
 }  // namespace swiftlet::simd::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -101,9 +107,15 @@ HWY_EXPORT(MultiplyBFloat16);
 HWY_EXPORT(MultiplyFloat16);
 HWY_EXPORT(MultiplyFloat32);
 
-void BFloat16PortableMicroKernel(const MicroArgs& args) { HWY_DYNAMIC_DISPATCH(MultiplyBFloat16)(args); }
-void Float16PanelMicroKernel(const HalfMicroArgs& args) { HWY_DYNAMIC_DISPATCH(MultiplyFloat16)(args); }
-void Float32MicroKernel(const MicroArgs& args) { HWY_DYNAMIC_DISPATCH(MultiplyFloat32)(args); }
+void BFloat16PortableMicroKernel(const MicroArgs& args) {
+  HWY_DYNAMIC_DISPATCH(MultiplyBFloat16)(args);
+}
+void Float16PanelMicroKernel(const HalfMicroArgs& args) {
+  HWY_DYNAMIC_DISPATCH(MultiplyFloat16)(args);
+}
+void Float32MicroKernel(const MicroArgs& args) {
+  HWY_DYNAMIC_DISPATCH(MultiplyFloat32)(args);
+}
 
 }  // namespace swiftlet::simd
 #endif

@@ -21,7 +21,9 @@ using Floats = hn::CappedTag<float, 16>;
 using V = hn::Vec<Floats>;
 constexpr int kLanes = hn::MaxLanes(Floats());
 
-std::string_view Target() { return hwy::TargetName(HWY_TARGET); }
+std::string_view Target() {
+  return hwy::TargetName(HWY_TARGET);
+}
 
 float SumOfSquaresImpl(const float* values, int64_t count) {
   const Floats d;
@@ -221,7 +223,9 @@ HWY_EXPORT(RoundToFloat16Impl);
 HWY_EXPORT(RotateHalvesImpl);
 HWY_EXPORT(SoftmaxPageImpl);
 
-std::string_view DispatchedTarget() { return HWY_DYNAMIC_DISPATCH(Target)(); }
+std::string_view DispatchedTarget() {
+  return HWY_DYNAMIC_DISPATCH(Target)();
+}
 
 float SumOfSquares(const float* values, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(SumOfSquaresImpl)(values, count);
@@ -231,7 +235,9 @@ void ScaleByWeight(const float* in, const float* weight, float scale, float* out
   HWY_DYNAMIC_DISPATCH(ScaleByWeightImpl)(in, weight, scale, out, count);
 }
 
-void Scale(float* values, float factor, int64_t count) { HWY_DYNAMIC_DISPATCH(ScaleImpl)(values, factor, count); }
+void Scale(float* values, float factor, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(ScaleImpl)(values, factor, count);
+}
 
 void FinishLinear(const float* in, const float* bias, bool accumulate, float* out, int64_t count) {
   HWY_DYNAMIC_DISPATCH(FinishLinearImpl)(in, bias, accumulate, out, count);
@@ -253,7 +259,9 @@ void RoundToFloat16(const float* in, uint16_t* out, int64_t count) {
   HWY_DYNAMIC_DISPATCH(RoundToFloat16Impl)(in, out, count);
 }
 
-void Add(float* values, const float* addend, int64_t count) { HWY_DYNAMIC_DISPATCH(AddImpl)(values, addend, count); }
+void Add(float* values, const float* addend, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(AddImpl)(values, addend, count);
+}
 
 void RotateHalves(float* head, const float* cos_sin, int64_t half) {
   HWY_DYNAMIC_DISPATCH(RotateHalvesImpl)(head, cos_sin, half);
