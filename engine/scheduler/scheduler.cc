@@ -207,8 +207,8 @@ bool Scheduler::PlanWaiting(Sequence& sequence, int32_t& prefill_budget, int64_t
   const bool scored = sequence.request->prompt_logprobs && sequence.choice == 0;
   const bool all_scored = !scored || sequence.num_scored >= sequence.prompt_size() - 1;
   const int32_t max_reused = all_scored ? std::numeric_limits<int32_t>::max() : sequence.num_scored;
-  const Sequence* const sibling = ComputedSibling(sequence);
-  while (!blocks_.Start(sequence, sibling, max_reused, ReserveBlocks(), plan.copies_before)) {
+  // Making room may take the sibling's blocks: look again each time.
+  while (!blocks_.Start(sequence, ComputedSibling(sequence), max_reused, ReserveBlocks(), plan.copies_before)) {
     if (!ReleaseEnding() && !make_room()) return false;
   }
 
