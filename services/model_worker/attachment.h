@@ -5,6 +5,7 @@
 // moves, never writes), and ModelService's sender thread (Flush: builds messages and writes them).
 #pragma once
 
+#include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <chrono>

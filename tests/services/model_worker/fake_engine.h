@@ -37,7 +37,10 @@ class FakeEngine : public Engine {
     lock.unlock();
     std::vector<SequenceOutput> outputs;
     for (int32_t choice = 0; choice < ended.request.num_choices; ++choice) {
-      outputs.push_back({.request = tag, .choice = choice, .finish_reason = FinishReason::kCancelled});
+      SequenceOutput& output = outputs.emplace_back();
+      output.request = tag;
+      output.choice = choice;
+      output.finish_reason = FinishReason::kCancelled;
     }
     ended.sink->OnStep(std::move(outputs));
   }

@@ -57,7 +57,7 @@ class Gateway {
   }
   ~Gateway() {
     context_.TryCancel();
-    if (!finished_) Finish();
+    if (!finished_) (void)Finish();
   }
 
   void SayHello(int32_t oldest = 1, int32_t newest = 1) {
@@ -93,6 +93,12 @@ class Gateway {
     stream_->Write(request);
   }
   bool Read(v1::AttachResponse& response) { return stream_->Read(&response); }
+  // The ids of the next StepOutputs' one output.
+  std::vector<int32_t> ReadIds() {
+    const v1::StepOutputs outputs = ReadOutputs();
+    EXPECT_EQ(outputs.outputs_size(), 1);
+    return {outputs.outputs(0).ids().begin(), outputs.outputs(0).ids().end()};
+  }
   // The next StepOutputs, past heartbeats.
   v1::StepOutputs ReadOutputs() {
     v1::AttachResponse response;
@@ -192,7 +198,8 @@ TEST_F(ModelServiceTest, EveryTokenArrivesInOrderHoweverStepsAndWritesFall) {
   int32_t next = 0;
   bool ended = false;
   while (!ended) {
-    for (const v1::SequenceOutput& output : gateway.ReadOutputs().outputs()) {
+    const v1::StepOutputs outputs = gateway.ReadOutputs();
+    for (const v1::SequenceOutput& output : outputs.outputs()) {
       ASSERT_EQ(output.first_index(), next);
       for (const int32_t id : output.ids()) ASSERT_EQ(id, next++ % 1000);
       ended = output.finish_reason() == v1::FINISH_REASON_LENGTH;
@@ -223,7 +230,7 @@ TEST_F(ModelServiceTest, BadSubmitEndsEachChoiceAndNothingElse) {
     EXPECT_THAT(output.status_message(), HasSubstr("1000000"));
   }
   alive.sink->OnStep({Token(1, 0, 7)});
-  EXPECT_THAT(gateway.ReadOutputs().outputs(0).ids(), ElementsAre(7));
+  EXPECT_THAT(gateway.ReadIds(), ElementsAre(7));
 }
 
 TEST_F(ModelServiceTest, FullQueueAndUsedUpCreditAreResourceExhausted) {
@@ -272,7 +279,7 @@ TEST_F(ModelServiceTest, EndOfStreamCancelsItsSequencesAlone) {
     EXPECT_TRUE(gateway.Finish().ok());
   }
   kept.sink->OnStep({Token(1, 0, 7)});
-  EXPECT_THAT(other.ReadOutputs().outputs(0).ids(), ElementsAre(7));
+  EXPECT_THAT(other.ReadIds(), ElementsAre(7));
   other.HangUp();
   EXPECT_TRUE(engine_.AwaitEmpty());
   for (int i = 0; i < 500 && state_.attachments() > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
