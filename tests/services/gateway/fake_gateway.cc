@@ -1,9 +1,9 @@
 // The HTTP front on a script, by hand: fake_gateway PORT NUM_TOKENS PAUSE_US. For clients and load tools.
-#include <cstdio>
-#include <string>
-
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
+
+#include <cstdio>
+#include <string>
 
 #include "services/common/health.h"
 #include "services/gateway/api_keys.h"
