@@ -1,10 +1,10 @@
 #include "services/common/errors.h"
 
-#include <array>
-
 #include <absl/strings/cord.h>
 #include <absl/strings/numbers.h>
-#include <absl/strings/str_cat.h>
+
+#include <array>
+
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
@@ -55,7 +55,7 @@ std::optional<std::string> Payload(const absl::Status& status, std::string_view 
 }
 
 const Row& FindRow(const absl::Status& status) {
-  const std::optional<std::string> code = Payload(status, kErrorCodeUrl);
+  const std::optional<std::string> code = ErrorCode(status);
   const Row* first = nullptr;
   for (const Row& row : kTable) {
     if (row.status != status.code()) continue;
@@ -76,17 +76,24 @@ absl::Status InvalidField(std::string_view param, std::string_view message) {
   return WithParam(absl::InvalidArgumentError(ToAbsl(message)), param);
 }
 
-absl::Status WithParam(absl::Status status, std::string_view param) { return With(std::move(status), kParamUrl, param); }
+absl::Status WithParam(absl::Status status, std::string_view param) {
+  return With(std::move(status), kParamUrl, param);
+}
 
 absl::Status WithErrorCode(absl::Status status, std::string_view code) {
   return With(std::move(status), kErrorCodeUrl, code);
 }
 
 absl::Status WithRetryAfter(absl::Status status, int64_t retry_after_ms) {
-  return With(std::move(status), kRetryAfterUrl, absl::StrCat(retry_after_ms));
+  return With(std::move(status), kRetryAfterUrl, std::to_string(retry_after_ms));
 }
 
-std::optional<std::string> ErrorParam(const absl::Status& status) { return Payload(status, kParamUrl); }
+std::optional<std::string> ErrorParam(const absl::Status& status) {
+  return Payload(status, kParamUrl);
+}
+std::optional<std::string> ErrorCode(const absl::Status& status) {
+  return Payload(status, kErrorCodeUrl);
+}
 
 std::optional<int64_t> RetryAfterMs(const absl::Status& status) {
   const std::optional<std::string> text = Payload(status, kRetryAfterUrl);
@@ -95,12 +102,14 @@ std::optional<int64_t> RetryAfterMs(const absl::Status& status) {
   return retry_after_ms;
 }
 
-int HttpStatusCode(const absl::Status& status) { return FindRow(status).http; }
+int HttpStatusCode(const absl::Status& status) {
+  return FindRow(status).http;
+}
 
 std::string OpenAiErrorBody(const absl::Status& status) {
   const Row& row = FindRow(status);
   const std::optional<std::string> param = ErrorParam(status);
-  const std::optional<std::string> code = Payload(status, kErrorCodeUrl);
+  const std::optional<std::string> code = ErrorCode(status);
   boost::json::object error;
   error["message"] = std::string(status.message());
   error["type"] = row.type;

@@ -2,12 +2,12 @@
 // turns it into an HTTP status and the OpenAI error object. grpc_errors.h has the gRPC side.
 #pragma once
 
+#include <absl/status/status.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include <absl/status/status.h>
 
 namespace swiftlet {
 
@@ -22,6 +22,7 @@ absl::Status WithErrorCode(absl::Status status, std::string_view code);
 absl::Status WithRetryAfter(absl::Status status, int64_t retry_after_ms);
 
 std::optional<std::string> ErrorParam(const absl::Status& status);
+std::optional<std::string> ErrorCode(const absl::Status& status);  // as attached by WithErrorCode
 std::optional<int64_t> RetryAfterMs(const absl::Status& status);
 
 // 400, 401, 404, 413, 429, 499, 500, 503, 504 ...
