@@ -6,6 +6,7 @@
 #include <grpcpp/support/client_callback.h>
 
 #include <chrono>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -21,10 +22,9 @@ using Stub = v1::TokenizerService::Stub;
 
 // One unary call and all that must live as long as it.
 template <typename Request, typename Response>
-struct UnaryCall : public TokenizerCall {
+struct UnaryCall : public TokenizerCall, public InFlightCalls::Call {
   void Cancel() override { context.TryCancel(); }
 
-  std::shared_ptr<Stub> stub;
   grpc::ClientContext context;
   Request request;
   Response response;
@@ -38,19 +38,26 @@ std::vector<int32_t> Ids(const google::protobuf::RepeatedField<int32_t>& ids) {
   return {ids.begin(), ids.end()};
 }
 
-// The slices of a vocabulary, in order. Deletes itself.
-class VocabularyReader : public grpc::ClientReadReactor<v1::GetVocabularyResponse> {
+// The slices of a vocabulary, in order.
+class VocabularyReader : public grpc::ClientReadReactor<v1::GetVocabularyResponse>, public InFlightCalls::Call {
  public:
   using Done = TokenizerClient::Callback<std::shared_ptr<const Vocabulary>>;
 
-  static void Start(std::shared_ptr<Stub> stub, const std::string& model, int64_t timeout_us, Done done) {
-    auto* reader = new VocabularyReader(std::move(stub), std::move(done));
+  VocabularyReader(InFlightCalls& calls, std::shared_ptr<Stub> stub, Done done)
+      : calls_(calls), stub_(std::move(stub)), done_(std::move(done)) {}
+
+  static void Start(InFlightCalls& calls, std::shared_ptr<Stub> stub, const std::string& model, int64_t timeout_us,
+                    Done done) {
+    const auto reader = std::make_shared<VocabularyReader>(calls, std::move(stub), std::move(done));
+    calls.Add(reader);
     reader->request_.set_model(model);
     SetTimeout(reader->context_, timeout_us);
-    reader->stub_->async()->GetVocabulary(&reader->context_, &reader->request_, reader);
+    reader->stub_->async()->GetVocabulary(&reader->context_, &reader->request_, reader.get());
     reader->StartRead(&reader->slice_);
     reader->StartCall();
   }
+
+  void Cancel() override { context_.TryCancel(); }
 
   void OnReadDone(bool ok) override {
     if (!ok) return;
@@ -66,12 +73,10 @@ class VocabularyReader : public grpc::ClientReadReactor<v1::GetVocabularyRespons
     } else {
       done_(status_);
     }
-    delete this;
+    const auto last = calls_.Remove(this);  // may destroy this
   }
 
  private:
-  VocabularyReader(std::shared_ptr<Stub> stub, Done done) : stub_(std::move(stub)), done_(std::move(done)) {}
-
   absl::Status Take() {
     if (slice_.first_id() != vocabulary_->size()) {
       return absl::InternalError(absl::StrCat("the tokenizer's vocabulary goes on at id ", slice_.first_id(), " after ",
@@ -82,6 +87,7 @@ class VocabularyReader : public grpc::ClientReadReactor<v1::GetVocabularyRespons
     return absl::OkStatus();
   }
 
+  InFlightCalls& calls_;
   const std::shared_ptr<Stub> stub_;
   const Done done_;
   grpc::ClientContext context_;
@@ -93,66 +99,75 @@ class VocabularyReader : public grpc::ClientReadReactor<v1::GetVocabularyRespons
 
 class GrpcTokenizerClient : public TokenizerClient {
  public:
-  explicit GrpcTokenizerClient(const std::string& address)
-      : stub_(v1::TokenizerService::NewStub(MakeChannel(address))) {}
+  GrpcTokenizerClient(const std::string& address, InFlightCalls& calls)
+      : calls_(calls), stub_(v1::TokenizerService::NewStub(MakeChannel(address))) {}
 
   void GetInfo(int64_t timeout_us, Callback<v1::GetInfoResponse> done) override {
-    auto call = NewCall<v1::GetInfoRequest, v1::GetInfoResponse>(timeout_us);
+    auto call = NewCall<v1::GetInfoResponse>(v1::GetInfoRequest(), timeout_us);
     stub_->async()->GetInfo(&call->context, &call->request, &call->response,
-                            [call, done = std::move(done)](const grpc::Status& status) {
-                              if (!status.ok()) return done(FromGrpcStatus(status));
-                              done(std::move(call->response));
-                            });
+                            OnEnd(call, std::move(done), [](v1::GetInfoResponse& response) {
+                              return absl::StatusOr<v1::GetInfoResponse>(std::move(response));
+                            }));
   }
 
   void GetVocabulary(const std::string& model, int64_t timeout_us,
                      Callback<std::shared_ptr<const Vocabulary>> done) override {
-    VocabularyReader::Start(stub_, model, timeout_us, std::move(done));
+    VocabularyReader::Start(calls_, stub_, model, timeout_us, std::move(done));
   }
 
   std::shared_ptr<TokenizerCall> EncodeChat(const v1::EncodeChatRequest& request, int64_t timeout_us,
                                             Callback<EncodedPrompt> done) override {
-    auto call = NewCall<v1::EncodeChatRequest, v1::EncodeChatResponse>(timeout_us);
-    call->request = request;
-    stub_->async()->EncodeChat(&call->context, &call->request, &call->response,
-                               [call, done = std::move(done)](const grpc::Status& status) {
-                                 if (!status.ok()) return done(FromGrpcStatus(status));
-                                 done(EncodedPrompt{Ids(call->response.ids()), call->response.starts_in_reasoning()});
-                               });
+    auto call = NewCall<v1::EncodeChatResponse>(request, timeout_us);
+    stub_->async()->EncodeChat(
+        &call->context, &call->request, &call->response,
+        OnEnd(call, std::move(done), [](v1::EncodeChatResponse& response) {
+          return absl::StatusOr<EncodedPrompt>(EncodedPrompt{Ids(response.ids()), response.starts_in_reasoning()});
+        }));
     return call;
   }
 
   std::shared_ptr<TokenizerCall> EncodePrompt(const v1::EncodePromptRequest& request, int64_t timeout_us,
                                               Callback<EncodedPrompt> done) override {
-    auto call = NewCall<v1::EncodePromptRequest, v1::EncodePromptResponse>(timeout_us);
-    call->request = request;
-    stub_->async()->EncodePrompt(&call->context, &call->request, &call->response,
-                                 [call, done = std::move(done)](const grpc::Status& status) {
-                                   if (!status.ok()) return done(FromGrpcStatus(status));
-                                   if (call->response.prompts_size() != 1) {
-                                     return done(absl::InternalError("the tokenizer did not encode the one prompt"));
-                                   }
-                                   done(EncodedPrompt{Ids(call->response.prompts(0).ids()), false});
-                                 });
+    auto call = NewCall<v1::EncodePromptResponse>(request, timeout_us);
+    stub_->async()->EncodePrompt(
+        &call->context, &call->request, &call->response,
+        OnEnd(call, std::move(done), [](v1::EncodePromptResponse& response) -> absl::StatusOr<EncodedPrompt> {
+          if (response.prompts_size() != 1) {
+            return absl::InternalError("the tokenizer did not encode the one prompt");
+          }
+          return EncodedPrompt{Ids(response.prompts(0).ids()), false};
+        }));
     return call;
   }
 
  private:
-  template <typename Request, typename Response>
-  std::shared_ptr<UnaryCall<Request, Response>> NewCall(int64_t timeout_us) {
+  template <typename Response, typename Request>
+  std::shared_ptr<UnaryCall<Request, Response>> NewCall(const Request& request, int64_t timeout_us) {
     auto call = std::make_shared<UnaryCall<Request, Response>>();
-    call->stub = stub_;
+    call->request = request;
     SetTimeout(call->context, timeout_us);
+    calls_.Add(call);
     return call;
   }
 
+  // What gRPC calls at the end of `call`: tells `done`, then lets the call go.
+  template <typename Request, typename Response, typename Result, typename Convert>
+  std::function<void(grpc::Status)> OnEnd(const std::shared_ptr<UnaryCall<Request, Response>>& call,
+                                          Callback<Result> done, Convert convert) {
+    return [call = call.get(), &calls = calls_, done = std::move(done), convert](const grpc::Status& status) {
+      done(status.ok() ? convert(call->response) : FromGrpcStatus(status));
+      const auto last = calls.Remove(call);
+    };
+  }
+
+  InFlightCalls& calls_;
   const std::shared_ptr<Stub> stub_;
 };
 
 }  // namespace
 
 std::unique_ptr<TokenizerClient> GrpcTokenizerConnector::Connect(const std::string& address) {
-  return std::make_unique<GrpcTokenizerClient>(address);
+  return std::make_unique<GrpcTokenizerClient>(address, calls_);
 }
 
 }  // namespace swiftlet

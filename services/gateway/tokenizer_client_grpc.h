@@ -1,9 +1,11 @@
-// TokenizerClient over gRPC. Thread-safe; owned by main.
+// TokenizerClient over gRPC. Thread-safe; owned by main. Outlives its clients. Destroying it ends all calls and waits
+// until no callback runs, so it goes before the executors that those use.
 #pragma once
 
 #include <memory>
 #include <string>
 
+#include "services/gateway/in_flight_calls.h"
 #include "services/gateway/tokenizer_client.h"
 
 namespace swiftlet {
@@ -11,6 +13,9 @@ namespace swiftlet {
 class GrpcTokenizerConnector : public TokenizerConnector {
  public:
   std::unique_ptr<TokenizerClient> Connect(const std::string& address) override;
+
+ private:
+  InFlightCalls calls_;
 };
 
 }  // namespace swiftlet

@@ -16,20 +16,22 @@ namespace swiftlet {
 namespace {
 
 // One Attach call. gRPC runs its reactions, at most one of each kind at a time, on its own threads; Send and Close come
-// from any. Keeps itself alive until OnDone. A hold keeps the call open while no operation is under way from a
+// from any. A hold keeps the call open while no operation is under way from a
 // reaction: it is taken off by Close or by the end of reading, whichever is first.
-class Reactor : public grpc::ClientBidiReactor<v1::AttachRequest, v1::AttachResponse> {
+class Reactor : public grpc::ClientBidiReactor<v1::AttachRequest, v1::AttachResponse>, public InFlightCalls::Call {
  public:
-  Reactor(const std::string& address, std::shared_ptr<WorkerStreamEvents> events, size_t max_queued_bytes)
-      : channel_(MakeChannel(address)),
+  Reactor(const std::string& address, std::shared_ptr<WorkerStreamEvents> events, size_t max_queued_bytes,
+          InFlightCalls& calls)
+      : calls_(calls),
+        channel_(MakeChannel(address)),
         stub_(v1::ModelWorkerService::NewStub(channel_)),
         events_(std::move(events)),
         max_queued_bytes_(max_queued_bytes) {}
 
   static std::shared_ptr<Reactor> Start(const std::string& address, std::shared_ptr<WorkerStreamEvents> events,
-                                        size_t max_queued_bytes) {
-    auto reactor = std::make_shared<Reactor>(address, std::move(events), max_queued_bytes);
-    reactor->self_ = reactor;
+                                        size_t max_queued_bytes, InFlightCalls& calls) {
+    auto reactor = std::make_shared<Reactor>(address, std::move(events), max_queued_bytes, calls);
+    calls.Add(reactor);
     // The peer may not be up yet; the link's time for Hello bounds the wait.
     reactor->context_.set_wait_for_ready(true);
     reactor->stub_->async()->Attach(&reactor->context_, reactor.get());
@@ -49,7 +51,7 @@ class Reactor : public grpc::ClientBidiReactor<v1::AttachRequest, v1::AttachResp
     return true;
   }
 
-  void Close() {
+  void Cancel() override {
     context_.TryCancel();
     ReleaseHold();
   }
@@ -71,7 +73,7 @@ class Reactor : public grpc::ClientBidiReactor<v1::AttachRequest, v1::AttachResp
 
   void OnDone(const grpc::Status& status) override {
     events_->OnClosed(status.ok() ? absl::UnavailableError("the worker ended it") : FromGrpcStatus(status));
-    const auto last = std::move(self_);  // may destroy this
+    const auto last = calls_.Remove(this);  // may destroy this
   }
 
  private:
@@ -88,12 +90,12 @@ class Reactor : public grpc::ClientBidiReactor<v1::AttachRequest, v1::AttachResp
     RemoveHold();
   }
 
+  InFlightCalls& calls_;
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::ModelWorkerService::Stub> stub_;
   grpc::ClientContext context_;
   const std::shared_ptr<WorkerStreamEvents> events_;
   const size_t max_queued_bytes_;
-  std::shared_ptr<Reactor> self_;
   v1::AttachResponse incoming_;
   std::mutex mutex_;
   std::deque<Queued> queue_;   // guarded by mutex_; the first is being written
@@ -104,9 +106,9 @@ class Reactor : public grpc::ClientBidiReactor<v1::AttachRequest, v1::AttachResp
 class GrpcWorkerStream : public WorkerStream {
  public:
   explicit GrpcWorkerStream(std::shared_ptr<Reactor> reactor) : reactor_(std::move(reactor)) {}
-  ~GrpcWorkerStream() override { reactor_->Close(); }
+  ~GrpcWorkerStream() override { reactor_->Cancel(); }
   bool Send(v1::AttachRequest message) override { return reactor_->Send(std::move(message)); }
-  void Close() override { reactor_->Close(); }
+  void Close() override { reactor_->Cancel(); }
 
  private:
   const std::shared_ptr<Reactor> reactor_;
@@ -116,7 +118,7 @@ class GrpcWorkerStream : public WorkerStream {
 
 std::shared_ptr<WorkerStream> GrpcWorkerTransport::Open(const std::string& address,
                                                         std::shared_ptr<WorkerStreamEvents> events) {
-  return std::make_shared<GrpcWorkerStream>(Reactor::Start(address, std::move(events), max_queued_bytes_));
+  return std::make_shared<GrpcWorkerStream>(Reactor::Start(address, std::move(events), max_queued_bytes_, calls_));
 }
 
 }  // namespace swiftlet

@@ -1,10 +1,12 @@
-// WorkerTransport over gRPC: Attach as a callback-API reactor. Thread-safe; owned by main.
+// WorkerTransport over gRPC: Attach as a callback-API reactor. Thread-safe; owned by main. Destroying it ends all
+// streams and waits until no callback runs, so it goes before the executors that those use.
 #pragma once
 
 #include <cstddef>
 #include <memory>
 #include <string>
 
+#include "services/gateway/in_flight_calls.h"
 #include "services/gateway/worker_transport.h"
 
 namespace swiftlet {
@@ -18,6 +20,7 @@ class GrpcWorkerTransport : public WorkerTransport {
 
  private:
   const size_t max_queued_bytes_;
+  InFlightCalls calls_;
 };
 
 }  // namespace swiftlet

@@ -25,10 +25,10 @@ namespace swiftlet {
 class DecodingPlan {
  public:
   struct Options {
-    std::vector<int32_t> stop_token_ids;  // they give no text
-    std::vector<std::string> stop;        // at most 16 of 1 to 256 bytes
+    std::vector<int32_t> stop_token_ids = {};  // they give no text
+    std::vector<std::string> stop = {};        // at most 16 of 1 to 256 bytes
     bool stop_in_reasoning = false;
-    ReasoningTags tags;  // empty: all is answer
+    ReasoningTags tags = {};  // empty: all is answer
     bool starts_in_reasoning = false;
     bool strip_leading_space = false;
   };

@@ -13,9 +13,9 @@ namespace swiftlet {
 
 // Which ids give no text, and how the rest joins. Shared by the choices of a request.
 struct DecodingRules {
-  bool strip_leading_space = false;       // the first token with text loses one leading space
-  std::vector<int32_t> silent_ids;        // no text though not special: the request's stop tokens
-  std::vector<int32_t> kept_special_ids;  // text though special: reasoning tags, stop strings spelled as one token
+  bool strip_leading_space = false;            // the first token with text loses one leading space
+  std::vector<int32_t> silent_ids = {};        // no text though not special: the request's stop tokens
+  std::vector<int32_t> kept_special_ids = {};  // text though special: reasoning tags, stop strings spelled as one token
 };
 
 class IncrementalDecoder {

@@ -117,6 +117,7 @@ void ReasoningSplitter::Flush(std::string& reasoning, std::string& answer) {
     state_ = State::kAnswer;
   } else if (state_ == State::kStart) {
     state_ = State::kReasoning;
+    tag_length_ = 0;
     std::string_view held = start_;
     TakeReasoning(held, reasoning);
   }

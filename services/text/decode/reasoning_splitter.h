@@ -20,8 +20,8 @@ namespace swiftlet {
 
 // Shared by the choices of a request.
 struct ReasoningTags {
-  std::string open;   // "<think>"; both empty: no reasoning, all text is answer
-  std::string close;  // "</think>"
+  std::string open = {};   // "<think>"; both empty: no reasoning, all text is answer
+  std::string close = {};  // "</think>"
 };
 
 class ReasoningSplitter {

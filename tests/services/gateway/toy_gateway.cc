@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "services/gateway/resolve_request.h"
@@ -113,20 +114,70 @@ void ToyGateway::ExpectIdle() {
   EXPECT_EQ(admission.outstanding().prompt_tokens, 0);
 }
 
-Answer::Choice Expected(const ValidRequest& request, const v1::Submit& submit, int32_t choice,
-                        bool starts_in_reasoning) {
+v1::Submit GoldenSubmit(const ValidRequest& request) {
+  DirectoryEntry model;
+  model.name = toy::kName;
+  model.tokenizer = toy::Tokenized();
+  model.logits_width = toy::kLogitsWidth;
+  model.max_model_len = toy::kContext;
+  std::vector<int32_t> ids;
+  if (const auto* tokens = std::get_if<TokenInput>(&request.input)) ids = tokens->ids;
+  if (const auto* text = std::get_if<TextInput>(&request.input)) ids = toy::EncodeBytes(text->text);
+  if (const auto* chat = std::get_if<ChatInput>(&request.input)) {
+    for (const v1::ChatMessage& message : chat->messages) {
+      for (const int32_t id : toy::EncodeBytes(message.content())) ids.push_back(id);
+    }
+  }
+  absl::StatusOr<v1::Submit> submit = ResolveSubmit(request, model, std::move(ids), 0);
+  EXPECT_TRUE(submit.ok()) << submit.status();
+  return *std::move(submit);
+}
+
+Answer::Choice Golden(const ValidRequest& request, int32_t choice, bool starts_in_reasoning) {
+  const v1::Submit submit = GoldenSubmit(request);
   const toy::Continuation all = toy::Generate(submit, choice);
   DirectoryEntry model;
   model.tokenizer = toy::Tokenized();
   const auto plan = std::make_shared<const DecodingPlan>(toy::MakeVocabulary(),
                                                          ResolveDecoding(request, model, submit, starts_in_reasoning));
   ChoiceDecoder decoder(plan);
-  Answer::Choice expected;
-  const size_t counted = decoder.Push(all.ids, expected.reasoning, expected.text);
-  expected.ids.assign(all.ids.begin(), all.ids.begin() + static_cast<int64_t>(counted));
-  expected.reason = all.reason;
-  if (decoder.stopped() || decoder.Finish(expected.reasoning, expected.text)) expected.reason = v1::FINISH_REASON_STOP;
-  return expected;
+  Answer::Choice golden;
+  const size_t counted = decoder.Push(all.ids, golden.reasoning, golden.text);
+  golden.ids.assign(all.ids.begin(), all.ids.begin() + static_cast<int64_t>(counted));
+  golden.reason = all.reason;
+  if (decoder.stopped() || decoder.Finish(golden.reasoning, golden.text)) golden.reason = v1::FINISH_REASON_STOP;
+  return golden;
+}
+
+void ExpectGolden(const ValidRequest& request, const Answer& answer, bool starts_in_reasoning) {
+  ASSERT_TRUE(answer.status.ok()) << answer.status;
+  ASSERT_EQ(answer.choices.size(), static_cast<size_t>(request.num_choices));
+  int32_t completion_tokens = 0;
+  for (int32_t choice = 0; choice < request.num_choices; ++choice) {
+    const Answer::Choice golden = Golden(request, choice, starts_in_reasoning);
+    EXPECT_EQ(answer.choices[choice].ids, golden.ids);
+    EXPECT_EQ(answer.choices[choice].reasoning, golden.reasoning);
+    EXPECT_EQ(answer.choices[choice].text, golden.text);
+    EXPECT_EQ(answer.choices[choice].reason, golden.reason);
+    if (request.logprobs > 0) {
+      EXPECT_EQ(answer.choices[choice].logprob_ids, golden.ids);
+    }
+    completion_tokens += static_cast<int32_t>(golden.ids.size());
+  }
+  EXPECT_EQ(answer.usage.completion_tokens(), completion_tokens);
+  EXPECT_EQ(answer.usage.prompt_tokens(), GoldenSubmit(request).prompt_ids_size());
+}
+
+bool IsGoldenPrefix(const ValidRequest& request, const Answer& answer, bool starts_in_reasoning) {
+  for (size_t choice = 0; choice < answer.choices.size(); ++choice) {
+    const Answer::Choice golden = Golden(request, static_cast<int32_t>(choice), starts_in_reasoning);
+    const Answer::Choice& seen = answer.choices[choice];
+    if (seen.ids.size() > golden.ids.size() || !std::equal(seen.ids.begin(), seen.ids.end(), golden.ids.begin()) ||
+        !golden.text.starts_with(seen.text) || !golden.reasoning.starts_with(seen.reasoning)) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace swiftlet

@@ -94,8 +94,12 @@ struct ToyGateway {
   GatewayGenerator generator;
 };
 
-// The answer that the ids of a submission stand for, decoded at once.
-Answer::Choice Expected(const ValidRequest& request, const v1::Submit& submit, int32_t choice,
-                        bool starts_in_reasoning);
+// What a worker must be told for `request`, worked out without a gateway. The request has a seed.
+v1::Submit GoldenSubmit(const ValidRequest& request);
+// The answer that the model gives, decoded at once.
+Answer::Choice Golden(const ValidRequest& request, int32_t choice, bool starts_in_reasoning = false);
+void ExpectGolden(const ValidRequest& request, const Answer& answer, bool starts_in_reasoning = false);
+// True when `answer` may be the beginning of the golden one.
+bool IsGoldenPrefix(const ValidRequest& request, const Answer& answer, bool starts_in_reasoning = false);
 
 }  // namespace swiftlet

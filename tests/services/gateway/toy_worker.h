@@ -36,6 +36,8 @@ class ToyWorkers : public WorkerTransport {
   std::map<std::string, v1::WorkerLoad> load_of;    // by address; what it reports beside its own sequences
 
   void Kill(const std::string& address, int64_t down_us);
+  // From now on every sequence there ends UNAVAILABLE.
+  void Refuse(const std::string& address) { processes_[address].refusing = true; }
 
   std::shared_ptr<WorkerStream> Open(const std::string& address, std::shared_ptr<WorkerStreamEvents> events) override;
 
