@@ -22,23 +22,28 @@ find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 set(ARCHIVES /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE})
 file(GLOB absl_archives ${ARCHIVES}/libabsl_*.a)
 
+# Archives that refer to each other in circles, as one item of the link line: a linker script with a GROUP.
+# (--start-group and --end-group among the libraries do not survive CMake's removal of repeated items.)
+function(swiftlet_archive_group name)
+  list(JOIN ARGN "\n  " archives)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/lib${name}.a CONTENT "GROUP(\n  ${archives}\n)\n")
+  add_library(${name} INTERFACE)
+  target_link_options(${name} INTERFACE -Wl,--exclude-libs,ALL)
+  target_link_libraries(${name} INTERFACE ${CMAKE_BINARY_DIR}/lib${name}.a Threads::Threads)
+endfunction()
+
 # Abseil alone: what the engine links.
-add_library(absl_static INTERFACE)
-target_link_libraries(absl_static INTERFACE -Wl,--start-group ${absl_archives} -Wl,--end-group Threads::Threads)
+swiftlet_archive_group(absl_static ${absl_archives})
 
 # Protobuf messages without gRPC: what the gateway's core links, so that it runs under ThreadSanitizer.
 add_library(protobuf_static INTERFACE)
 target_link_libraries(protobuf_static INTERFACE ${ARCHIVES}/libprotobuf.a absl_static ZLIB::ZLIB)
 
-# gRPC with everything below it, in one group; reflection registers itself and would be dropped without whole-archive.
-add_library(grpc_static INTERFACE)
-target_link_options(grpc_static INTERFACE -Wl,--exclude-libs,ALL)
-target_link_libraries(grpc_static INTERFACE
-  -Wl,--whole-archive ${ARCHIVES}/libgrpc++_reflection.a -Wl,--no-whole-archive
-  -Wl,--start-group ${ARCHIVES}/libgrpc++.a ${ARCHIVES}/libgrpc.a ${ARCHIVES}/libgpr.a ${ARCHIVES}/libupb.a
-  ${ARCHIVES}/libaddress_sorting.a ${ARCHIVES}/libprotobuf.a ${absl_archives} ${ARCHIVES}/libre2.a
-  ${ARCHIVES}/libcares.a -Wl,--end-group
-  OpenSSL::SSL OpenSSL::Crypto ZLIB::ZLIB Threads::Threads)
+# gRPC with everything below it.
+swiftlet_archive_group(grpc_static
+  ${ARCHIVES}/libgrpc++_reflection.a ${ARCHIVES}/libgrpc++.a ${ARCHIVES}/libgrpc.a ${ARCHIVES}/libgpr.a
+  ${ARCHIVES}/libupb.a ${ARCHIVES}/libaddress_sorting.a ${ARCHIVES}/libprotobuf.a ${absl_archives}
+  ${ARCHIVES}/libre2.a ${ARCHIVES}/libcares.a ${OPENSSL_SSL_LIBRARY} ${OPENSSL_CRYPTO_LIBRARY} ${ZLIB_LIBRARIES})
 
 # Shared on purpose, and after every archive on the link line: the other order binds our protobuf symbols to the old
 # protobuf inside it. tests/build/symbols_test.sh checks the result.

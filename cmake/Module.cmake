@@ -66,13 +66,23 @@ function(swiftlet_check_includes module file allowed)
   endforeach()
 endfunction()
 
+# Holds every file of the module's folder to the architecture, listed in CMake or not: a header nobody listed counts too.
+function(swiftlet_check_folder module)
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.h ${CMAKE_CURRENT_SOURCE_DIR}/*.cc
+       ${CMAKE_CURRENT_SOURCE_DIR}/*.cu ${CMAKE_CURRENT_SOURCE_DIR}/*.cuh)
+  foreach(file IN LISTS files)
+    swiftlet_check_includes(${module} ${file} "${SWIFTLET_EDGES_${module}}")
+  endforeach()
+endfunction()
+
 function(swiftlet_target_name module result)
   string(REPLACE "/" "_" name ${module})
   set(${result} ${name} PARENT_SCOPE)
 endfunction()
 
-# Links `target` to the targets of `modules`.
+# Links `target` to the targets of `modules`. `tools` is a folder of programs and their libraries, named in LIBS.
 function(swiftlet_link target scope modules)
+  list(REMOVE_ITEM modules tools)
   foreach(dependency IN LISTS modules)
     swiftlet_target_name(${dependency} name)
     target_link_libraries(${target} ${scope} ${name})
@@ -91,6 +101,7 @@ function(module name)
   foreach(file IN LISTS arg_HDRS arg_SRCS)
     swiftlet_check_includes(${name} ${CMAKE_CURRENT_SOURCE_DIR}/${file} "${arg_DEPS}")
   endforeach()
+  swiftlet_check_folder(${name})
   swiftlet_target_name(${name} target)
   if(arg_SRCS)
     add_library(${target} STATIC ${arg_SRCS} ${arg_HDRS})

@@ -1,0 +1,444 @@
+#include "services/common/flags.h"
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/match.h>
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <absl/strings/str_replace.h>
+#include <absl/strings/str_split.h>
+#include <absl/strings/string_view.h>
+#include <absl/strings/strip.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <utility>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "engine/base/check.h"
+#include "engine/base/status_macros.h"
+#include "engine/base/string_view.h"
+#include "services/common/build_info.h"
+
+namespace swiftlet {
+namespace {
+
+using Values = std::vector<std::string>;
+
+constexpr absl::string_view kPrefix = "SWIFTLET_";
+
+std::string EnvironmentName(absl::string_view flag) {
+  return absl::StrCat(kPrefix, absl::AsciiStrToUpper(absl::StrReplaceAll(flag, {{"-", "_"}})));
+}
+
+// Kubernetes puts the address of every Service of the namespace into the environment; for Services called swiftlet-...
+// those look like ours: SWIFTLET_GATEWAY_SERVICE_HOST, SWIFTLET_PORT=tcp://10.0.0.1:8000, SWIFTLET_PORT_8000_TCP_PORT.
+bool IsServiceLink(absl::string_view name, absl::string_view value) {
+  if (absl::StrContains(name, "_SERVICE_HOST") || absl::StrContains(name, "_SERVICE_PORT")) return true;
+  if (absl::StartsWith(value, "tcp://") || absl::StartsWith(value, "udp://")) return true;
+  const size_t port = name.find("_PORT_");
+  return port != absl::string_view::npos &&
+         (absl::StrContains(name.substr(port), "_TCP") || absl::StrContains(name.substr(port), "_UDP"));
+}
+
+size_t EditDistance(absl::string_view a, absl::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+template <typename T>
+std::string RangeText(const FlagRange<T>& range) {
+  const bool low = range.lowest != std::numeric_limits<T>::lowest();
+  const bool high = range.highest != std::numeric_limits<T>::max();
+  if (low && high) return absl::StrCat(range.lowest, " to ", range.highest);
+  if (low) return absl::StrCat("at least ", range.lowest);
+  if (high) return absl::StrCat("at most ", range.highest);
+  return std::is_integral_v<T> ? "a whole number" : "a number";
+}
+
+bool ParseNumber(const std::string& text, int32_t* value) {
+  return absl::SimpleAtoi(text, value);
+}
+bool ParseNumber(const std::string& text, int64_t* value) {
+  return absl::SimpleAtoi(text, value);
+}
+bool ParseNumber(const std::string& text, double* value) {
+  return absl::SimpleAtod(text, value) && std::isfinite(*value);
+}
+
+absl::Status ParseBool(const std::string& text, bool* value) {
+  if (absl::SimpleAtob(text, value)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is neither true nor false"));
+}
+
+absl::Status ParseBytes(const std::string& text, int64_t* value) {
+  absl::string_view digits = text;
+  int64_t unit = 1;
+  if (absl::ConsumeSuffix(&digits, "KiB")) {
+    unit = 1 << 10;
+  } else if (absl::ConsumeSuffix(&digits, "MiB")) {
+    unit = 1 << 20;
+  } else if (absl::ConsumeSuffix(&digits, "GiB")) {
+    unit = 1 << 30;
+  }
+  int64_t count;
+  if (!absl::SimpleAtoi(digits, &count) || count < 0 || count > std::numeric_limits<int64_t>::max() / unit) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\" is no size; bytes are needed, such as 2147483648 or 2GiB"));
+  }
+  *value = count * unit;
+  return absl::OkStatus();
+}
+
+struct Entry {
+  std::string name;
+  std::string help;
+  bool is_switch = false;
+  bool repeatable = false;
+  bool required = false;
+  std::function<absl::Status(const Values&)> set = {};
+  std::function<std::string()> show = {};
+  CLI::Option* option = nullptr;
+  absl::string_view source = "default";
+};
+
+template <typename T>
+Entry NumberEntry(const std::string& name, T* target, const std::string& help, FlagRange<T> range) {
+  Entry entry{.name = name, .help = help};
+  entry.set = [target, range](const Values& values) {
+    T value;
+    if (!ParseNumber(values[0], &value) || !(value >= range.lowest && value <= range.highest)) {
+      return absl::InvalidArgumentError(absl::StrCat("\"", values[0], "\" given; ", RangeText(range), " is needed"));
+    }
+    *target = value;
+    return absl::OkStatus();
+  };
+  entry.show = [target] { return absl::StrCat(*target); };
+  return entry;
+}
+
+Entry ListEntry(const std::string& name, Values* target, const std::string& help) {
+  Entry entry{.name = name, .help = help, .repeatable = true};
+  entry.set = [target](const Values& values) {
+    target->clear();
+    for (const std::string& value : values) {
+      for (const absl::string_view part : absl::StrSplit(value, ',', absl::SkipWhitespace())) {
+        target->emplace_back(absl::StripAsciiWhitespace(part));
+      }
+    }
+    return absl::OkStatus();
+  };
+  return entry;
+}
+
+}  // namespace
+
+std::string NearestName(std::string_view name, const std::vector<std::string>& candidates) {
+  const std::string* nearest = nullptr;
+  size_t nearest_distance = std::max<size_t>(2, name.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    const size_t distance = EditDistance(ToAbsl(name), candidate);
+    if (distance >= nearest_distance) continue;
+    nearest_distance = distance;
+    nearest = &candidate;
+  }
+  return nearest == nullptr ? "" : *nearest;
+}
+
+struct Flags::Impl {
+  Impl(std::string program_name, const std::string& description) : app(description, program_name) {
+    app.allow_extras();
+    app.set_help_flag("--help", "print this and exit");
+    app.set_version_flag("--version", absl::StrCat(program_name, " ", ToAbsl(BuildVersion())),
+                         "print the version and exit");
+    app.get_formatter()->column_width(38);
+    app.footer(
+        "Each flag --some-name is also read from the environment variable SWIFTLET_SOME_NAME, and from a line\n"
+        "`some-name = value` of the file named by --config. The command line wins over the environment, and that\n"
+        "over the file.");
+    Add({.name = "config",
+         .help = "file with flags, one `name = value` a line (TOML or INI)",
+         .set =
+             [this](const Values& values) {
+               config_path = values[0];
+               return absl::OkStatus();
+             },
+         .show = [this] { return config_path; }});
+  }
+
+  void Add(Entry entry) {
+    CHECK(Find(entry.name) == nullptr) << entry.name << " added twice";
+    // A CLI11 option without a callback: CLI11 splits the command line and prints the help, conversion is ours, so
+    // that all three sources give the same messages.
+    if (entry.is_switch) {
+      const std::string& help = entry.help;
+      entry.option = app.add_flag(absl::StrCat("--", entry.name, ",!--no-", entry.name), help);
+    } else {
+      entry.option = app.add_option(absl::StrCat("--", entry.name), CLI::callback_t(), entry.help);
+      entry.option->type_name(entry.repeatable ? "VALUE ..." : "VALUE")->expected(1);
+      const std::string shown = entry.show();
+      if (!shown.empty() && !entry.repeatable) entry.option->default_str(shown);
+    }
+    entry.option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    entries.push_back(std::move(entry));
+  }
+
+  Entry* Find(absl::string_view name) {
+    for (Entry& entry : entries) {
+      if (entry.name == name) return &entry;
+    }
+    return nullptr;
+  }
+
+  // `spell` writes a flag's name as this source does.
+  template <typename Spell>
+  absl::Status Unknown(absl::string_view what, absl::string_view name, Spell spell) {
+    Values names;
+    for (const Entry& entry : entries) {
+      names.push_back(spell(entry.name));
+      if (entry.is_switch) names.push_back(spell("no-" + entry.name));
+    }
+    const std::string nearest = NearestName(ToStd(name), names);
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown ", what, " ", name,
+                     nearest.empty() ? "; --help lists all flags" : absl::StrCat("; did you mean ", nearest, "?")));
+  }
+
+  absl::Status Set(Entry& entry, const Values& values, absl::string_view source) {
+    const std::string spelled = source == "command line"  ? absl::StrCat("--", entry.name)
+                                : source == "environment" ? EnvironmentName(entry.name)
+                                                          : absl::StrCat(entry.name, " in ", config_path);
+    if (values.empty() || (values.size() > 1 && !entry.repeatable && !entry.is_switch)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(spelled, ": ", values.size(), " values given; exactly one is needed"));
+    }
+    const absl::Status status = entry.set(values);
+    if (!status.ok()) return absl::InvalidArgumentError(absl::StrCat(spelled, ": ", status.message()));
+    entry.source = source;
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadEnvironment(const Values& environment) {
+    for (const std::string& variable : environment) {
+      if (!absl::StartsWith(variable, kPrefix)) continue;
+      const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(variable, absl::MaxSplits('=', 1));
+      const auto [name, value] = parts;
+      if (IsServiceLink(name, value)) continue;
+      const auto entry = std::find_if(entries.begin(), entries.end(), [name = name](const Entry& candidate) {
+        return EnvironmentName(candidate.name) == name;
+      });
+      if (entry == entries.end()) return Unknown("environment variable", name, EnvironmentName);
+      if (entry->source == "default") RETURN_IF_ERROR(Set(*entry, {std::string(value)}, "environment"));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadConfig() {
+    if (config_path.empty()) return absl::OkStatus();
+    std::vector<CLI::ConfigItem> items;
+    try {
+      items = CLI::ConfigTOML().from_file(config_path);
+    } catch (const CLI::Error& error) {
+      return absl::InvalidArgumentError(absl::StrCat("--config: ", error.what()));
+    }
+    Values seen;
+    for (const CLI::ConfigItem& item : items) {
+      if (item.name == "++" || item.name == "--") {  // CLI11's marks of a section's begin and end
+        if (item.parents.empty()) continue;
+        return absl::InvalidArgumentError(absl::StrCat("--config: section [", absl::StrJoin(item.parents, "."), "] in ",
+                                                       config_path, "; flags stand before any section"));
+      }
+      Entry* entry = item.parents.empty() ? Find(item.name) : nullptr;
+      if (entry == nullptr || entry->name == "config") {
+        return Unknown("key", absl::StrCat(item.fullname()), [](absl::string_view name) { return std::string(name); });
+      }
+      if (std::find(seen.begin(), seen.end(), item.name) != seen.end()) {
+        return absl::InvalidArgumentError(absl::StrCat(item.name, " stands twice in ", config_path));
+      }
+      seen.push_back(item.name);
+      if (entry->source == "default") RETURN_IF_ERROR(Set(*entry, item.inputs, "config file"));
+    }
+    return absl::OkStatus();
+  }
+
+  CLI::App app;
+  std::vector<Entry> entries;
+  std::string config_path;
+};
+
+Flags::Flags(std::string program, std::string description)
+    : impl_(std::make_unique<Impl>(std::move(program), description)) {}
+Flags::~Flags() = default;
+
+void Flags::Add(const std::string& name, std::string* target, const std::string& help) {
+  impl_->Add({.name = name,
+              .help = help,
+              .set =
+                  [target](const Values& values) {
+                    *target = values[0];
+                    return absl::OkStatus();
+                  },
+              .show = [target] { return *target; }});
+}
+
+void Flags::Add(const std::string& name, int32_t* target, const std::string& help, FlagRange<int32_t> range) {
+  impl_->Add(NumberEntry(name, target, help, range));
+}
+
+void Flags::Add(const std::string& name, int64_t* target, const std::string& help, FlagRange<int64_t> range) {
+  impl_->Add(NumberEntry(name, target, help, range));
+}
+
+void Flags::Add(const std::string& name, double* target, const std::string& help, FlagRange<double> range) {
+  impl_->Add(NumberEntry(name, target, help, range));
+}
+
+void Flags::Add(const std::string& name, bool* target, const std::string& help) {
+  impl_->Add({.name = name,
+              .help = absl::StrCat(help, *target ? " [on]" : ""),
+              .is_switch = true,
+              .set = [target](const Values& values) { return ParseBool(values.back(), target); },
+              .show = [target] { return *target ? "true" : "false"; }});
+}
+
+void Flags::Add(const std::string& name, std::vector<std::string>* target, const std::string& help) {
+  Entry entry = ListEntry(name, target, help);
+  entry.show = [target] { return absl::StrJoin(*target, ","); };
+  impl_->Add(std::move(entry));
+}
+
+void Flags::Add(const std::string& name, std::optional<std::string>* target, const std::string& help) {
+  impl_->Add({.name = name,
+              .help = help,
+              .set =
+                  [target](const Values& values) {
+                    *target = values[0];
+                    return absl::OkStatus();
+                  },
+              .show = [target] { return target->value_or(""); }});
+}
+
+void Flags::Add(const std::string& name, std::optional<bool>* target, const std::string& help) {
+  impl_->Add({.name = name,
+              .help = help,
+              .is_switch = true,
+              .set =
+                  [target](const Values& values) {
+                    bool value = false;
+                    RETURN_IF_ERROR(ParseBool(values.back(), &value));
+                    *target = value;
+                    return absl::OkStatus();
+                  },
+              .show = [target] { return target->has_value() ? (**target ? "true" : "false") : ""; }});
+}
+
+void Flags::AddChoice(const std::string& name, std::string* target, std::vector<std::string> choices,
+                      const std::string& help) {
+  impl_->Add({.name = name,
+              .help = absl::StrCat(help, ": ", absl::StrJoin(choices, ", ")),
+              .set =
+                  [target, choices](const Values& values) {
+                    if (std::find(choices.begin(), choices.end(), values[0]) == choices.end()) {
+                      return absl::InvalidArgumentError(absl::StrCat("\"", values[0], "\" given; one of ",
+                                                                     absl::StrJoin(choices, ", "), " is needed"));
+                    }
+                    *target = values[0];
+                    return absl::OkStatus();
+                  },
+              .show = [target] { return *target; }});
+}
+
+void Flags::AddBytes(const std::string& name, int64_t* target, const std::string& help) {
+  impl_->Add({.name = name,
+              .help = help,
+              .set = [target](const Values& values) { return ParseBytes(values[0], target); },
+              .show = [target] { return absl::StrCat(*target); }});
+}
+
+void Flags::AddPort(const std::string& name, int32_t* target, const std::string& help) {
+  Add(name, target, help, {0, 65535});
+}
+
+void Flags::AddSecret(const std::string& name, std::vector<std::string>* target, const std::string& help) {
+  Entry entry = ListEntry(name, target, help);
+  entry.show = [target] { return target->empty() ? "" : absl::StrCat("[", target->size(), " hidden]"); };
+  impl_->Add(std::move(entry));
+}
+
+void Flags::Require() {
+  impl_->entries.back().required = true;
+}
+
+absl::StatusOr<Flags::Next> Flags::Parse(int argc, const char* const* argv) {
+  Values environment;
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
+    environment.emplace_back(*variable);
+  }
+  return Parse(argc, argv, environment);
+}
+
+absl::StatusOr<Flags::Next> Flags::Parse(int argc, const char* const* argv, const Values& environment) {
+  CLI::App& app = impl_->app;
+  try {
+    Values arguments(argv + std::min(argc, 1), argv + argc);
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+    app.parse(std::move(arguments));
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(app.help().c_str(), stdout);
+    return Next::kExit;
+  } catch (const CLI::CallForVersion& version) {
+    std::printf("%s\n", version.what());
+    return Next::kExit;
+  } catch (const CLI::Error& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+  for (const std::string& argument : app.remaining()) {
+    const std::string name = argument.substr(0, argument.find('='));
+    if (!absl::StartsWith(name, "-")) {
+      return absl::InvalidArgumentError(absl::StrCat("\"", argument, "\" is not a flag; flags begin with --"));
+    }
+    return impl_->Unknown("flag", name, [](absl::string_view flag) { return absl::StrCat("--", flag); });
+  }
+  for (Entry& entry : impl_->entries) {
+    if (entry.option->count() == 0) continue;
+    RETURN_IF_ERROR(impl_->Set(entry, entry.option->results(), "command line"));
+  }
+  RETURN_IF_ERROR(impl_->ReadEnvironment(environment));
+  RETURN_IF_ERROR(impl_->ReadConfig());
+  for (const Entry& entry : impl_->entries) {
+    if (entry.required && entry.source == "default") {
+      return absl::InvalidArgumentError(absl::StrCat("--", entry.name, " is missing: ", entry.help));
+    }
+  }
+  return Next::kRun;
+}
+
+std::string Flags::Effective() const {
+  Values parts;
+  for (const Entry& entry : impl_->entries) {
+    const std::string shown = entry.show();
+    if (shown.empty() && entry.source == "default") continue;
+    parts.push_back(
+        absl::StrCat(entry.name, "=", shown, entry.source == "default" ? "" : absl::StrCat(" (", entry.source, ")")));
+  }
+  return absl::StrJoin(parts, " ");
+}
+
+}  // namespace swiftlet

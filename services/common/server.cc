@@ -1,0 +1,88 @@
+#include "services/common/server.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <cstdio>
+#include <utility>
+
+#include "services/common/build_info.h"
+
+namespace swiftlet {
+
+Server::Server(const ServerOptions& options)
+    : options_(options),
+      flags_(options.program, options.description),
+      admin_port_(options.admin_port),
+      drain_seconds_(options.drain_seconds),
+      log_{.process = options.name} {
+  flags_.Add("host", &host_, "address the data and admin ports listen on");
+  flags_.AddPort("admin-port", &admin_port_, "HTTP port of /metrics, /livez, /readyz and /health; 0 = any free one");
+  flags_.AddChoice("log-level", &log_.level, {"debug", "info", "warning", "error"}, "least serious lines to write");
+  flags_.AddChoice("log-format", &log_.format, {"text", "json"}, "how a log line looks");
+  flags_.Add("drain-seconds", &drain_seconds_, "longest wait for running requests when stopping", {0, 86400});
+}
+
+Server::~Server() {
+  // The health listener and the collectors belong to objects of main that are already gone.
+  health_.Listen(nullptr);
+  admin_.reset();
+}
+
+std::optional<int> Server::Start(int argc, const char* const* argv) {
+  const absl::StatusOr<Flags::Next> next = flags_.Parse(argc, argv);
+  if (!next.ok()) return Fail(next.status());
+  if (*next == Flags::Next::kExit) return 0;
+  absl::StatusOr<std::unique_ptr<Logging>> logging = Logging::Start(log_);
+  if (!logging.ok()) return Fail(logging.status());
+  logging_ = *std::move(logging);
+  metrics_
+      .AddGauge("swiftlet_build_info", "1, with the version in the labels",
+                {{"process", options_.name}, {"version", std::string(BuildVersion())}})
+      .Set(1);
+  absl::StatusOr<std::unique_ptr<AdminServer>> admin =
+      AdminServer::Start({.host = host_, .port = admin_port_}, health_, metrics_);
+  if (!admin.ok()) return Fail(admin.status());
+  admin_ = *std::move(admin);
+  LogInfo("starting", {{"version", BuildVersion()}, {"compiler", BuildCompiler()}, {"flags", flags_.Effective()}});
+  return std::nullopt;
+}
+
+int Server::Run(const std::function<void(std::chrono::steady_clock::time_point deadline)>& stop, bool serving_later) {
+  if (!serving_later) health_.Set(HealthState::kServing);
+  const absl::Status status = stop_.Wait();
+  if (status.ok()) {
+    LogInfo("stopping: draining", {{"drain_seconds", drain_seconds_}});
+  } else {
+    LogError("stopping: fault", {{"error", status.ToString()}});
+  }
+  health_.Set(HealthState::kDraining);
+  stop(std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<int64_t>(drain_seconds_ * 1000)));
+  LogInfo("stopped");
+  return status.ok() ? 0 : ExitStatus(status);
+}
+
+int Server::Fail(const absl::Status& status) {
+  logging_.reset();  // what waits comes before the last line
+  const std::string line = absl::StrCat(options_.program, ": ", status.message(), "\n");
+  std::fputs(line.c_str(), stderr);
+  return ExitStatus(status);
+}
+
+int ExitStatus(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kDataLoss:  // a truncated model file
+      return 78;
+    case absl::StatusCode::kUnavailable:
+      return 69;
+    default:
+      return 70;
+  }
+}
+
+}  // namespace swiftlet

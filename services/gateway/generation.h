@@ -1,0 +1,41 @@
+// The conductor of one request: encode at a tokenizer, submit to a worker, decode, emit. It alone owns the request's
+// deadline, cancellation and usage. Lives on one home executor (a single-threaded io_context); everything it does
+// happens there.
+#pragma once
+
+#include <memory>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "services/gateway/generation_sink.h"
+#include "services/gateway/valid_request.h"
+
+namespace swiftlet {
+
+// A handle to a running generation, for the door that started it.
+class GenerationHandle {
+ public:
+  virtual ~GenerationHandle() = default;
+  // Home executor only; idempotent. The caller is gone: no sink call follows, the worker is told to cancel.
+  virtual void Abandon() = 0;
+};
+
+// Starts generations. Owned by main; Start is called on the home executor of the request.
+class Generator {
+ public:
+  virtual ~Generator() = default;
+  // Never blocks. Sink calls come later on `home`, never from inside Start.
+  virtual std::shared_ptr<GenerationHandle> Start(ValidRequest request, std::unique_ptr<GenerationSink> sink,
+                                                  boost::asio::any_io_executor home) = 0;
+
+  // What the doors show and check against. Any thread.
+  struct ServedModel {
+    std::string name;
+    int32_t max_model_len = 0;   // prompt + output, tokens
+    int64_t created_unix_s = 0;
+    bool ready = false;          // a tokenizer and a routable worker serve it
+  };
+  virtual std::vector<ServedModel> Models() const = 0;
+};
+
+}  // namespace swiftlet

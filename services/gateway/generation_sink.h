@@ -1,0 +1,38 @@
+// Where a Generation puts what it makes: one implementation per door (OpenAI chat, OpenAI completions, gRPC).
+// Owned by the Generation; called on the generation's home executor alone, so it needs no lock.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+
+#include "swiftlet/v1/common.pb.h"
+
+namespace swiftlet {
+
+// What was added to one choice since the last event.
+struct ChoiceDelta {
+  int32_t choice = 0;
+  std::string reasoning;  // whole UTF-8 characters; either may be empty
+  std::string text;
+  std::vector<int32_t> token_ids;                      // ids accepted since the last event, stop tokens included
+  std::vector<v1::PositionLogprobs> logprobs;          // one per id, when asked for
+  std::vector<v1::PositionLogprobs> prompt_logprobs;   // choice 0, before its first text, when asked for
+  v1::FinishReason finish_reason = v1::FINISH_REASON_UNSPECIFIED;  // in the choice's last delta, exactly once
+};
+
+class GenerationSink {
+ public:
+  virtual ~GenerationSink() = default;
+
+  // The prompt is encoded and the request accepted by a worker; a streamed answer may send its head.
+  virtual void OnStart(int32_t prompt_tokens) = 0;
+  // Deltas of one step, one per choice that moved. May be called many times, after OnStart.
+  virtual void OnDeltas(std::vector<ChoiceDelta> deltas) = 0;
+  // The last call, exactly once, with or without OnStart before it. OK: every choice has finished.
+  virtual void OnEnd(const absl::Status& status, const v1::Usage& usage) = 0;
+};
+
+}  // namespace swiftlet

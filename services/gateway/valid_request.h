@@ -1,0 +1,45 @@
+// A request that has passed every check: the only type the gateway's inner parts accept. Built by the three doors
+// through Validate() (validator.h), the one validator for REST and gRPC alike; nothing after it re-checks.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "swiftlet/v1/common.pb.h"
+#include "swiftlet/v1/tokenizer.pb.h"
+
+namespace swiftlet {
+
+struct ChatInput {
+  std::vector<v1::ChatMessage> messages;  // 1 to limits::kMaxMessages
+  bool add_generation_prompt = true;
+  bool continue_final_message = false;
+};
+
+struct TextInput {
+  std::string text;  // UTF-8
+};
+
+struct TokenInput {
+  std::vector<int32_t> ids;  // not empty; checked against the logits width once the worker is known
+};
+
+struct ValidRequest {
+  std::string request_id;  // ours, unique in this gateway: "chatcmpl-..." or "cmpl-..."
+  std::string model;       // one of the served names
+  std::variant<ChatInput, TextInput, TokenInput> input;
+  v1::SamplingParams sampling;  // as asked, ranges checked; absent fields take the model's defaults in generation.cc
+  v1::StopRules stop;           // as asked, ranges checked
+  int32_t num_choices = 1;
+  int32_t logprobs = 0;         // 0 = none, k + 1 = the chosen token and the k most likely
+  int32_t prompt_logprobs = 0;  // likewise
+  int32_t priority = 0;
+  std::string cache_salt;
+  std::optional<int64_t> timeout_us;  // from arrival
+  bool split_reasoning = true;        // chat: reasoning apart from the answer. Completions: all is text.
+};
+
+}  // namespace swiftlet

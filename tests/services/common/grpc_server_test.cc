@@ -1,0 +1,110 @@
+#include "services/common/grpc_server.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include "services/common/errors.h"
+#include "services/common/grpc_channel.h"
+#include "services/common/grpc_errors.h"
+#include "swiftlet/v1/tokenizer.grpc.pb.h"
+
+namespace swiftlet {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Tokenizer : public v1::TokenizerService::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* GetInfo(grpc::CallbackServerContext* context, const v1::GetInfoRequest*,
+                                    v1::GetInfoResponse*) override {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(ToGrpcStatus(InvalidField("model", "no such")));
+    return reactor;
+  }
+};
+
+class GrpcServerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto server =
+        GrpcServer::Start({.host = "127.0.0.1", .health_names = {"swiftlet.v1.TokenizerService"}}, {&service_});
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    channel_ = MakeChannel("127.0.0.1:" + std::to_string(server_->port()));
+  }
+
+  // Sends one message without generated code; the answer's bytes, or the error's text.
+  std::string Call(const std::string& method, const std::string& request) {
+    grpc::GenericStub stub(channel_);
+    grpc::CompletionQueue queue;
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+    grpc::Slice slice(request);
+    const grpc::ByteBuffer message(&slice, 1);
+    grpc::ByteBuffer answer;
+    grpc::Status status;
+    auto call = stub.PrepareCall(&context, method, &queue);
+    void* tag;
+    bool ok;
+    call->StartCall(this);
+    queue.Next(&tag, &ok);
+    call->WriteLast(message, {}, this);
+    queue.Next(&tag, &ok);
+    call->Read(&answer, this);
+    queue.Next(&tag, &ok);
+    call->Finish(&status, this);
+    queue.Next(&tag, &ok);
+    grpc::Slice bytes;
+    if (!status.ok() || !answer.DumpToSingleSlice(&bytes).ok()) return status.error_message();
+    return std::string(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
+  }
+
+  Tokenizer service_;
+  std::unique_ptr<GrpcServer> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+TEST_F(GrpcServerTest, ErrorPayloadCrossesTheWire) {
+  const auto stub = v1::TokenizerService::NewStub(channel_);
+  grpc::ClientContext context;
+  v1::GetInfoResponse response;
+  const absl::Status status = FromGrpcStatus(stub->GetInfo(&context, {}, &response));
+  EXPECT_EQ(status, InvalidField("model", "no such"));
+}
+
+TEST_F(GrpcServerTest, HealthServiceFollowsSetServing) {
+  const std::string name = "swiftlet.v1.TokenizerService";
+  const std::string request = std::string("\x0a") + static_cast<char>(name.size()) + name;  // field 1: service
+  EXPECT_EQ(Call("/grpc.health.v1.Health/Check", request), "\x08\x02");                     // NOT_SERVING
+  server_->SetServing(true);
+  EXPECT_EQ(Call("/grpc.health.v1.Health/Check", request), "\x08\x01");  // SERVING
+  EXPECT_EQ(Call("/grpc.health.v1.Health/Check", ""), "\x08\x01");
+}
+
+TEST_F(GrpcServerTest, ReflectionListsTheService) {
+  const std::string list_services = "\x3a\x01*";  // field 7: list_services
+  EXPECT_THAT(Call("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", list_services),
+              HasSubstr("swiftlet.v1.TokenizerService"));
+}
+
+TEST_F(GrpcServerTest, TakenPortIsRefusedWithItsFlag) {
+  Tokenizer other;
+  const auto second =
+      GrpcServer::Start({.host = "127.0.0.1", .port = server_->port(), .port_flag = "--grpc-port"}, {&other});
+  ASSERT_FALSE(second.ok());
+  EXPECT_TRUE(absl::IsUnavailable(second.status()));
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr(std::to_string(server_->port())));
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("--grpc-port"));
+}
+
+TEST_F(GrpcServerTest, NothingIsServedAfterShutdown) {
+  const int32_t port = server_->port();
+  server_->Shutdown(std::chrono::steady_clock::now());
+  Tokenizer other;
+  EXPECT_TRUE(GrpcServer::Start({.host = "127.0.0.1", .port = port}, {&other}).ok());
+}
+
+}  // namespace
+}  // namespace swiftlet

@@ -1,0 +1,51 @@
+// What `swiftlet bench` is asked to do.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <absl/status/statusor.h>
+
+namespace swiftlet::bench {
+
+// Tokens: a fixed number, or drawn evenly from [low, high].
+struct LengthRange {
+  int32_t low = 0;
+  int32_t high = 0;
+};
+
+// "128" or "64:256". INVALID_ARGUMENT otherwise, or when not 1 <= low <= high <= 1,000,000.
+absl::StatusOr<LengthRange> ParseLengthRange(std::string_view text);
+
+// Where the server listens.
+struct Target {
+  std::string host;
+  std::string port;
+};
+
+// "http://host:port" (port 80 if not said). INVALID_ARGUMENT for anything else; https is not spoken.
+absl::StatusOr<Target> ParseUrl(std::string_view url);
+
+struct Options {
+  Target target;
+  std::string model;             // empty: the first of /v1/models
+  std::string api_key;           // empty: none is sent
+  bool chat = true;              // /v1/chat/completions with text, else /v1/completions with token ids
+  int32_t concurrency = 32;      // streams open at any time, >= 1
+  int64_t requests = 1000;       // >= 1
+  int64_t warmup_requests = 0;   // run before, not counted
+  LengthRange input_tokens{128, 128};   // words in a chat, ids in a completion
+  LengthRange output_tokens{128, 128};  // max_tokens; reached, as end-of-sequence is ignored unless stop_at_eos
+  bool stop_at_eos = false;
+  float temperature = -1;        // < 0: the server's default
+  float top_p = -1;              // likewise
+  uint64_t seed = 1;             // of prompts and lengths
+  int32_t threads = 1;           // of the load generator
+  int32_t vocabulary_size = 256; // ids of completion prompts are drawn from [0, vocabulary_size)
+  int64_t timeout_s = 600;       // one request
+  bool live = true;              // a line a second on stderr
+  std::string json_path;         // empty: no file
+};
+
+}  // namespace swiftlet::bench

@@ -1,0 +1,25 @@
+// Splits the body of a text/event-stream response into the data of its events.
+// Source: WHATWG HTML, section 9.2 (server-sent events): CR, LF or CRLF end a line, ':' starts a comment.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace swiftlet::bench {
+
+class SseReader {
+ public:
+  // Feeds the next bytes, cut anywhere; calls `on_data` for each event that is complete, without its last newline.
+  void Feed(std::string_view bytes, const std::function<void(std::string_view data)>& on_data);
+
+ private:
+  void EndLine(const std::function<void(std::string_view)>& on_data);
+
+  std::string line_;
+  std::string data_;
+  bool has_data_ = false;
+  bool after_cr_ = false;  // a LF that follows belongs to the CR
+};
+
+}  // namespace swiftlet::bench
