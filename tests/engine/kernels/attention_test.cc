@@ -1,13 +1,13 @@
 #include "engine/kernels/attention.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
 #include <random>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "tests/engine/kernels/table_driver.h"
 
@@ -51,12 +51,9 @@ class AttentionDriver {
                                .kv = kv},
                               driver_.pool());
       const PackedRows attended = driver_.Rows(chunk, width(), true);
-      driver_.table().attention({.shape = shape_,
-                                 .qkv = part.values.data(),
-                                 .sequences = {&sequence, 1},
-                                 .kv = kv,
-                                 .output = attended},
-                                driver_.pool());
+      driver_.table().attention(
+          {.shape = shape_, .qkv = part.values.data(), .sequences = {&sequence, 1}, .kv = kv, .output = attended},
+          driver_.pool());
       const Matrix output = driver_.Linear(attended, identity_);
       std::copy(output.values.begin(), output.values.end(), result.row(position));
       position += chunk;
@@ -84,8 +81,8 @@ Matrix Rotations(int32_t positions, int32_t head_dim) {
   return cos_sin;
 }
 
-constexpr AttentionShape kShapes[] = {{1, 1, 32}, {6, 2, 48}, {7, 1, 80}, {4, 4, 112}, {12, 2, 128},
-                                      {14, 1, 64}, {2, 1, 256}};
+constexpr AttentionShape kShapes[] = {{1, 1, 32},   {6, 2, 48},  {7, 1, 80}, {4, 4, 112},
+                                      {12, 2, 128}, {14, 1, 64}, {2, 1, 256}};
 
 TEST(Attention, AgreesWithTheOracleForEveryHeadShape) {
   std::mt19937 random(1);

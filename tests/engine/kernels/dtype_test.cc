@@ -1,13 +1,13 @@
 #include "engine/kernels/dtype.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
 #include <random>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "engine/kernels/cpu/simd/row_ops.h"
 

@@ -1,11 +1,11 @@
 #include "engine/kernels/linear.h"
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <limits>
 #include <random>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "tests/engine/kernels/table_driver.h"
 
@@ -23,7 +23,9 @@ double Tolerance(const KernelTable& table, bool precise) {
   return table.dtype == DType::kFloat32 || precise ? 2e-5 : 0x1p-8;
 }
 
-std::vector<float> Ones(int32_t count) { return std::vector<float>(count, 1.0f); }
+std::vector<float> Ones(int32_t count) {
+  return std::vector<float>(count, 1.0f);
+}
 
 TEST(Linear, AgreesWithTheOracleAtOddSizes) {
   std::mt19937 random(1);

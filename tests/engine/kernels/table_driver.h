@@ -74,12 +74,9 @@ class TableDriver {
 
   PackedRows Norm(const Matrix& input, const std::vector<float>& weight, bool precise) {
     const PackedRows rows = Rows(input.rows, input.columns, precise);
-    table_.rms_norm({.input = input.values.data(),
-                     .rows = nullptr,
-                     .weight = weight.data(),
-                     .epsilon = 1e-6f,
-                     .output = rows},
-                    pool_);
+    table_.rms_norm(
+        {.input = input.values.data(), .rows = nullptr, .weight = weight.data(), .epsilon = 1e-6f, .output = rows},
+        pool_);
     return rows;
   }
 
@@ -100,6 +97,8 @@ class TableDriver {
   std::vector<Buffer> buffers_;
 };
 
-inline bool SameBits(const float* a, const float* b, size_t count) { return std::memcmp(a, b, 4 * count) == 0; }
+inline bool SameBits(const float* a, const float* b, size_t count) {
+  return std::memcmp(a, b, 4 * count) == 0;
+}
 
 }  // namespace swiftlet

@@ -1,10 +1,10 @@
 #include "engine/model/model_config.h"
 
-#include <string>
-
 #include <absl/strings/str_replace.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <string>
 
 namespace swiftlet {
 namespace {
@@ -22,7 +22,9 @@ std::string With(const std::string& from, const std::string& to) {
   return changed;
 }
 
-std::string WithKey(const std::string& key) { return With("{\"arch", "{" + key + ",\"arch"); }
+std::string WithKey(const std::string& key) {
+  return With("{\"arch", "{" + key + ",\"arch");
+}
 
 ModelConfig Good(const std::string& text) {
   const auto config = ParseModelConfig(text);

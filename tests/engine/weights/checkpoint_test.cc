@@ -1,12 +1,11 @@
 #include "engine/weights/checkpoint.h"
 
-#include <array>
-#include <string>
-
-#include <unistd.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <string>
 
 #include "engine/weights/weight_loader.h"
 #include "tests/engine/weights/safetensors_file.h"
@@ -27,7 +26,9 @@ std::string TwoByThree(const std::string& name) {
                           Floats({1, 2, 3, 4, 5, 6}));
 }
 
-std::string Error(const absl::Status& status) { return std::string(status.message()); }
+std::string Error(const absl::Status& status) {
+  return std::string(status.message());
+}
 
 TEST(Checkpoint, SingleFileGivesItsTensors) {
   const TemporaryDirectory directory;
@@ -77,8 +78,7 @@ TEST(Checkpoint, ShardsAreJoined) {
   const TemporaryDirectory directory;
   directory.Write("one.safetensors", TwoByThree("a"));
   directory.Write("two.safetensors", TwoByThree("b"));
-  directory.Write("model.safetensors.index.json",
-                  R"({"weight_map":{"a":"one.safetensors","b":"two.safetensors"}})");
+  directory.Write("model.safetensors.index.json", R"({"weight_map":{"a":"one.safetensors","b":"two.safetensors"}})");
   const auto checkpoint = Checkpoint::Open(directory.path());
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
   EXPECT_THAT(checkpoint->PathOf(*checkpoint->Find("b")), HasSubstr("two.safetensors"));

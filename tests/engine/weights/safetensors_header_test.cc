@@ -1,10 +1,10 @@
 #include "engine/weights/safetensors_header.h"
 
-#include <random>
-#include <string>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <random>
+#include <string>
 
 namespace swiftlet {
 namespace {
@@ -19,7 +19,9 @@ absl::StatusOr<std::vector<TensorInfo>> Parse(const std::string& header, uint64_
   return ParseSafetensorsHeader(header, 8 + header.size() + data_bytes);
 }
 
-std::string OneTensor(const std::string& entry) { return "{\"weight\":" + entry + "}"; }
+std::string OneTensor(const std::string& entry) {
+  return "{\"weight\":" + entry + "}";
+}
 
 void ExpectError(const std::string& header, uint64_t data_bytes, const std::string& part) {
   const auto tensors = Parse(header, data_bytes);
@@ -76,10 +78,10 @@ TEST(SafetensorsHeader, RefusesHostileShapes) {
 }
 
 TEST(SafetensorsHeader, RefusesMalformedEntries) {
-  for (const char* entry : {"1", "[]", "{}", R"({"dtype":"F32","shape":[3]})", R"({"shape":[3],"data_offsets":[0,12]})",
-                            R"({"dtype":"F32","shape":3,"data_offsets":[0,12]})",
-                            R"({"dtype":"F32","shape":[3],"data_offsets":[0]})",
-                            R"({"dtype":3,"shape":[3],"data_offsets":[0,12]})"}) {
+  for (const char* entry :
+       {"1", "[]", "{}", R"({"dtype":"F32","shape":[3]})", R"({"shape":[3],"data_offsets":[0,12]})",
+        R"({"dtype":"F32","shape":3,"data_offsets":[0,12]})", R"({"dtype":"F32","shape":[3],"data_offsets":[0]})",
+        R"({"dtype":3,"shape":[3],"data_offsets":[0,12]})"}) {
     ExpectError(OneTensor(entry), 12, "\"weight\"");
   }
   ExpectError(OneTensor(R"({"dtype":"F33","shape":[3],"data_offsets":[0,12]})"), 12, "unknown dtype \"F33\"");
