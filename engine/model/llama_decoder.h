@@ -39,6 +39,7 @@ class LlamaDecoder final : public Decoder {
   void Forward(const DecoderBatch& batch) override;
   void ComputeLogits(std::span<const int32_t> rows, std::span<float> logits) override;
   void CopyBlock(int32_t from, int32_t to) override { kv_cache_.CopyBlock(from, to); }
+  ThreadPool* thread_pool() override { return pool_.get(); }
 
   const ModelConfig& config() const { return config_; }
   // Of names, shapes and contents of the weights: for the handshake between processes.
