@@ -10,6 +10,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/base/strict_json.h"
 #include "services/text/encode/json_fields.h"
+#include "tools/cc/golden_check/template_rows.h"
 #include "tools/cc/golden_check/tokenizer_rows.h"
 
 namespace swiftlet {
@@ -25,6 +26,10 @@ absl::StatusOr<bool> CheckFolder(const std::string& folder) {
       ASSIGN_OR_RETURN(const bool passed, CheckTokenizerRows(folder, entry));
       all_passed = all_passed && passed;
     }
+  }
+  if (const boost::json::value* templates = fields.Find("chat_templates"); templates != nullptr) {
+    ASSIGN_OR_RETURN(const bool passed, CheckTemplateRows(folder, *templates));
+    all_passed = all_passed && passed;
   }
   return all_passed;
 }
