@@ -183,6 +183,14 @@ bool ChatTemplate::ReadsVariable(std::string_view name) const {
   return reads(compiled_->program) || (compiled_->tool_program.has_value() && reads(*compiled_->tool_program));
 }
 
+std::vector<std::string> ChatTemplate::Keywords() const {
+  std::vector<std::string> keywords;
+  for (const std::string& name : compiled_->program.names) {
+    if (AcceptsKeyword(name)) keywords.push_back(name);
+  }
+  return keywords;
+}
+
 bool ChatTemplate::AcceptsKeyword(std::string_view name) const {
   return std::find(std::begin(kOwnVariables), std::end(kOwnVariables), name) == std::end(kOwnVariables) &&
          ReadsVariable(name);
