@@ -1,8 +1,9 @@
 #include "tools/cc/golden_check/golden_model.h"
 
+#include <absl/strings/str_cat.h>
+
 #include <string_view>
 
-#include <absl/strings/str_cat.h>
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 

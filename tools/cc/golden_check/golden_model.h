@@ -1,11 +1,11 @@
 // A model of a golden folder and what a float32 run of other software made of it. Read once, by one thread.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 namespace swiftlet {
 

@@ -1,5 +1,7 @@
 #include "tools/cc/golden_check/model_cases.h"
 
+#include <absl/strings/str_cat.h>
+
 #include <algorithm>
 #include <cmath>
 #include <condition_variable>
@@ -11,8 +13,6 @@
 #include <span>
 #include <utility>
 #include <vector>
-
-#include <absl/strings/str_cat.h>
 
 #include "engine/base/status_macros.h"
 #include "engine/model/llama_decoder.h"
@@ -75,7 +75,8 @@ std::vector<float> LogitsAfter(Decoder& decoder, const std::vector<int32_t>& pro
 }
 
 // Empty when `logits` are near enough to the golden ones.
-std::string CompareLogits(const Numerics& numerics, const std::vector<float>& logits, const std::vector<float>& golden) {
+std::string CompareLogits(const Numerics& numerics, const std::vector<float>& logits,
+                          const std::vector<float>& golden) {
   if (logits.size() != golden.size()) {
     return absl::StrCat("expected ", golden.size(), " logits, got ", logits.size());
   }

@@ -2,9 +2,9 @@
 // that serve; whole and in chunks, cold and from the prefix cache, alone and 32 at a time.
 #pragma once
 
-#include <string>
-
 #include <absl/status/statusor.h>
+
+#include <string>
 
 namespace swiftlet {
 

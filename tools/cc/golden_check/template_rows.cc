@@ -1,12 +1,13 @@
 #include "tools/cc/golden_check/template_rows.h"
 
+#include <absl/strings/escaping.h>
+#include <absl/strings/str_cat.h>
+
 #include <map>
 #include <memory>
 #include <string_view>
 #include <utility>
 
-#include <absl/strings/escaping.h>
-#include <absl/strings/str_cat.h>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
@@ -72,8 +73,8 @@ absl::StatusOr<std::string> CheckRow(const std::string& source, const JsonFields
   if (!rendered.ok()) return rendered.status().ToString();
   const std::string text = rendered->Text();
   if (text == expected) return std::string();
-  return absl::StrCat("expected \"", absl::Utf8SafeCEscape(ToAbsl(expected)), "\", got \"",
-                      absl::Utf8SafeCEscape(text), "\"");
+  return absl::StrCat("expected \"", absl::Utf8SafeCEscape(ToAbsl(expected)), "\", got \"", absl::Utf8SafeCEscape(text),
+                      "\"");
 }
 
 }  // namespace
@@ -104,8 +105,8 @@ absl::StatusOr<bool> CheckTemplateRows(const std::string& folder, const json::va
       whole.Pass();
       continue;
     }
-    const std::string what = absl::StrCat("row ", i, " (", ToAbsl(conversation), "): ",
-                                          difference.ok() ? *difference : difference.status().ToString());
+    const std::string what = absl::StrCat("row ", i, " (", ToAbsl(conversation),
+                                          "): ", difference.ok() ? *difference : difference.status().ToString());
     report.Fail(what);
     whole.Fail(absl::StrCat(name, ", ", what));
   }

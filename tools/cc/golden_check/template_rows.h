@@ -1,9 +1,10 @@
 // The chat-template part of a golden folder: rows {"template", "context", "ok" or "error"} and the folder of templates.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <string>
 
-#include <absl/status/statusor.h>
 #include <boost/json/fwd.hpp>
 
 namespace swiftlet {

@@ -1,9 +1,9 @@
 #include "services/text/encode/added_tokens.h"
 
+#include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 namespace swiftlet {
 namespace {
@@ -30,7 +30,8 @@ std::string Split(const std::vector<AddedToken>& tokens, std::string_view text, 
 }
 
 TEST(AddedTokenMatcher, TakesTheLongestOfTheLeftmost) {
-  const std::vector<AddedToken> tokens = {{.id = 1, .content = "ab"}, {.id = 2, .content = "abc"}, {.id = 3, .content = "bcd"}};
+  const std::vector<AddedToken> tokens = {
+      {.id = 1, .content = "ab"}, {.id = 2, .content = "abc"}, {.id = 3, .content = "bcd"}};
   EXPECT_EQ(Split(tokens, "xabcd"), "(x)<2>(d)");
   EXPECT_EQ(Split(tokens, "abxbcd"), "<1>(x)<3>");
   EXPECT_EQ(Split(tokens, ""), "");
@@ -57,7 +58,8 @@ TEST(AddedTokenMatcher, FindsMarkupOnlyWhereTheTemplateWroteAllOfIt) {
 }
 
 TEST(AddedTokenMatcher, FindsWhiteSpaceInTextOfUsers) {
-  const std::vector<AddedToken> tokens = {{.id = 1, .content = "\n\n"}, {.id = 2, .content = "<x>"}, {.id = 3, .content = "\t", .special = true}};
+  const std::vector<AddedToken> tokens = {
+      {.id = 1, .content = "\n\n"}, {.id = 2, .content = "<x>"}, {.id = 3, .content = "\t", .special = true}};
   EXPECT_EQ(Split(tokens, "a\n\n<x>\t", "uuuuuuu"), "(a)<1>(<x>\t)");
   EXPECT_EQ(Split(tokens, "\n\n", "tu"), "<1>");
 }

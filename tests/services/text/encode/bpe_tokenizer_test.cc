@@ -1,11 +1,11 @@
 #include "services/text/encode/bpe_tokenizer.h"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "services/text/encode/unicode.h"
 #include "tests/services/text/encode/tiny_tokenizer.h"
@@ -69,8 +69,9 @@ TEST(BpeTokenizer, SegmentsEncodeAsOneText) {
     EXPECT_EQ(Encode(*tokenizer, {{view.substr(0, cut), true}, {view.substr(cut), true}}), whole) << cut;
     // The plain part in the middle may be the user's.
     if (cut < 8 || cut > 20) continue;
-    EXPECT_EQ(Encode(*tokenizer, {{view.substr(0, 8), true}, {view.substr(8, cut - 8), false}, {view.substr(cut), true}}),
-              whole)
+    EXPECT_EQ(
+        Encode(*tokenizer, {{view.substr(0, 8), true}, {view.substr(8, cut - 8), false}, {view.substr(cut), true}}),
+        whole)
         << cut;
   }
 }
@@ -92,7 +93,8 @@ TEST(BpeTokenizer, MergesMakeNoMarkupFromTextOfUsers) {
 TEST(BpeTokenizer, SeeksNormalizedTokensInNormalizedText) {
   TinyTokenizerJson json = HelloJson();
   json.normalizer = R"({"type":"Lowercase"})";
-  json.added_tokens = R"({"id":261,"content":"<TAG>","normalized":true},{"id":262,"content":"<RAW>","normalized":false})";
+  json.added_tokens =
+      R"({"id":261,"content":"<TAG>","normalized":true},{"id":262,"content":"<RAW>","normalized":false})";
   const auto tokenizer = MakeTokenizer(json);
   EXPECT_THAT(EncodeTemplate(*tokenizer, "<Tag><RAW>HELLO"), ElementsAre(261, 262, 259));
   EXPECT_THAT(Encode(*tokenizer, {{"<tag>", false}, {"<TAG>", true}, {"hello", false}}),

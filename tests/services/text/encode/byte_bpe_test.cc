@@ -1,5 +1,7 @@
 #include "services/text/encode/byte_bpe.h"
 
+#include <gtest/gtest.h>
+
 #include <limits>
 #include <map>
 #include <random>
@@ -7,13 +9,12 @@
 #include <utility>
 #include <vector>
 
-#include <gtest/gtest.h>
-
 namespace swiftlet {
 namespace {
 
 // The definition, without any craft: as long as a pair merges, the leftmost pair of the lowest rank does.
-std::vector<int32_t> MergeByDefinition(std::vector<int32_t> ids, const std::map<std::pair<int32_t, int32_t>, int>& ranks,
+std::vector<int32_t> MergeByDefinition(std::vector<int32_t> ids,
+                                       const std::map<std::pair<int32_t, int32_t>, int>& ranks,
                                        const std::vector<int32_t>& merged) {
   while (true) {
     int lowest = std::numeric_limits<int>::max();

@@ -1,11 +1,11 @@
 // Hostile text takes time in proportion to its length: 16 times the text may take at most 40 times the CPU time
 // (a quadratic step would take 256 times).
-#include <ctime>
+#include <gtest/gtest.h>
+
 #include <algorithm>
+#include <ctime>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "tests/services/text/encode/tiny_tokenizer.h"
 
@@ -46,13 +46,14 @@ TEST(LinearTime, HoldsOnHostileText) {
   tokenizers.emplace_back("split", MakeTokenizer(json));
   json.pre_tokenizer = R"({"type":"ByteLevel","add_prefix_space":false,"use_regex":true})";
   tokenizers.emplace_back("byte level", MakeTokenizer(json));
-  json.normalizer = R"({"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Replace","pattern":{"Regex":" +"},"content":"  "}]})";
+  json.normalizer =
+      R"({"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Replace","pattern":{"Regex":" +"},"content":"  "}]})";
   tokenizers.emplace_back("normalized", MakeTokenizer(json));
   const size_t small = size_t{16} << 10;
   const size_t large = size_t{256} << 10;
   for (const auto& [name, tokenizer] : tokenizers) {
-    for (const char* unit : {"a", " ", "中", "😀", "\n", "\r\n ", " a", "<", "<|end", "<|end|> ", "\u0301", "\u0316\u0301",
-                             "e\u0301", "'", "1", "ﷺ", "한", "\u1100\u1161"}) {
+    for (const char* unit : {"a", " ", "中", "😀", "\n", "\r\n ", " a", "<", "<|end", "<|end|> ", "\u0301",
+                             "\u0316\u0301", "e\u0301", "'", "1", "ﷺ", "한", "\u1100\u1161"}) {
       for (const bool is_template : {false, true}) {
         const double few = SecondsFor(*tokenizer, Repeat(unit, small), is_template);
         const double many = SecondsFor(*tokenizer, Repeat(unit, large), is_template);

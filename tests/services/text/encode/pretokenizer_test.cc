@@ -1,10 +1,11 @@
 #include "services/text/encode/pretokenizer.h"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <string>
 
 #include <boost/json/parse.hpp>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 namespace swiftlet {
 namespace {

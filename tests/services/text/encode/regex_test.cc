@@ -1,9 +1,9 @@
 #include "services/text/encode/regex.h"
 
-#include <string>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <string>
 
 #include "services/text/encode/text_pattern.h"
 
@@ -35,7 +35,9 @@ TEST(Regex, FindsWhatOnigurumaFinds) {
   EXPECT_EQ(Matches(R"([\u4E00-\u4E10])", "一"), "[一]");
 }
 
-TEST(Regex, EmptyMatchesDoNotLoop) { EXPECT_EQ(Matches("x*", "axb"), "[][x][]"); }
+TEST(Regex, EmptyMatchesDoNotLoop) {
+  EXPECT_EQ(Matches("x*", "axb"), "[][x][]");
+}
 
 TEST(Regex, RefusesWhatTheTwoDialectsReadDifferently) {
   EXPECT_THAT(Matches(R"([\p{L}[a]])", ""), HasSubstr("within a set"));

@@ -1,11 +1,11 @@
 #include "services/text/encode/sentencepiece_tokenizer.h"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <cstring>
 #include <string>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "services/text/encode/sentencepiece_proto.h"
 #include "tests/services/text/encode/tiny_tokenizer.h"
@@ -90,7 +90,8 @@ TEST(SentencePieceTokenizer, TakesAddedTokensOfItsConfig) {
 
 TEST(SentencePieceTokenizer, RefusesBrokenModels) {
   const std::string model = TinyModel();
-  for (const std::string& broken : {std::string(), std::string("garbage"), model.substr(0, 10), std::string(100, '\xFF')}) {
+  for (const std::string& broken :
+       {std::string(), std::string("garbage"), model.substr(0, 10), std::string(100, '\xFF')}) {
     EXPECT_FALSE(ParseSentencePieceModel(broken, {}).ok());
   }
   for (size_t length = 1; length < model.size(); length += 3) {

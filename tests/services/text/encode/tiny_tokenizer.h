@@ -1,15 +1,15 @@
 // Small tokenizer.json documents for tests: a byte-level vocabulary that has every byte, and what a test adds to it.
 #pragma once
 
+#include <absl/strings/str_cat.h>
+#include <gtest/gtest.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <absl/strings/str_cat.h>
-#include <gtest/gtest.h>
 
 #include "services/text/encode/byte_alphabet.h"
 #include "services/text/encode/tokenizer_json.h"
@@ -23,8 +23,8 @@ struct TinyTokenizerJson {
       R"("behavior":"Isolated","invert":false},{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]})";
   std::string post_processor = "null";
   std::string decoder = R"({"type":"ByteLevel"})";
-  std::string added_tokens;      // objects, separated by commas
-  std::string model_settings;    // "\"ignore_merges\": true,"
+  std::string added_tokens;    // objects, separated by commas
+  std::string model_settings;  // "\"ignore_merges\": true,"
   // Merges in order, sides spelled in the byte alphabet; each adds a token with the next id from 256.
   std::vector<std::pair<std::string, std::string>> merges;
 
@@ -44,9 +44,9 @@ struct TinyTokenizerJson {
       absl::StrAppend(&rules, rules.empty() ? "" : ",", "\"", left, " ", right, "\"");
     }
     return absl::StrCat(R"({"version":"1.0","added_tokens":[)", added_tokens, R"(],"normalizer":)", normalizer,
-                        R"(,"pre_tokenizer":)", pre_tokenizer, R"(,"post_processor":)", post_processor, R"(,"decoder":)",
-                        decoder, R"(,"model":{"type":"BPE",)", model_settings, R"("vocab":{)", vocab, R"(},"merges":[)",
-                        rules, "]}}");
+                        R"(,"pre_tokenizer":)", pre_tokenizer, R"(,"post_processor":)", post_processor,
+                        R"(,"decoder":)", decoder, R"(,"model":{"type":"BPE",)", model_settings, R"("vocab":{)", vocab,
+                        R"(},"merges":[)", rules, "]}}");
   }
 };
 

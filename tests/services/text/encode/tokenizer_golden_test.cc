@@ -1,11 +1,11 @@
 // The published DeepSeek-R1-Distill-Qwen tokenizer, where the golden data stands beside the checkout. (All rows:
 // tools/golden_check.)
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <string>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "services/text/encode/tokenizer_loader.h"
 #include "tests/services/text/encode/tiny_tokenizer.h"
@@ -52,7 +52,8 @@ TEST_F(DeepSeekTokenizer, TakesHugePieces) {
 TEST(TokenizerLoader, NamesADirectoryWithoutTokenizer) {
   const auto loaded = LoadTokenizer("/nonexistent");
   EXPECT_TRUE(absl::IsNotFound(loaded.status()));
-  EXPECT_THAT(std::string(loaded.status().message()), ::testing::HasSubstr("neither tokenizer.json nor tokenizer.model"));
+  EXPECT_THAT(std::string(loaded.status().message()),
+              ::testing::HasSubstr("neither tokenizer.json nor tokenizer.model"));
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 #include "services/text/encode/tokenizer_json.h"
 
-#include <string>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <string>
 
 #include "tests/services/text/encode/tiny_tokenizer.h"
 
@@ -36,13 +36,17 @@ TEST(TokenizerJson, NamesTheFieldThatIsWrong) {
   EXPECT_THAT(Error(Model(R"({"a":3,"b":3})", "[]")), HasSubstr("model.vocab[\"b\"]: id 3 is another token's already"));
   EXPECT_THAT(Error(Model(R"({"a":3,"a":4})", "[]")), HasSubstr("\"a\" appears twice"));
   EXPECT_THAT(Error(Model(R"({"a":0})", "{}")), HasSubstr("model.merges: expected an array, found an object"));
-  EXPECT_THAT(Error(Model(R"({"a":0,"ab":1})", R"(["a b"])")), HasSubstr("model.merges[0]: \"b\" is not in model.vocab"));
-  EXPECT_THAT(Error(Model(R"({"a":0,"b":1})", R"(["a b"])")), HasSubstr("model.merges[0]: \"ab\" is not in model.vocab"));
+  EXPECT_THAT(Error(Model(R"({"a":0,"ab":1})", R"(["a b"])")),
+              HasSubstr("model.merges[0]: \"b\" is not in model.vocab"));
+  EXPECT_THAT(Error(Model(R"({"a":0,"b":1})", R"(["a b"])")),
+              HasSubstr("model.merges[0]: \"ab\" is not in model.vocab"));
   EXPECT_THAT(Error(Model(R"({"a":0,"aa":1})", R"([["a","a"],["a"]])")), HasSubstr("model.merges[1]: expected"));
-  EXPECT_THAT(Error(Model(R"({"a":0,"aa":1})", R"(["a  a"])")), HasSubstr("model.merges[0]: \"a  a\" is not two tokens"));
+  EXPECT_THAT(Error(Model(R"({"a":0,"aa":1})", R"(["a  a"])")),
+              HasSubstr("model.merges[0]: \"a  a\" is not two tokens"));
   EXPECT_THAT(Error(Model(R"({"a":0})", "[]", R"("unk_token":"u",)")), HasSubstr("model.unk_token: \"u\" is not in"));
   EXPECT_THAT(Error(Model(R"({"a":0})", "[]", R"("dropout":0.1,)")), HasSubstr("model.dropout"));
-  EXPECT_THAT(Error(Model(R"({"a":0})", "[]", R"("ignore_merges":1,)")), HasSubstr("model.ignore_merges: expected a boolean"));
+  EXPECT_THAT(Error(Model(R"({"a":0})", "[]", R"("ignore_merges":1,)")),
+              HasSubstr("model.ignore_merges: expected a boolean"));
 }
 
 std::string WithAdded(const std::string& added) {
@@ -55,7 +59,8 @@ TEST(TokenizerJson, NamesTheAddedTokenThatIsWrong) {
   EXPECT_THAT(Error(WithAdded("5")), HasSubstr("added_tokens[0]: expected an object, found a number"));
   EXPECT_THAT(Error(WithAdded(R"({"id":300})")), HasSubstr("added_tokens[0].content: missing"));
   EXPECT_THAT(Error(WithAdded(R"({"content":"x","id":"y"})")), HasSubstr("added_tokens[0].id: expected an integer"));
-  EXPECT_THAT(Error(WithAdded(R"({"content":"xyz","id":5})")), HasSubstr("5 is the id of another token in model.vocab"));
+  EXPECT_THAT(Error(WithAdded(R"({"content":"xyz","id":5})")),
+              HasSubstr("5 is the id of another token in model.vocab"));
   EXPECT_THAT(Error(WithAdded(R"({"content":"xx","id":300},{"content":"yy","id":300})")),
               HasSubstr("added_tokens[1].id: 300 is the id of another added token"));
   EXPECT_THAT(Error(WithAdded(R"({"content":")" + std::string(2000, 'x') + R"(","id":300})")), HasSubstr("2000 bytes"));
@@ -86,7 +91,8 @@ TEST(TokenizerJson, EveryTruncationIsAnError) {
 }
 
 TEST(TokenizerJson, ReadsLlamaStyle) {
-  const std::string json = R"({"added_tokens":[{"id":0,"content":"<unk>","special":true},{"id":1,"content":"<s>","special":true}],
+  const std::string json =
+      R"({"added_tokens":[{"id":0,"content":"<unk>","special":true},{"id":1,"content":"<s>","special":true}],
     "normalizer":{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"▁"},
       {"type":"Replace","pattern":{"String":" "},"content":"▁"}]},"pre_tokenizer":null,
     "decoder":{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},

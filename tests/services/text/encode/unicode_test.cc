@@ -1,8 +1,8 @@
 #include "services/text/encode/unicode.h"
 
-#include <string>
-
 #include <gtest/gtest.h>
+
+#include <string>
 
 #include "services/text/encode/byte_alphabet.h"
 #include "services/text/encode/unicode_form.h"
