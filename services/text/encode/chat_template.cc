@@ -185,8 +185,9 @@ bool ChatTemplate::ReadsVariable(std::string_view name) const {
 
 std::vector<std::string> ChatTemplate::Keywords() const {
   std::vector<std::string> keywords;
-  for (const std::string& name : compiled_->program.names) {
-    if (AcceptsKeyword(name)) keywords.push_back(name);
+  const jinja::Program& program = compiled_->program;
+  for (size_t i = 0; i < program.names.size(); ++i) {
+    if (program.is_free[i] && AcceptsKeyword(program.names[i])) keywords.push_back(program.names[i]);
   }
   return keywords;
 }

@@ -121,8 +121,12 @@ std::string Value::type_name() const {
           return "range";
         case SequenceKind::kIterator:
           return "generator";
-        case SequenceKind::kView:
-          return "dict view";
+        case SequenceKind::kItemsView:
+          return "dict_items";
+        case SequenceKind::kKeysView:
+          return "dict_keys";
+        case SequenceKind::kValuesView:
+          return "dict_values";
       }
       return "list";
     case Kind::kDict:
