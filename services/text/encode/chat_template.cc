@@ -112,7 +112,10 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Compile(std::s
   ChatInput probe;
   probe.messages = boost::json::array{boost::json::object{{"role", "user"}, {"content", "a"}}};
   probe.tools = nullptr;
+  // A short message needs some thousand steps; what spins or doubles is found out within a fraction of a second.
+  const jinja::Limits limits = std::exchange(compiled->limits, {.steps = 500'000, .created_bytes = size_t{32} << 20});
   const absl::StatusOr<Text> rendered = compiled->Run(compiled->program, special_tokens, probe);
+  compiled->limits = limits;
   if (absl::IsResourceExhausted(rendered.status())) return absl::InvalidArgumentError(rendered.status().message());
 
   std::unique_ptr<ChatTemplate> result(new ChatTemplate());

@@ -24,6 +24,9 @@ class Value;
 class Runtime;
 struct LoopState;
 
+// The most items that one list holds or one string is walked into.
+inline constexpr size_t kMaxItems = 1'000'000;
+
 __extension__ typedef __int128 Integer;  // holds all of JSON's 64-bit integers, signed and unsigned, and sums of them
 
 // What a lookup that found nothing yields: prints as nothing, and fails with `message` when more is asked of it.

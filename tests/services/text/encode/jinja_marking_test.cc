@@ -57,7 +57,7 @@ TEST(Marking, SurvivesFilters) {
   EXPECT_EQ(Marked("{{ tools|tojson }}", ""), R"([{"[name]": "[f]", "[n]": 1}])");
   EXPECT_EQ(Marked("{{ [c] }}", "a"), "['[a]']");
   EXPECT_EQ(Marked("{{ '%s=%5s' % ('k', c) }}{{ '{}:{}'.format('k', c) }}", "v"), "k=    [v]k:[v]");
-  EXPECT_EQ(Marked("{{ ('t\n' + c)|indent(1) }}", "u\nv"), "t\n [u\n] [v]");
+  EXPECT_EQ(Marked("{{ ('t\n' + c)|indent(1) }}", "u\nv"), "t\n [u]\n [v]");
   EXPECT_EQ(Marked("{{ ('<' + c + '>')|e }}", "<"), "&lt;[&lt;]&gt;");
   EXPECT_EQ(Marked("{% filter upper %}t{{ c }}{% endfilter %}", "u"), "T[U]");
   EXPECT_EQ(Marked("{{ ('t' + c)|string|default('x')|safe }}", "u"), "t[u]");
