@@ -2,11 +2,11 @@
 // Tables are constants made once by ChooseKernels; the executor's thread calls them with its pool.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-
-#include <absl/status/statusor.h>
 
 #include "engine/base/thread_pool.h"
 #include "engine/kernels/attention.h"
@@ -18,13 +18,13 @@
 namespace swiftlet {
 
 struct KernelTable {
-  std::string_view backend;  // "cpu/reference", "cpu/simd"
-  std::string_view target;   // instruction set the arithmetic runs on; results may differ between targets
-  DType dtype = DType::kFloat32;  // of weights, packed activations and the KV cache
+  std::string_view backend;       // "cpu/reference", "cpu/simd"
+  std::string_view target;        // instruction set the arithmetic runs on; results may differ between targets
+  DType dtype = DType::kFloat32;  // of weights and packed activations; the KV cache is float16 for bfloat16
 
   // Layouts.
   size_t (*linear_weight_bytes)(int32_t out_features, int32_t in_features) = nullptr;
-  size_t (*packed_rows_bytes)(int32_t num_rows, int32_t columns) = nullptr;
+  size_t (*packed_rows_bytes)(int32_t num_rows, int32_t columns, bool precise) = nullptr;
   size_t (*kv_page_bytes)(int32_t head_dim) = nullptr;  // of one (page, kv head), a multiple of 64
   void (*pack_weight)(const PackWeightArgs&) = nullptr;
 

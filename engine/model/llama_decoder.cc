@@ -15,6 +15,10 @@
 namespace swiftlet {
 namespace {
 
+// Models up to this size are precise throughout: their steps are so short that twice the arithmetic is not felt, and a
+// small model has less to average rounding out with.
+constexpr int64_t kPreciseModelBytes = int64_t{256} << 20;
+
 // Number format of the arithmetic when the caller leaves it open: what the checkpoint is stored in, as far as kernels
 // have it.
 absl::StatusOr<DType> ResolveDType(const DecoderOptions& options, const Checkpoint& checkpoint) {
@@ -90,6 +94,7 @@ LlamaDecoder::LlamaDecoder(ModelConfig config, const KernelTable& kernels, std::
             .kv_bytes_per_block = kv_cache_.shape().bytes_per_block(),
             .num_blocks = kv_cache_.shape().num_blocks};
   weight_bytes_ = BytesOf(weights_);
+  precise_mlp_ = weight_bytes_ < kPreciseModelBytes;
 }
 
 absl::Status LlamaDecoder::AllocateActivations(int32_t max_batch_tokens) {
@@ -99,10 +104,10 @@ absl::Status LlamaDecoder::AllocateActivations(int32_t max_batch_tokens) {
   ASSIGN_OR_RETURN(hidden_, Buffer::Allocate(row_floats * config_.hidden_size));
   ASSIGN_OR_RETURN(qkv_, Buffer::Allocate(row_floats * (queries + 2 * config_.num_kv_heads * config_.head_dim)));
   ASSIGN_OR_RETURN(cos_sin_, Buffer::Allocate(row_floats * config_.head_dim));
-  ASSIGN_OR_RETURN(normed_, Buffer::Allocate(kernels_.packed_rows_bytes(max_batch_tokens, config_.hidden_size)));
-  ASSIGN_OR_RETURN(attended_, Buffer::Allocate(kernels_.packed_rows_bytes(max_batch_tokens, queries)));
+  ASSIGN_OR_RETURN(normed_, Buffer::Allocate(kernels_.packed_rows_bytes(max_batch_tokens, config_.hidden_size, true)));
+  ASSIGN_OR_RETURN(attended_, Buffer::Allocate(kernels_.packed_rows_bytes(max_batch_tokens, queries, true)));
   ASSIGN_OR_RETURN(activated_,
-                   Buffer::Allocate(kernels_.packed_rows_bytes(max_batch_tokens, config_.intermediate_size)));
+                   Buffer::Allocate(kernels_.packed_rows_bytes(max_batch_tokens, config_.intermediate_size, true)));
   return absl::OkStatus();
 }
 
@@ -152,13 +157,17 @@ void LlamaDecoder::Forward(const DecoderBatch& batch) {
 }
 
 // hidden += output(attention(rope(qkv(norm(hidden)))))
+//
+// Precise at both ends: softmax turns an absolute error of a score into a relative one of a weight, so rounding the
+// inputs of the queries and keys to bfloat16 costs more than all other roundings together (2026-11-23, golden models:
+// logits off by 1.6 to 2.0 % with it, 0.7 % without), and these two layers are an eighth of the arithmetic.
 void LlamaDecoder::Attention(int32_t layer_index, const LlamaLayerWeights& layer) {
   const AttentionShape shape{config_.num_heads, config_.num_kv_heads, config_.head_dim};
   const KvLayerView kv{.base = kv_cache_.Layer(layer_index),
                        .page_stride_bytes = kv_cache_.page_bytes(),
                        .head_stride_bytes = kv_cache_.shape().page_head_bytes};
-  const PackedRows normed = Packed(normed_, num_rows_, config_.hidden_size);
-  const PackedRows attended = Packed(attended_, num_rows_, config_.num_heads * config_.head_dim);
+  const PackedRows normed = Packed(normed_, num_rows_, config_.hidden_size, true);
+  const PackedRows attended = Packed(attended_, num_rows_, config_.num_heads * config_.head_dim, true);
 
   kernels_.rms_norm({.input = hidden_.as<float>(),
                      .weight = layer.attention_norm.data(),
@@ -189,8 +198,8 @@ void LlamaDecoder::Attention(int32_t layer_index, const LlamaLayerWeights& layer
 
 // hidden += down(silu(gate(norm(hidden))) * up(norm(hidden)))
 void LlamaDecoder::Mlp(const LlamaLayerWeights& layer) {
-  const PackedRows normed = Packed(normed_, num_rows_, config_.hidden_size);
-  const PackedRows activated = Packed(activated_, num_rows_, config_.intermediate_size);
+  const PackedRows normed = Packed(normed_, num_rows_, config_.hidden_size, precise_mlp_);
+  const PackedRows activated = Packed(activated_, num_rows_, config_.intermediate_size, precise_mlp_);
 
   kernels_.rms_norm({.input = hidden_.as<float>(),
                      .weight = layer.mlp_norm.data(),
@@ -212,7 +221,7 @@ void LlamaDecoder::ComputeLogits(std::span<const int32_t> rows, std::span<float>
       << "rows " << num_rows << " logits " << logits.size();
   for (const int32_t row : rows) CHECK(row >= 0 && row < num_rows_) << "row " << row << " of " << num_rows_;
   if (num_rows == 0) return;
-  const PackedRows normed = Packed(normed_, num_rows, config_.hidden_size);
+  const PackedRows normed = Packed(normed_, num_rows, config_.hidden_size, precise_mlp_);
   kernels_.rms_norm({.input = hidden_.as<float>(),
                      .rows = rows.data(),
                      .weight = weights_.final_norm.data(),

@@ -56,8 +56,8 @@ class LlamaDecoder final : public Decoder {
   void PrepareRows(const DecoderBatch& batch);
   void Attention(int32_t layer_index, const LlamaLayerWeights& layer);
   void Mlp(const LlamaLayerWeights& layer);
-  PackedRows Packed(Buffer& buffer, int32_t num_rows, int32_t columns) {
-    return {buffer.as<uint32_t>(), num_rows, columns};
+  PackedRows Packed(Buffer& buffer, int32_t num_rows, int32_t columns, bool precise) {
+    return {buffer.as<uint32_t>(), num_rows, columns, precise};
   }
 
   const ModelConfig config_;
@@ -67,6 +67,7 @@ class LlamaDecoder final : public Decoder {
   KvCache kv_cache_;
   DecoderShape shape_;
   int64_t weight_bytes_ = 0;
+  bool precise_mlp_ = false;  // also the MLP and the head keep their inputs precise
   int32_t max_batch_tokens_ = 0;
   std::vector<float> rope_frequencies_;  // [head_dim / 2]
 

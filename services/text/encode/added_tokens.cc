@@ -38,6 +38,15 @@ bool IsWordAt(std::string_view text, size_t at) {
 
 bool IsWordBefore(std::string_view text, size_t at) { return at > 0 && IsWordAt(text, PreviousCharacter(text, at)); }
 
+size_t EndOfSpace(std::string_view text, size_t at) {
+  while (at < text.size()) {
+    const DecodedCharacter character = DecodeUtf8(text.data() + at);
+    if (!IsWhiteSpace(character.codepoint)) break;
+    at += static_cast<size_t>(character.length);
+  }
+  return at;
+}
+
 }  // namespace
 
 bool IsMarkup(const AddedToken& token) {
@@ -112,6 +121,7 @@ void AddedTokenMatcher::Split(std::string_view text, absl::Span<const Authorship
                               std::vector<AddedTokenSplit>& out) const {
   size_t done = 0;  // everything before is in `out`
   size_t at = 0;
+  size_t space_end = 0;  // of the run of white space that an rstrip took last: one run is walked through once
   for (const Authorship& author : authors) {
     const bool* starts = author.is_trusted ? starts_ : plain_starts_;
     if (!author.is_trusted && !has_plain_) {
@@ -140,13 +150,11 @@ void AddedTokenMatcher::Split(std::string_view text, absl::Span<const Authorship
           begin = previous;
         }
       }
+      // The search goes on within the white space that is taken here, so that a token of white space in it is found
+      // as well: so do Hugging Face's tokenizers.
       if (token.rstrip) {
-        while (end < text.size()) {
-          const DecodedCharacter character = DecodeUtf8(text.data() + end);
-          if (!IsWhiteSpace(character.codepoint)) break;
-          end += static_cast<size_t>(character.length);
-        }
-        at = end;
+        if (end >= space_end) space_end = EndOfSpace(text, end);
+        end = space_end;
       }
       if (done < begin) out.push_back({done, begin, -1});
       out.push_back({begin, end, token.id});

@@ -35,17 +35,19 @@ int ByteOfCharacter(char32_t codepoint) { return codepoint < kAlphabetEnd ? kByt
 
 bool AppendBytesOfToken(std::string_view token, std::string& out) {
   const size_t before = out.size();
-  for (size_t at = 0; at < token.size();) {
+  out.resize(before + token.size());  // a byte is spelled with one or two
+  char* put = out.data() + before;
+  size_t at = 0;
+  while (at < token.size()) {
     const DecodedCharacter character = DecodeUtf8(token.data() + at);
     const int byte = ByteOfCharacter(character.codepoint);
-    if (byte < 0) {
-      out.resize(before);
-      return false;
-    }
-    out.push_back(static_cast<char>(byte));
-    at += character.length;
+    if (byte < 0) break;
+    *put++ = static_cast<char>(byte);
+    at += static_cast<size_t>(character.length);
   }
-  return true;
+  const bool is_spelled = at == token.size();
+  out.resize(is_spelled ? static_cast<size_t>(put - out.data()) : before);
+  return is_spelled;
 }
 
 void AppendSpellingOfBytes(std::string_view bytes, std::string& out) {

@@ -35,6 +35,13 @@ BpeModel::BpeModel(Options options, TokenTable tokens, MergeTable merges, std::v
       byte_ids_[byte] = tokens_.Find(absl::StrFormat("<0x%02X>", byte));
     }
   }
+  const bool every_byte_has_token =
+      std::find(byte_ids_.begin(), byte_ids_.end(), TokenTable::kAbsent) == byte_ids_.end();
+  if (options_.units != Units::kBytes || !every_byte_has_token) return;
+  byte_ranks_.resize(256 * 256);
+  for (size_t pair = 0; pair < byte_ranks_.size(); ++pair) {
+    byte_ranks_[pair] = merges_.Rank(byte_ids_[pair / 256], byte_ids_[pair % 256]);
+  }
 }
 
 void BpeModel::Encode(std::string_view piece, bool guarded, BpeScratch& scratch, std::vector<int32_t>& out) const {
@@ -79,6 +86,7 @@ void BpeModel::EncodeByMerging(std::string_view piece, bool guarded, BpeScratch&
   scratch.ids.clear();
   SplitIntoUnits(piece, scratch.ids);
   if (scratch.ids.size() > 1) {
+    RankUnits(piece, guarded, scratch);
     if (scratch.ids.size() <= kShortUnits) {
       MergeShort(guarded, scratch);
     } else {
@@ -151,41 +159,46 @@ void BpeModel::SplitIntoCharacters(std::string_view piece, std::vector<int32_t>&
   add_unk();
 }
 
-Merge BpeModel::FindMerge(int32_t left, int32_t right, bool guarded) const {
-  const Merge merge = merges_.Find(left, right);
-  if (guarded && merge.rank != Merge::kNever && reserved_[merge.id]) return {};
-  return merge;
+uint32_t BpeModel::Rank(int32_t left, int32_t right, bool guarded) const {
+  const uint32_t rank = merges_.Rank(left, right);
+  if (guarded && rank != MergeTable::kNever && reserved_[static_cast<size_t>(merges_.Merged(rank))]) {
+    return MergeTable::kNever;
+  }
+  return rank;
+}
+
+void BpeModel::RankUnits(std::string_view piece, bool guarded, BpeScratch& scratch) const {
+  const size_t pairs = scratch.ids.size() - 1;
+  scratch.ranks.resize(pairs + 1);
+  scratch.ranks[pairs] = MergeTable::kNever;
+  const int32_t* ids = scratch.ids.data();
+  uint32_t* ranks = scratch.ranks.data();
+  if (!byte_ranks_.empty() && !guarded) {
+    for (size_t i = 0; i < pairs; ++i) {
+      ranks[i] = byte_ranks_[256 * static_cast<uint8_t>(piece[i]) + static_cast<uint8_t>(piece[i + 1])];
+    }
+    return;
+  }
+  for (size_t i = 0; i < pairs; ++i) ranks[i] = Rank(ids[i], ids[i + 1], guarded);
 }
 
 // Repeatedly the lowest rank, leftmost first, over arrays that shrink.
 void BpeModel::MergeShort(bool guarded, BpeScratch& scratch) const {
   size_t count = scratch.ids.size();
-  scratch.ranks.resize(kShortUnits);
-  scratch.merged.resize(kShortUnits);
   int32_t* ids = scratch.ids.data();
-  uint32_t* ranks = scratch.ranks.data();  // ranks[i], merged[i]: of units i and i + 1
-  int32_t* merged = scratch.merged.data();
-  const auto look_up = [&](size_t i) {
-    const Merge merge = FindMerge(ids[i], ids[i + 1], guarded);
-    ranks[i] = merge.rank;
-    merged[i] = merge.id;
-  };
-  for (size_t i = 0; i + 1 < count; ++i) look_up(i);
+  uint32_t* ranks = scratch.ranks.data();
   while (count > 1) {
-    uint32_t lowest = Merge::kNever;
+    uint32_t lowest = MergeTable::kNever;
     for (size_t i = 0; i + 1 < count; ++i) lowest = std::min(lowest, ranks[i]);
-    if (lowest == Merge::kNever) break;
+    if (lowest == MergeTable::kNever) break;
     size_t best = 0;
     while (ranks[best] != lowest) ++best;
-    ids[best] = merged[best];
+    ids[best] = merges_.Merged(lowest);
     std::copy(ids + best + 2, ids + count, ids + best + 1);
-    if (best + 2 < count) {
-      std::copy(ranks + best + 2, ranks + count - 1, ranks + best + 1);
-      std::copy(merged + best + 2, merged + count - 1, merged + best + 1);
-    }
+    if (best + 2 < count) std::copy(ranks + best + 2, ranks + count - 1, ranks + best + 1);
     --count;
-    if (best > 0) look_up(best - 1);
-    if (best + 1 < count) look_up(best);
+    if (best > 0) ranks[best - 1] = Rank(ids[best - 1], ids[best], guarded);
+    if (best + 1 < count) ranks[best] = Rank(ids[best], ids[best + 1], guarded);
   }
   scratch.ids.resize(count);
 }
@@ -196,32 +209,24 @@ void BpeModel::MergeLong(bool guarded, BpeScratch& scratch) const {
   const auto count = static_cast<uint32_t>(scratch.ids.size());
   std::vector<int32_t>& ids = scratch.ids;
   std::vector<uint32_t>& ranks = scratch.ranks;
-  std::vector<int32_t>& merged = scratch.merged;
   std::vector<uint32_t>& next = scratch.next;
   std::vector<uint32_t>& previous = scratch.previous;
   std::vector<uint64_t>& heap = scratch.heap;
-  ranks.assign(count, Merge::kNever);
-  merged.resize(count);
   next.resize(count);
   previous.resize(count);
   heap.clear();
-  const auto look_up = [&](uint32_t i) {
-    const Merge merge = FindMerge(ids[i], ids[next[i]], guarded);
-    ranks[i] = merge.rank;
-    merged[i] = merge.id;
-    return merge.rank != Merge::kNever;
-  };
   const auto key = [&](uint32_t i) { return static_cast<uint64_t>(ranks[i]) << 32 | i; };
   for (uint32_t i = 0; i < count; ++i) {
     previous[i] = i == 0 ? kNone : i - 1;
     next[i] = i + 1 == count ? kNone : i + 1;
   }
   for (uint32_t i = 0; i + 1 < count; ++i) {
-    if (look_up(i)) heap.push_back(key(i));
+    if (ranks[i] != MergeTable::kNever) heap.push_back(key(i));
   }
   std::make_heap(heap.begin(), heap.end(), std::greater<>());
   const auto update = [&](uint32_t i) {
-    if (!look_up(i)) return;
+    ranks[i] = Rank(ids[i], ids[next[i]], guarded);
+    if (ranks[i] == MergeTable::kNever) return;
     heap.push_back(key(i));
     std::push_heap(heap.begin(), heap.end(), std::greater<>());
   };
@@ -232,9 +237,9 @@ void BpeModel::MergeLong(bool guarded, BpeScratch& scratch) const {
     const auto at = static_cast<uint32_t>(top);
     if (ranks[at] != static_cast<uint32_t>(top >> 32)) continue;
     const uint32_t right = next[at];
-    ids[at] = merged[at];
-    ranks[at] = Merge::kNever;
-    ranks[right] = Merge::kNever;
+    ids[at] = merges_.Merged(ranks[at]);
+    ranks[at] = MergeTable::kNever;
+    ranks[right] = MergeTable::kNever;
     next[at] = next[right];
     if (next[at] != kNone) {
       previous[next[at]] = at;

@@ -38,7 +38,6 @@ struct BpeScratch {
   PieceCache cache;
   std::vector<int32_t> ids;
   std::vector<uint32_t> ranks;
-  std::vector<int32_t> merged;
   std::vector<uint32_t> next;
   std::vector<uint32_t> previous;
   std::vector<uint64_t> heap;
@@ -76,7 +75,10 @@ class BpeModel {
   void EncodeByMerging(std::string_view piece, bool guarded, BpeScratch& scratch, std::vector<int32_t>& out) const;
   void SplitIntoUnits(std::string_view piece, std::vector<int32_t>& ids) const;
   void SplitIntoCharacters(std::string_view piece, std::vector<int32_t>& ids) const;
-  Merge FindMerge(int32_t left, int32_t right, bool guarded) const;
+  // As MergeTable::Rank, without the merges that `guarded` forbids.
+  uint32_t Rank(int32_t left, int32_t right, bool guarded) const;
+  // Sets scratch.ranks to the rank of each unit of scratch.ids with the next; `piece` is what the units came from.
+  void RankUnits(std::string_view piece, bool guarded, BpeScratch& scratch) const;
   void MergeShort(bool guarded, BpeScratch& scratch) const;
   void MergeLong(bool guarded, BpeScratch& scratch) const;
 
@@ -86,6 +88,8 @@ class BpeModel {
   std::vector<bool> reserved_;
   bool can_form_reserved_ = false;  // whether `guarded` makes a difference at all
   std::vector<int32_t> byte_ids_;   // kBytes: id of each byte; with byte_fallback: id of each <0xNN>; else kAbsent
+  std::vector<uint32_t> byte_ranks_;  // kBytes: the rank of each pair of bytes, [256 * left + right];
+                                      // empty where a byte has no token
   // Whether merging the bytes of a token gives the token back: found on first use, so that a piece that is a token
   // costs one look-up afterwards. Any thread writes the same value.
   std::unique_ptr<std::atomic<State>[]> states_;

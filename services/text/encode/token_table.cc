@@ -6,12 +6,12 @@
 namespace swiftlet {
 
 void TokenTable::Reserve(size_t tokens, size_t bytes) {
-  Grow(std::bit_ceil(tokens * 2 + 16));
+  Grow(std::bit_ceil(tokens + tokens / 3 + 16));
   arena_.reserve(bytes);
 }
 
 bool TokenTable::Insert(std::string_view bytes, int32_t id) {
-  if ((size_ + 1) * 2 > slots_.size()) Grow(slots_.empty() ? 16 : slots_.size() * 2);
+  if ((size_ + 1) * 4 > slots_.size() * 3) Grow(slots_.empty() ? 16 : slots_.size() * 2);
   const uint64_t hash = HashBytes(bytes);
   const auto tag = static_cast<uint32_t>(hash >> 32);
   size_t at = hash & mask_;

@@ -29,7 +29,7 @@ size_t LinearWeightBytes(int32_t out_features, int32_t in_features) {
   return sizeof(float) * static_cast<size_t>(out_features) * static_cast<size_t>(in_features);
 }
 
-size_t PackedRowsBytes(int32_t num_rows, int32_t columns) {
+size_t PackedRowsBytes(int32_t num_rows, int32_t columns, bool) {
   return sizeof(float) * static_cast<size_t>(num_rows) * static_cast<size_t>(columns);
 }
 

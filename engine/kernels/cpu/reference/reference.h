@@ -13,7 +13,7 @@ namespace swiftlet::reference {
 KernelTable Table();
 
 size_t LinearWeightBytes(int32_t out_features, int32_t in_features);
-size_t PackedRowsBytes(int32_t num_rows, int32_t columns);
+size_t PackedRowsBytes(int32_t num_rows, int32_t columns, bool precise);
 size_t KvPageBytes(int32_t head_dim);
 void PackWeight(const PackWeightArgs& args);
 void Embedding(const EmbeddingArgs& args, ThreadPool& pool);

@@ -44,29 +44,28 @@ void NormaliseAndRotate(float* head, const float* norm, float epsilon, const flo
   RotateHalves(head, cos_sin, head_dim / 2);
 }
 
-// Token `slot` of a page: units along head_dim for keys, along tokens for values.
-template <DType dtype>
-void StoreKeyValue(uint32_t* page, int32_t slot, const float* key, const float* value, int32_t head_dim) {
-  const int64_t key_units = UnitsOf(dtype, head_dim);
-  PackColumns<dtype>(key, head_dim, page + slot / kPanel * key_units * kPanel + slot % kPanel, kPanel);
+void RoundTo(const float* in, uint16_t* out, int64_t count) {
+  RoundToFloat16(in, out, count);
+}
+void RoundTo(const float* in, uint32_t* out, int64_t count) {
+  std::memcpy(out, in, sizeof(float) * count);
+}
 
-  uint32_t* const values = page + KeyPageUnits(dtype, head_dim);
-  // The dot runs over all 64 tokens, those to come with weight zero: they must hold numbers, not what a former owner
+template <typename Element>
+void StoreKeyValue(Element* page, int32_t slot, const float* key, const float* value, int32_t head_dim) {
+  alignas(64) Element elements[kMaxHeadDim];
+  RoundTo(key, elements, head_dim);
+  Element* const keys = page + slot / kPanel * head_dim * kPanel + slot % kPanel;
+  for (int32_t d = 0; d < head_dim; ++d) keys[d * kPanel] = elements[d];
+
+  Element* const values = page + KeyPageElements(head_dim);
+  // The sum runs over all 64 tokens, those to come with weight zero: they must hold numbers, not what a former owner
   // of the page left there.
-  if (slot == 0) std::memset(values, 0, sizeof(uint32_t) * ValuePageUnits(dtype, head_dim));
-  constexpr int64_t kTokenUnits = UnitsOf(dtype, kKvBlockTokens);
-  if constexpr (dtype == DType::kFloat32) {
-    for (int32_t d = 0; d < head_dim; ++d) {
-      values[d / kPanel * kTokenUnits * kPanel + slot * kPanel + d % kPanel] = std::bit_cast<uint32_t>(value[d]);
-    }
-  } else {
-    alignas(64) uint16_t halves[kMaxHeadDim];
-    RoundToBFloat16(value, halves, head_dim);
-    uint16_t* const elements = reinterpret_cast<uint16_t*>(values);
-    for (int32_t d = 0; d < head_dim; ++d) {
-      const int64_t unit = d / kPanel * kTokenUnits * kPanel + slot / 2 * kPanel + d % kPanel;
-      elements[2 * unit + slot % 2] = halves[d];
-    }
+  if (slot == 0) std::memset(values, 0, sizeof(Element) * ValuePageElements(head_dim));
+  RoundTo(value, elements, head_dim);
+  for (int32_t d = 0; d < head_dim; d += kPanel) {
+    std::memcpy(values + d * kKvBlockTokens + slot * kPanel, elements + d,
+                sizeof(Element) * std::min(kPanel, head_dim - d));
   }
 }
 
@@ -80,12 +79,10 @@ struct QueryBlock {
 
 template <typename Format>
 void AttendBlock(const AttentionArgs& args, const QueryBlock& block) {
-  constexpr DType dtype = Format::kDType;
-  constexpr int64_t kTokenUnits = UnitsOf(dtype, kKvBlockTokens);
+  using KvElement = typename Format::KvElement;
   const auto [num_heads, num_kv_heads, head_dim] = args.shape;
   const int32_t group = num_heads / num_kv_heads;
   const int64_t width = static_cast<int64_t>(num_heads + 2 * num_kv_heads) * head_dim;
-  const int64_t query_units = UnitsOf(dtype, head_dim);
   const int32_t value_panels = static_cast<int32_t>(PanelsOf(head_dim));
   const int32_t rows = block.count;
   const SequenceRows& sequence = *block.sequence;
@@ -104,7 +101,7 @@ void AttendBlock(const AttentionArgs& args, const QueryBlock& block) {
     const int32_t head = block.kv_head * group + (block.first + r) % group;
     std::memcpy(scaled, args.qkv + (sequence.first_row + row) * width + head * head_dim, sizeof(float) * head_dim);
     Scale(scaled, score_scale, head_dim);
-    PackColumns<dtype>(scaled, head_dim, queries + r, rows);
+    PackColumns<DType::kFloat32>(scaled, head_dim, queries + r, rows);
     maximum[r] = -std::numeric_limits<float>::infinity();
     total[r] = 0;
     position[r] = sequence.first_position + row;
@@ -113,17 +110,17 @@ void AttendBlock(const AttentionArgs& args, const QueryBlock& block) {
   const int32_t last_page = position[rows - 1] / kKvBlockTokens;
   for (int32_t page_index = 0; page_index <= last_page; ++page_index) {
     const std::byte* bytes = args.kv.Page(sequence.pages[page_index], block.kv_head);
-    const uint32_t* const page = reinterpret_cast<const uint32_t*>(bytes);
-    Format::Multiply({.a = queries,
-                      .a_stride = rows,
-                      .num_rows = rows,
-                      .panels = page,
-                      .panel_stride = query_units * kPanel,
-                      .num_panels = kKvBlockTokens / kPanel,
-                      .units = query_units,
-                      .c = scores,
-                      .c_stride = kKvBlockTokens,
-                      .resume = false});
+    const KvElement* const page = reinterpret_cast<const KvElement*>(bytes);
+    Format::MultiplyKv({.a = queries,
+                        .a_stride = rows,
+                        .num_rows = rows,
+                        .panels = page,
+                        .panel_stride = int64_t{head_dim} * kPanel,
+                        .num_panels = kKvBlockTokens / kPanel,
+                        .units = head_dim,
+                        .c = scores,
+                        .c_stride = kKvBlockTokens,
+                        .resume = false});
     for (int32_t r = 0; r < rows; ++r) {
       float* const row_scores = scores + r * kKvBlockTokens;
       const int32_t valid = std::min(kKvBlockTokens, position[r] + 1 - page_index * kKvBlockTokens);
@@ -133,28 +130,26 @@ void AttendBlock(const AttentionArgs& args, const QueryBlock& block) {
       } else {
         std::memset(row_scores, 0, sizeof(float) * kKvBlockTokens);  // the page is all future for this row
       }
-      PackColumns<dtype>(row_scores, kKvBlockTokens, weights + r, rows);
+      PackColumns<DType::kFloat32>(row_scores, kKvBlockTokens, weights + r, rows);
     }
-    Format::Multiply({.a = weights,
-                      .a_stride = rows,
-                      .num_rows = rows,
-                      .panels = page + KeyPageUnits(dtype, head_dim),
-                      .panel_stride = kTokenUnits * kPanel,
-                      .num_panels = value_panels,
-                      .units = kTokenUnits,
-                      .c = sums,
-                      .c_stride = kMaxHeadDim,
-                      .resume = page_index > 0});
+    Format::MultiplyKv({.a = weights,
+                        .a_stride = rows,
+                        .num_rows = rows,
+                        .panels = page + KeyPageElements(head_dim),
+                        .panel_stride = kKvBlockTokens * kPanel,
+                        .num_panels = value_panels,
+                        .units = kKvBlockTokens,
+                        .c = sums,
+                        .c_stride = kMaxHeadDim,
+                        .resume = page_index > 0});
   }
 
-  const int64_t output_units = UnitsOf(dtype, args.output.columns);
   for (int32_t r = 0; r < rows; ++r) {
     const int32_t row = (block.first + r) / group;
     const int32_t head = block.kv_head * group + (block.first + r) % group;
     Scale(sums + r * kMaxHeadDim, 1.0f / total[r], head_dim);
-    const UnitRow out = RowOf(args.output, output_units, sequence.first_row + row);
-    PackColumns<dtype>(sums + r * kMaxHeadDim, head_dim,
-                       out.data + head * head_dim / ColumnsPerUnit(dtype) * out.stride, out.stride);
+    StoreColumns<Format::kDType>(args.output, sequence.first_row + row, head * head_dim, sums + r * kMaxHeadDim,
+                                 head_dim);
   }
 }
 
@@ -162,7 +157,7 @@ void AttendBlock(const AttentionArgs& args, const QueryBlock& block) {
 
 template <typename Format>
 size_t Operations<Format>::KvPageBytes(int32_t head_dim) {
-  return sizeof(uint32_t) * (KeyPageUnits(Format::kDType, head_dim) + ValuePageUnits(Format::kDType, head_dim));
+  return sizeof(typename Format::KvElement) * (KeyPageElements(head_dim) + ValuePageElements(head_dim));
 }
 
 template <typename Format>
@@ -190,8 +185,8 @@ void Operations<Format>::RopeKv(const RopeKvArgs& args, ThreadPool& pool) {
         std::byte* page = args.kv.Page(sequence.pages[position / kKvBlockTokens], kv_head);
         const float* key = heads + (args.shape.num_heads + kv_head) * args.shape.head_dim;
         const float* value = key + args.shape.num_kv_heads * args.shape.head_dim;
-        StoreKeyValue<Format::kDType>(reinterpret_cast<uint32_t*>(page), position % kKvBlockTokens, key, value,
-                                      args.shape.head_dim);
+        StoreKeyValue(reinterpret_cast<typename Format::KvElement*>(page), position % kKvBlockTokens, key, value,
+                      args.shape.head_dim);
       }
     }
   });
@@ -217,9 +212,9 @@ void Operations<Format>::Attention(const AttentionArgs& args, ThreadPool& pool) 
               [&](int64_t task) { AttendBlock<Format>(args, blocks[task]); });
 }
 
-#define SWIFTLET_INSTANTIATE(Format)                                           \
-  template size_t Operations<Format>::KvPageBytes(int32_t);                    \
-  template void Operations<Format>::RopeKv(const RopeKvArgs&, ThreadPool&);    \
+#define SWIFTLET_INSTANTIATE(Format)                                        \
+  template size_t Operations<Format>::KvPageBytes(int32_t);                 \
+  template void Operations<Format>::RopeKv(const RopeKvArgs&, ThreadPool&); \
   template void Operations<Format>::Attention(const AttentionArgs&, ThreadPool&);
 SWIFTLET_INSTANTIATE(BFloat16Dot)
 SWIFTLET_INSTANTIATE(BFloat16Portable)

@@ -45,14 +45,15 @@ struct Columns {
   int32_t scratch_column;
 };
 
-// Sums of rows [first_row, first_row + num_rows) of `input`, first_row a multiple of 12, into scratch[num_rows][128].
+// Sums of layout rows [first_row, first_row + num_rows) of `input`, first_row a multiple of 12, into
+// scratch[num_rows][128].
 template <typename Format, size_t N>
 void MultiplyInto(float* scratch, const PackedRows& input, int64_t units, int32_t first_row, int32_t num_rows,
                   const std::array<Columns, N>& columns) {
   const int64_t chunk = ChunkUnits(num_rows);
   for (int64_t begin = 0; begin < units; begin += chunk) {
     for (int32_t row = 0; row < num_rows; row += kRowBlock) {
-      const UnitRow block = RowOf(input, units, first_row + row);
+      const UnitRow block = RowOf(Format::kDType, input, first_row + row);
       for (const Columns& part : columns) {
         const int64_t panel_stride = units * kPanel;
         Format::Multiply({.a = block.data + begin * block.stride,
@@ -82,8 +83,8 @@ size_t Operations<Format>::LinearWeightBytes(int32_t out_features, int32_t in_fe
 }
 
 template <typename Format>
-size_t Operations<Format>::PackedRowsBytes(int32_t num_rows, int32_t columns) {
-  return sizeof(uint32_t) * num_rows * UnitsOf(Format::kDType, columns);
+size_t Operations<Format>::PackedRowsBytes(int32_t num_rows, int32_t columns, bool precise) {
+  return sizeof(uint32_t) * num_rows * LayoutRowsPerRow(Format::kDType, precise) * UnitsOf(Format::kDType, columns);
 }
 
 template <typename Format>
@@ -135,21 +136,25 @@ void Operations<Format>::Linear(const LinearArgs& args, ThreadPool& pool) {
       << "columns " << args.input.columns << ", in_features " << weight.in_features;
   const int64_t units = UnitsOf(Format::kDType, weight.in_features);
   const int64_t panels = PanelsOf(weight.out_features);
-  const int32_t group = GroupPanels(units, args.input.num_rows);
+  const int32_t per_row = LayoutRowsPerRow(Format::kDType, args.input.precise);
+  const int32_t layout_rows = args.input.num_rows * per_row;
+  const int32_t group = GroupPanels(units, layout_rows);
   const int64_t tasks = (panels + group - 1) / group;
-  ParallelFor(pool, tasks, EstimateNs(units, panels, args.input.num_rows), [&](int64_t task) {
+  ParallelFor(pool, tasks, EstimateNs(units, panels, layout_rows), [&](int64_t task) {
     alignas(64) [[gnu::uninitialized]] float scratch[kSuperBlockRows * kGroupColumns];
     const int64_t first_panel = task * group;
     const Columns columns{&weight, first_panel, static_cast<int32_t>(std::min<int64_t>(group, panels - first_panel)),
                           0};
     const int64_t first_column = first_panel * kPanel;
     const int64_t count = std::min<int64_t>(columns.num_panels * kPanel, weight.out_features - first_column);
-    for (int32_t first_row = 0; first_row < args.input.num_rows; first_row += kSuperBlockRows) {
-      const int32_t num_rows = std::min(kSuperBlockRows, args.input.num_rows - first_row);
+    for (int32_t first_row = 0; first_row < layout_rows; first_row += kSuperBlockRows) {
+      const int32_t num_rows = std::min(kSuperBlockRows, layout_rows - first_row);
       MultiplyInto<Format>(scratch, args.input, units, first_row, num_rows, std::array{columns});
-      for (int32_t row = 0; row < num_rows; ++row) {
-        FinishLinear(scratch + row * kGroupColumns, BiasAt(weight, first_column), args.accumulate,
-                     args.output + (first_row + row) * args.output_stride + first_column, count);
+      for (int32_t row = 0; row < num_rows; row += per_row) {
+        float* const sums = scratch + row * kGroupColumns;
+        if (per_row == 2) Add(sums, sums + kGroupColumns, count);
+        FinishLinear(sums, BiasAt(weight, first_column), args.accumulate,
+                     args.output + (first_row + row) / per_row * args.output_stride + first_column, count);
       }
     }
   });
@@ -163,11 +168,12 @@ void Operations<Format>::Swiglu(const SwigluArgs& args, ThreadPool& pool) {
       << "columns " << args.input.columns << " to " << args.output.columns << ", weights " << gate.in_features << " to "
       << gate.out_features;
   const int64_t units = UnitsOf(Format::kDType, gate.in_features);
-  const int64_t output_units = UnitsOf(Format::kDType, gate.out_features);
   const int64_t panels = PanelsOf(gate.out_features);
-  const int32_t group = (GroupPanels(units, args.input.num_rows) + 1) / 2;  // of each of the two
+  const int32_t per_row = LayoutRowsPerRow(Format::kDType, args.input.precise);
+  const int32_t layout_rows = args.input.num_rows * per_row;
+  const int32_t group = (GroupPanels(units, layout_rows) + 1) / 2;  // of each of the two
   const int64_t tasks = (panels + group - 1) / group;
-  ParallelFor(pool, tasks, EstimateNs(units, 2 * panels, args.input.num_rows), [&](int64_t task) {
+  ParallelFor(pool, tasks, EstimateNs(units, 2 * panels, layout_rows), [&](int64_t task) {
     alignas(64) [[gnu::uninitialized]] float scratch[kSuperBlockRows * kGroupColumns];
     const int64_t first_panel = task * group;
     const int32_t num_panels = static_cast<int32_t>(std::min<int64_t>(group, panels - first_panel));
@@ -175,26 +181,25 @@ void Operations<Format>::Swiglu(const SwigluArgs& args, ThreadPool& pool) {
                              Columns{&up, first_panel, num_panels, kGroupColumns / 2}};
     const int64_t first_column = first_panel * kPanel;
     const int64_t count = std::min<int64_t>(num_panels * kPanel, gate.out_features - first_column);
-    for (int32_t first_row = 0; first_row < args.input.num_rows; first_row += kSuperBlockRows) {
-      const int32_t num_rows = std::min(kSuperBlockRows, args.input.num_rows - first_row);
+    for (int32_t first_row = 0; first_row < layout_rows; first_row += kSuperBlockRows) {
+      const int32_t num_rows = std::min(kSuperBlockRows, layout_rows - first_row);
       MultiplyInto<Format>(scratch, args.input, units, first_row, num_rows, columns);
-      for (int32_t row = 0; row < num_rows; ++row) {
+      for (int32_t row = 0; row < num_rows; row += per_row) {
         float* const values = scratch + row * kGroupColumns;
+        if (per_row == 2) Add(values, values + kGroupColumns, kGroupColumns);
         SiluMultiply(values, values + kGroupColumns / 2, BiasAt(gate, first_column), BiasAt(up, first_column), count);
-        const UnitRow out = RowOf(args.output, output_units, first_row + row);
-        PackColumns<Format::kDType>(values, count,
-                                    out.data + first_column / ColumnsPerUnit(Format::kDType) * out.stride, out.stride);
+        StoreColumns<Format::kDType>(args.output, (first_row + row) / per_row, first_column, values, count);
       }
     }
   });
 }
 
-#define SWIFTLET_INSTANTIATE(Format)                                                     \
-  template size_t Operations<Format>::LinearWeightBytes(int32_t, int32_t);               \
-  template size_t Operations<Format>::PackedRowsBytes(int32_t, int32_t);                 \
-  template void Operations<Format>::PackWeight(const PackWeightArgs&);                   \
-  template void Operations<Format>::Embedding(const EmbeddingArgs&, ThreadPool&);        \
-  template void Operations<Format>::Linear(const LinearArgs&, ThreadPool&);              \
+#define SWIFTLET_INSTANTIATE(Format)                                              \
+  template size_t Operations<Format>::LinearWeightBytes(int32_t, int32_t);        \
+  template size_t Operations<Format>::PackedRowsBytes(int32_t, int32_t, bool);    \
+  template void Operations<Format>::PackWeight(const PackWeightArgs&);            \
+  template void Operations<Format>::Embedding(const EmbeddingArgs&, ThreadPool&); \
+  template void Operations<Format>::Linear(const LinearArgs&, ThreadPool&);       \
   template void Operations<Format>::Swiglu(const SwigluArgs&, ThreadPool&);
 SWIFTLET_INSTANTIATE(BFloat16Dot)
 SWIFTLET_INSTANTIATE(BFloat16Portable)

@@ -15,19 +15,16 @@ template <typename Format>
 void Operations<Format>::RmsNorm(const RmsNormArgs& args, ThreadPool& pool) {
   constexpr int64_t kChunk = 512;
   const int64_t columns = args.output.columns;
-  const int64_t units = UnitsOf(Format::kDType, columns);
   const double estimated_ns = 0.5 * static_cast<double>(columns * args.output.num_rows);
   ParallelFor(pool, args.output.num_rows, estimated_ns, [&](int64_t row) {
     alignas(64) float normed[kChunk];
     const float* input = args.input + (args.rows == nullptr ? row : args.rows[row]) * columns;
     const float mean = SumOfSquares(input, columns) / static_cast<float>(columns);
     const float scale = 1.0f / std::sqrt(mean + args.epsilon);
-    const UnitRow out = RowOf(args.output, units, static_cast<int32_t>(row));
     for (int64_t begin = 0; begin < columns; begin += kChunk) {
       const int64_t count = std::min(kChunk, columns - begin);
       ScaleByWeight(input + begin, args.weight + begin, scale, normed, count);
-      PackColumns<Format::kDType>(normed, count, out.data + begin / ColumnsPerUnit(Format::kDType) * out.stride,
-                                  out.stride);
+      StoreColumns<Format::kDType>(args.output, static_cast<int32_t>(row), begin, normed, count);
     }
   });
 }

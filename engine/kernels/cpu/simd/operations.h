@@ -12,7 +12,7 @@ namespace swiftlet::simd {
 template <typename Format>
 struct Operations {
   static size_t LinearWeightBytes(int32_t out_features, int32_t in_features);
-  static size_t PackedRowsBytes(int32_t num_rows, int32_t columns);
+  static size_t PackedRowsBytes(int32_t num_rows, int32_t columns, bool precise);
   static size_t KvPageBytes(int32_t head_dim);
   static void PackWeight(const PackWeightArgs& args);
   static void Embedding(const EmbeddingArgs& args, ThreadPool& pool);

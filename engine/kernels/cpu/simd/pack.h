@@ -34,6 +34,25 @@ void PackColumns(const float* source, int64_t count, uint32_t* dest, int64_t str
   }
 }
 
+// Columns [column, column + count) of one row; `column` even.
+template <DType dtype>
+void StoreColumns(const PackedRows& rows, int32_t row, int64_t column, const float* values, int64_t count) {
+  const int32_t layout_row = row * LayoutRowsPerRow(dtype, rows.precise);
+  const UnitRow out = RowOf(dtype, rows, layout_row);
+  PackColumns<dtype>(values, count, out.data + column / ColumnsPerUnit(dtype) * out.stride, out.stride);
+  if constexpr (dtype == DType::kBFloat16) {
+    if (!rows.precise) return;
+    constexpr int64_t kChunk = 256;
+    alignas(64) float remainder[kChunk];
+    const UnitRow low = RowOf(dtype, rows, layout_row + 1);
+    for (int64_t begin = 0; begin < count; begin += kChunk) {
+      const int64_t columns = std::min(kChunk, count - begin);
+      BFloat16Remainder(values + begin, remainder, columns);
+      PackColumns<dtype>(remainder, columns, low.data + (column + begin) / 2 * low.stride, low.stride);
+    }
+  }
+}
+
 template <DType dtype>
 void UnpackColumns(const uint32_t* source, int64_t stride, float* dest, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {

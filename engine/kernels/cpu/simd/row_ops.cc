@@ -21,7 +21,9 @@ using Floats = hn::CappedTag<float, 16>;
 using V = hn::Vec<Floats>;
 constexpr int kLanes = hn::MaxLanes(Floats());
 
-std::string_view Target() { return hwy::TargetName(HWY_TARGET); }
+std::string_view Target() {
+  return hwy::TargetName(HWY_TARGET);
+}
 
 float SumOfSquaresImpl(const float* values, int64_t count) {
   const Floats d;
@@ -61,6 +63,15 @@ void ScaleImpl(float* values, float factor, int64_t count) {
   for (; i < count; ++i) values[i] *= factor;
 }
 
+void AddImpl(float* values, const float* addend, int64_t count) {
+  const Floats d;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    hn::StoreU(hn::Add(hn::LoadU(d, values + i), hn::LoadU(d, addend + i)), d, values + i);
+  }
+  for (; i < count; ++i) values[i] += addend[i];
+}
+
 void FinishLinearImpl(const float* in, const float* bias, bool accumulate, float* out, int64_t count) {
   const Floats d;
   int64_t i = 0;
@@ -98,24 +109,53 @@ void SiluMultiplyImpl(float* gate, const float* up, const float* gate_bias, cons
   }
 }
 
+// The bfloat16 nearest to each value, in the low halves.
+hn::Vec<hn::RebindToUnsigned<Floats>> NearestBFloat16(V v) {
+  const hn::RebindToUnsigned<Floats> du;
+  const auto bits = hn::BitCast(du, v);
+  const auto upper = hn::ShiftRight<16>(bits);
+  const auto rounding = hn::Add(hn::Set(du, 0x7fffu), hn::And(upper, hn::Set(du, 1u)));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(bits, rounding));
+  const auto quiet = hn::Or(upper, hn::Set(du, 0x40u));
+  return hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), quiet, rounded);
+}
+
 void RoundToBFloat16Impl(const float* in, uint16_t* out, int64_t count) {
   const Floats d;
-  const hn::RebindToUnsigned<Floats> du;
   const hn::RebindToSigned<Floats> di;
   const hn::Rebind<uint16_t, Floats> du16;
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
-    const V v = hn::LoadU(d, in + i);
-    const auto bits = hn::BitCast(du, v);
-    const auto upper = hn::ShiftRight<16>(bits);
-    const auto rounding = hn::Add(hn::Set(du, 0x7fffu), hn::And(upper, hn::Set(du, 1u)));
-    const auto rounded = hn::ShiftRight<16>(hn::Add(bits, rounding));
-    const auto quiet = hn::Or(upper, hn::Set(du, 0x40u));
-    const auto is_nan = hn::RebindMask(du, hn::IsNaN(v));
-    const auto halves = hn::IfThenElse(is_nan, quiet, rounded);
+    const auto halves = NearestBFloat16(hn::LoadU(d, in + i));
     hn::StoreU(hn::DemoteTo(du16, hn::BitCast(di, halves)), du16, out + i);
   }
   for (; i < count; ++i) out[i] = BFloat16FromFloat(in[i]);
+}
+
+void BFloat16RemainderImpl(const float* in, float* out, int64_t count) {
+  const Floats d;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const V v = hn::LoadU(d, in + i);
+    hn::StoreU(hn::Sub(v, hn::BitCast(d, hn::ShiftLeft<16>(NearestBFloat16(v)))), d, out + i);
+  }
+  for (; i < count; ++i) out[i] = in[i] - FloatFromBFloat16(BFloat16FromFloat(in[i]));
+}
+
+void RoundToFloat16Impl(const float* in, uint16_t* out, int64_t count) {
+  const Floats d;
+  const hn::Rebind<hwy::float16_t, Floats> d16;
+  const hn::Rebind<uint16_t, Floats> du16;
+  constexpr float kLargest = 65504;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const V v = hn::LoadU(d, in + i);
+    const V clamped = hn::Min(hn::Max(v, hn::Set(d, -kLargest)), hn::Set(d, kLargest));
+    hn::StoreU(hn::BitCast(du16, hn::DemoteTo(d16, hn::IfThenElse(hn::IsNaN(v), v, clamped))), du16, out + i);
+  }
+  for (; i < count; ++i) {
+    out[i] = Float16FromFloat(std::isnan(in[i]) ? in[i] : std::fmin(std::fmax(in[i], -kLargest), kLargest));
+  }
 }
 
 void RotateHalvesImpl(float* head, const float* cos_sin, int64_t half) {
@@ -176,11 +216,16 @@ HWY_EXPORT(ScaleByWeightImpl);
 HWY_EXPORT(ScaleImpl);
 HWY_EXPORT(FinishLinearImpl);
 HWY_EXPORT(SiluMultiplyImpl);
+HWY_EXPORT(AddImpl);
 HWY_EXPORT(RoundToBFloat16Impl);
+HWY_EXPORT(BFloat16RemainderImpl);
+HWY_EXPORT(RoundToFloat16Impl);
 HWY_EXPORT(RotateHalvesImpl);
 HWY_EXPORT(SoftmaxPageImpl);
 
-std::string_view DispatchedTarget() { return HWY_DYNAMIC_DISPATCH(Target)(); }
+std::string_view DispatchedTarget() {
+  return HWY_DYNAMIC_DISPATCH(Target)();
+}
 
 float SumOfSquares(const float* values, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(SumOfSquaresImpl)(values, count);
@@ -190,7 +235,9 @@ void ScaleByWeight(const float* in, const float* weight, float scale, float* out
   HWY_DYNAMIC_DISPATCH(ScaleByWeightImpl)(in, weight, scale, out, count);
 }
 
-void Scale(float* values, float factor, int64_t count) { HWY_DYNAMIC_DISPATCH(ScaleImpl)(values, factor, count); }
+void Scale(float* values, float factor, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(ScaleImpl)(values, factor, count);
+}
 
 void FinishLinear(const float* in, const float* bias, bool accumulate, float* out, int64_t count) {
   HWY_DYNAMIC_DISPATCH(FinishLinearImpl)(in, bias, accumulate, out, count);
@@ -202,6 +249,18 @@ void SiluMultiply(float* gate, const float* up, const float* gate_bias, const fl
 
 void RoundToBFloat16(const float* in, uint16_t* out, int64_t count) {
   HWY_DYNAMIC_DISPATCH(RoundToBFloat16Impl)(in, out, count);
+}
+
+void BFloat16Remainder(const float* in, float* out, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(BFloat16RemainderImpl)(in, out, count);
+}
+
+void RoundToFloat16(const float* in, uint16_t* out, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(RoundToFloat16Impl)(in, out, count);
+}
+
+void Add(float* values, const float* addend, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(AddImpl)(values, addend, count);
 }
 
 void RotateHalves(float* head, const float* cos_sin, int64_t half) {

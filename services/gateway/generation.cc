@@ -1,0 +1,535 @@
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <random>
+#include <span>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+#include "engine/base/check.h"
+#include "services/common/errors.h"
+#include "services/gateway/generator.h"
+#include "services/gateway/journal.h"
+#include "services/gateway/resolve_request.h"
+#include "services/gateway/work_order.h"
+#include "services/text/decode/choice_decoder.h"
+
+namespace swiftlet {
+
+// One request, from its arrival to its end. Everything happens on its home executor but the constructor.
+//
+//   kNew --Begin--> kEncoding --ids--> kWaiting --Submit--> kRunning --every choice finished--> kEnded
+//                                         ^                     |
+//                                         +---- worker lost ----+
+// From every state: deadline, error, Abandon --> kEnded.
+class Generation final : public GenerationHandle, public WorkListener, public std::enable_shared_from_this<Generation> {
+ public:
+  Generation(GatewayGenerator& owner, ValidRequest request, std::unique_ptr<GenerationSink> sink, Executor home)
+      : owner_(owner),
+        parts_(owner.parts_),
+        options_(owner.options_),
+        request_(std::move(request)),
+        sink_(std::move(sink)),
+        home_(std::move(home)),
+        arrival_us_(parts_.clock.NowUs()),
+        journal_(request_.num_choices),
+        last_token_us_(request_.num_choices, 0) {}
+
+  void Begin(bool refused);
+  void Abandon() override;
+  void End(const absl::Status& status);
+
+  void OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) override;
+  void OnOutputs(std::vector<v1::SequenceOutput> outputs) override;
+  void OnWorkLost(uint32_t epoch, const absl::Status& status) override;
+
+  // By Start, before anything else: the generation lives until its end, whoever keeps the handle.
+  void Keep() { self_ = shared_from_this(); }
+
+ private:
+  enum class State { kNew, kEncoding, kWaiting, kRunning, kEnded };
+
+  absl::Status Accept();
+  void Encode();
+  void OnEncoded(absl::StatusOr<EncodedPrompt> prompt);
+  void Submit();
+  void WaitForWorker(const absl::Status& why);
+  // What was at the worker is not: another submission, unless there were too many.
+  void Resume(const absl::Status& why);
+  void CancelWork();
+
+  void TakeOutput(v1::SequenceOutput& output, std::vector<ChoiceDelta>& deltas);
+  void TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta);
+  absl::Status FailureOf(const v1::SequenceOutput& output) const;
+  void Emit(std::vector<ChoiceDelta> deltas);
+  v1::Usage CountUsage() const;
+  void Report(const absl::Status& status);
+  // State and resources of a request that has ended, with or without a last word to its caller.
+  void Close(const absl::Status& status);
+  bool ended() const { return state_ == State::kEnded; }
+
+  GatewayGenerator& owner_;
+  const GenerationParts& parts_;
+  const GenerationOptions& options_;
+  ValidRequest request_;  // the input is moved on
+  std::unique_ptr<GenerationSink> sink_;
+  const Executor home_;
+  const int64_t arrival_us_;
+  std::shared_ptr<Generation> self_;
+
+  State state_ = State::kNew;
+  std::shared_ptr<const DirectoryEntry> model_;
+  Admission::Permit permit_;
+  std::unique_ptr<Timer> deadline_;
+  std::unique_ptr<Timer> worker_timer_;
+  uint64_t encode_ticket_ = 0;
+
+  v1::Submit submit_;     // what every submission has in common
+  uint64_t work_id_ = 0;  // request_id of the current submission; 0 = none is out
+  Journal journal_;
+  std::vector<ChoiceDecoder> decoders_;            // by choice
+  std::shared_ptr<const v1::WorkerHello> worker_;  // the latest one; the next must equal it
+  std::string avoid_worker_id_;
+  bool placed_ = false;  // kRunning: the current submission is at worker_
+  int32_t resumptions_ = 0;
+  int64_t wait_until_us_ = -1;  // kWaiting: when to give up; -1 = not waiting for a worker
+  bool started_ = false;        // OnStart was called
+  bool restart_ = false;        // an output of this epoch ended it
+  absl::Status restart_reason_;
+  absl::Status failure_;  // an output of this epoch ended the request
+
+  int64_t encode_us_ = -1;
+  int64_t queue_us_ = -1;
+  int64_t first_token_us_ = -1;
+  std::vector<int64_t> last_token_us_;  // by choice; 0 = none yet
+  int32_t cached_tokens_ = -1;          // as the first worker said; a resumed prompt is always cached in part
+};
+
+// ---- arrival to submission
+
+void Generation::Begin(bool refused) {
+  if (ended()) return;
+  if (refused) {
+    return End(WithRetryAfter(absl::UnavailableError("the gateway is shutting down"), options_.retry_after_ms));
+  }
+  if (const absl::Status status = Accept(); !status.ok()) return End(status);
+  if (auto* tokens = std::get_if<TokenInput>(&request_.input)) {
+    state_ = State::kEncoding;
+    return OnEncoded(EncodedPrompt{std::move(tokens->ids), false});
+  }
+  Encode();
+}
+
+absl::Status Generation::Accept() {
+  model_ = parts_.directory.Find(request_.model);
+  if (model_ == nullptr) {
+    return WithErrorCode(
+        WithParam(absl::NotFoundError(absl::StrCat("the model ", request_.model, " does not exist")), "model"),
+        "model_not_found");
+  }
+  if (!model_->ready) {
+    return WithRetryAfter(
+        absl::UnavailableError(absl::StrCat("the model ", request_.model, " is not ready: ", model_->problem)),
+        options_.retry_after_ms);
+  }
+  absl::StatusOr<Admission::Permit> permit = parts_.admission.Admit();
+  if (!permit.ok()) return permit.status();
+  permit_ = *std::move(permit);
+  if (request_.timeout_us.has_value()) {
+    const int64_t left_us = std::max<int64_t>(0, arrival_us_ + *request_.timeout_us - parts_.clock.NowUs());
+    deadline_ = parts_.clock.After(home_, left_us, [this] {
+      End(absl::DeadlineExceededError(
+          absl::StrCat("the request's time of ", *request_.timeout_us / 1000, " ms has passed")));
+    });
+  }
+  return absl::OkStatus();
+}
+
+void Generation::Encode() {
+  state_ = State::kEncoding;
+  EncodeOrder order;
+  if (auto* chat = std::get_if<ChatInput>(&request_.input)) {
+    v1::EncodeChatRequest encode;
+    encode.set_model(request_.model);
+    for (v1::ChatMessage& message : chat->messages) *encode.add_messages() = std::move(message);
+    chat->messages.clear();
+    encode.set_add_generation_prompt(chat->add_generation_prompt);
+    encode.set_continue_final_message(chat->continue_final_message);
+    order.request = std::move(encode);
+  } else {
+    v1::EncodePromptRequest encode;
+    encode.set_model(request_.model);
+    encode.add_texts(std::move(std::get<TextInput>(request_.input).text));
+    encode.set_add_special_tokens(true);
+    order.request = std::move(encode);
+  }
+  order.tokenizer_hash = model_->tokenizer.tokenizer_hash();
+  order.timeout_us = options_.encode_timeout_us;
+  order.home = home_;
+  order.done = [weak = weak_from_this()](absl::StatusOr<EncodedPrompt> prompt) {
+    if (const auto alive = weak.lock()) alive->OnEncoded(std::move(prompt));
+  };
+  encode_ticket_ = parts_.tokenizers.Encode(std::move(order));
+}
+
+void Generation::OnEncoded(absl::StatusOr<EncodedPrompt> prompt) {
+  if (state_ != State::kEncoding) return;
+  encode_ticket_ = 0;
+  if (!prompt.ok()) return End(prompt.status());
+  encode_us_ = parts_.clock.NowUs() - arrival_us_;
+  const int64_t prompt_tokens = static_cast<int64_t>(prompt->ids.size());
+  absl::StatusOr<v1::Submit> submit = ResolveSubmit(request_, *model_, std::move(prompt->ids), parts_.random());
+  if (!submit.ok()) return End(submit.status());
+  if (const absl::Status status = parts_.admission.AddPromptTokens(permit_, prompt_tokens); !status.ok()) {
+    return End(status);
+  }
+  submit_ = *std::move(submit);
+  const auto plan = std::make_shared<const DecodingPlan>(
+      model_->vocabulary, ResolveDecoding(request_, *model_, submit_, prompt->starts_in_reasoning));
+  decoders_.reserve(request_.num_choices);
+  for (int32_t choice = 0; choice < request_.num_choices; ++choice) decoders_.emplace_back(plan);
+  Submit();
+}
+
+void Generation::Submit() {
+  WorkOrder order;
+  order.submit = submit_;
+  work_id_ = owner_.NextRequestId();
+  order.submit.set_request_id(work_id_);
+  order.submit.set_epoch(journal_.epoch());
+  if (request_.timeout_us.has_value()) {
+    const int64_t left_us = arrival_us_ + *request_.timeout_us - parts_.clock.NowUs();
+    order.submit.set_timeout_us(std::max<int64_t>(1, left_us));  // at 0 the timer above is about to fire
+  }
+  for (int32_t choice = 0; choice < journal_.num_choices(); ++choice) {
+    const std::vector<int32_t>& ids = journal_.ids(choice);
+    if (ids.empty()) continue;
+    v1::ResumedChoice* resumed = order.submit.add_resumed();
+    resumed->set_choice(choice);
+    resumed->mutable_ids()->Assign(ids.begin(), ids.end());
+  }
+  order.needs.model = model_->name;
+  order.needs.tokenizer_hash = model_->tokenizer.tokenizer_hash();
+  order.needs.template_hash = model_->tokenizer.template_hash();
+  order.needs.logits_width = model_->logits_width;
+  order.needs.max_model_len = submit_.prompt_ids_size() + submit_.stop().max_tokens();
+  order.needs.equal_to = worker_;
+  order.needs.avoid_worker_id = avoid_worker_id_;
+  order.home = home_;
+  order.listener = weak_from_this();
+  state_ = State::kRunning;
+  placed_ = false;
+  parts_.workers.Submit(std::move(order));
+}
+
+// ---- losing a worker
+
+void Generation::OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) {
+  if (state_ != State::kRunning || epoch != journal_.epoch()) return;
+  placed_ = true;
+  worker_ = std::move(worker);
+  wait_until_us_ = -1;
+}
+
+void Generation::OnWorkLost(uint32_t epoch, const absl::Status& status) {
+  if (state_ != State::kRunning || epoch != journal_.epoch()) return;
+  work_id_ = 0;
+  if (placed_) return Resume(status);
+  if (!absl::IsUnavailable(status)) return End(WithRetryAfter(status, options_.retry_after_ms));
+  WaitForWorker(status);
+}
+
+void Generation::WaitForWorker(const absl::Status& why) {
+  const int64_t now_us = parts_.clock.NowUs();
+  if (wait_until_us_ < 0) wait_until_us_ = now_us + options_.worker_wait_us;
+  if (now_us >= wait_until_us_) {
+    return End(
+        WithErrorCode(WithRetryAfter(why, options_.retry_after_ms), resumptions_ > 0 ? "worker_lost" : "unavailable"));
+  }
+  state_ = State::kWaiting;
+  worker_timer_ = parts_.clock.After(home_, options_.worker_poll_us, [this] { Submit(); });
+}
+
+void Generation::Resume(const absl::Status& why) {
+  if (resumptions_ >= options_.max_resumptions) {
+    return End(WithErrorCode(
+        WithRetryAfter(absl::UnavailableError(absl::StrCat("the request lost its worker ", resumptions_ + 1,
+                                                           " times; the last time: ", why.message())),
+                       options_.retry_after_ms),
+        "worker_lost"));
+  }
+  ++resumptions_;
+  journal_.BeginEpoch();
+  Submit();
+}
+
+void Generation::CancelWork() {
+  if (work_id_ != 0) parts_.workers.Cancel(std::exchange(work_id_, 0));
+}
+
+// ---- outputs
+
+void Generation::OnOutputs(std::vector<v1::SequenceOutput> outputs) {
+  if (state_ != State::kRunning) return;
+  const auto keep = shared_from_this();  // the sink may abandon
+  std::vector<ChoiceDelta> deltas;
+  for (v1::SequenceOutput& output : outputs) {
+    TakeOutput(output, deltas);
+    if (restart_ || !failure_.ok()) break;
+  }
+  if (!deltas.empty()) Emit(std::move(deltas));
+  if (ended()) return;
+  if (!failure_.ok()) return End(failure_);
+  if (std::exchange(restart_, false)) {
+    CancelWork();
+    return Resume(restart_reason_);
+  }
+  if (journal_.num_open() == 0) End(absl::OkStatus());
+}
+
+void Generation::TakeOutput(v1::SequenceOutput& output, std::vector<ChoiceDelta>& deltas) {
+  switch (journal_.Judge(output)) {
+    case Journal::Verdict::kIgnore:
+      return;
+    case Journal::Verdict::kBroken:
+      restart_ = true;
+      restart_reason_ = absl::InternalError(
+          absl::StrCat("the worker's output of choice ", output.choice(), " goes on at ", output.first_index()));
+      return;
+    case Journal::Verdict::kAccept:
+      break;
+  }
+  const int32_t choice = output.choice();
+  if (cached_tokens_ < 0) cached_tokens_ = output.cached_tokens();
+  if (queue_us_ < 0 && output.queue_us() > 0) queue_us_ = output.queue_us();
+  auto delta = std::find_if(deltas.begin(), deltas.end(), [&](const ChoiceDelta& d) { return d.choice == choice; });
+  if (delta == deltas.end()) {
+    delta = deltas.emplace(deltas.end());
+    delta->choice = choice;
+  }
+  if (journal_.TakePromptLogprobs(output.prompt_logprobs_begin(), output.prompt_logprobs_size())) {
+    for (v1::PositionLogprobs& position : *output.mutable_prompt_logprobs()) {
+      delta->prompt_logprobs.push_back(std::move(position));
+    }
+  }
+  if (!output.ids().empty()) TakeIds(output, *delta);
+
+  v1::FinishReason reason = output.finish_reason();
+  ChoiceDecoder& decoder = decoders_[choice];
+  if (decoder.stopped()) {
+    reason = v1::FINISH_REASON_STOP;
+  } else if (reason == v1::FINISH_REASON_STOP || reason == v1::FINISH_REASON_LENGTH) {
+    if (decoder.Finish(delta->reasoning, delta->text)) reason = v1::FINISH_REASON_STOP;
+  } else if (reason != v1::FINISH_REASON_UNSPECIFIED) {
+    const absl::Status failure = FailureOf(output);
+    if (absl::IsUnavailable(failure)) {
+      restart_ = true;
+      restart_reason_ = failure;
+      avoid_worker_id_ = worker_ == nullptr ? "" : worker_->worker_id();
+    } else {
+      failure_ = failure;
+    }
+    reason = v1::FINISH_REASON_UNSPECIFIED;
+  }
+  if (reason != v1::FINISH_REASON_UNSPECIFIED) {
+    delta->finish_reason = reason;
+    journal_.Close(choice, reason);
+  }
+  // Nothing that a caller could see.
+  if (delta->token_ids.empty() && delta->prompt_logprobs.empty() && reason == v1::FINISH_REASON_UNSPECIFIED) {
+    deltas.erase(delta);
+  }
+}
+
+void Generation::TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta) {
+  const int32_t choice = output.choice();
+  const std::span<const int32_t> ids(output.ids().data(), static_cast<size_t>(output.ids_size()));
+  const size_t counted = decoders_[choice].Push(ids, delta.reasoning, delta.text);
+  journal_.Append(choice, ids.first(counted));
+  delta.token_ids.insert(delta.token_ids.end(), ids.begin(), ids.begin() + static_cast<int64_t>(counted));
+  const size_t logprobs = std::min(counted, static_cast<size_t>(output.logprobs_size()));
+  for (size_t i = 0; i < logprobs; ++i)
+    delta.logprobs.push_back(std::move(*output.mutable_logprobs(static_cast<int>(i))));
+
+  const int64_t now_us = parts_.clock.NowUs();
+  if (first_token_us_ < 0) {
+    first_token_us_ = now_us - arrival_us_;
+    parts_.observer.OnFirstToken(first_token_us_);
+  }
+  if (last_token_us_[choice] > 0) {
+    parts_.observer.OnTokens(now_us - last_token_us_[choice], static_cast<int32_t>(counted));
+  }
+  last_token_us_[choice] = now_us;
+}
+
+// What a worker's CANCELLED, DEADLINE or ERROR means for the request. UNAVAILABLE: go on elsewhere.
+absl::Status Generation::FailureOf(const v1::SequenceOutput& output) const {
+  const std::string& message = output.status_message();
+  if (output.finish_reason() == v1::FINISH_REASON_DEADLINE) {
+    return absl::DeadlineExceededError(message.empty() ? "the request's time has passed" : message);
+  }
+  // Nobody here cancelled it: the worker is going down.
+  if (output.finish_reason() == v1::FINISH_REASON_CANCELLED) {
+    return absl::UnavailableError("the worker cancelled the request");
+  }
+  const auto code = static_cast<absl::StatusCode>(output.status_code());
+  switch (code) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kCancelled:
+      return absl::UnavailableError(message);
+    case absl::StatusCode::kResourceExhausted:
+      return WithRetryAfter(absl::ResourceExhaustedError(message), options_.retry_after_ms);
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kDataLoss:
+      return absl::Status(code, message);
+    default:
+      return absl::InternalError(message.empty() ? "the worker failed the request" : message);
+  }
+}
+
+void Generation::Emit(std::vector<ChoiceDelta> deltas) {
+  if (!started_) {
+    started_ = true;
+    sink_->OnStart(submit_.prompt_ids_size());
+    if (ended()) return;
+  }
+  sink_->OnDeltas(std::move(deltas));
+}
+
+// ---- the end
+
+v1::Usage Generation::CountUsage() const {
+  v1::Usage usage;
+  usage.set_prompt_tokens(submit_.prompt_ids_size());
+  usage.set_completion_tokens(journal_.completion_tokens());
+  usage.set_cached_tokens(std::max(0, cached_tokens_));
+  int32_t reasoning_tokens = 0;
+  for (const ChoiceDecoder& decoder : decoders_) reasoning_tokens += decoder.reasoning_tokens();
+  usage.set_reasoning_tokens(reasoning_tokens);
+  return usage;
+}
+
+void Generation::Report(const absl::Status& status) {
+  RequestRecord record;
+  record.model = model_ == nullptr ? "" : model_->name;  // only names that exist become labels
+  record.status = status.code();
+  for (int32_t choice = 0; choice < journal_.num_choices(); ++choice) {
+    v1::FinishReason reason = journal_.finish_reason(choice);
+    if (reason == v1::FINISH_REASON_UNSPECIFIED) {
+      reason = absl::IsCancelled(status)          ? v1::FINISH_REASON_CANCELLED
+               : absl::IsDeadlineExceeded(status) ? v1::FINISH_REASON_DEADLINE
+                                                  : v1::FINISH_REASON_ERROR;
+    }
+    record.finish_reasons.push_back(reason);
+  }
+  record.usage = CountUsage();
+  record.encode_us = encode_us_;
+  record.queue_us = queue_us_;
+  record.first_token_us = first_token_us_;
+  record.total_us = parts_.clock.NowUs() - arrival_us_;
+  record.resumptions = resumptions_;
+  parts_.observer.OnEnd(record);
+}
+
+void Generation::Close(const absl::Status& status) {
+  state_ = State::kEnded;
+  deadline_.reset();
+  worker_timer_.reset();
+  if (encode_ticket_ != 0) parts_.tokenizers.Cancel(std::exchange(encode_ticket_, 0));
+  CancelWork();
+  permit_.Release();
+  Report(status);
+  owner_.Forget(this);
+}
+
+void Generation::End(const absl::Status& status) {
+  if (ended()) return;
+  const auto keep = std::exchange(self_, nullptr);
+  CHECK(keep != nullptr) << "ended before it began";
+  Close(status);
+  const auto sink = std::move(sink_);
+  sink->OnEnd(status, CountUsage());
+}
+
+void Generation::Abandon() {
+  if (ended()) return;
+  const auto keep = shared_from_this();
+  self_.reset();
+  Close(absl::CancelledError("the caller went away"));
+  // The sink may be on the stack above: it goes when that has unwound.
+  boost::asio::post(home_, [sink = std::move(sink_)] {});
+}
+
+// ---- the generator
+
+uint64_t RandomSeed() {
+  std::random_device device;
+  return (uint64_t{device()} << 32) | device();
+}
+
+GatewayGenerator::GatewayGenerator(const GenerationParts& parts, const GenerationOptions& options)
+    : parts_(parts), options_(options) {}
+
+GatewayGenerator::~GatewayGenerator() {
+  CHECK(alive_.empty()) << alive_.size() << " requests have not ended";
+}
+
+std::shared_ptr<GenerationHandle> GatewayGenerator::Start(ValidRequest request, std::unique_ptr<GenerationSink> sink,
+                                                          Executor home) {
+  auto generation = std::make_shared<Generation>(*this, std::move(request), std::move(sink), home);
+  bool refused;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    refused = refusing_;
+    alive_.emplace(generation.get(), Alive{generation, home});
+    generation->Keep();
+  }
+  // Abandon may come first: Begin then finds it ended.
+  boost::asio::post(home, [generation, refused] { generation->Begin(refused); });
+  return generation;
+}
+
+std::vector<Generator::ServedModel> GatewayGenerator::Models() const {
+  return parts_.directory.List();
+}
+
+int64_t GatewayGenerator::active() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return static_cast<int64_t>(alive_.size());
+}
+
+void GatewayGenerator::Refuse() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  refusing_ = true;
+}
+
+void GatewayGenerator::EndAll(const absl::Status& status) {
+  std::vector<Alive> alive;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (const auto& [generation, entry] : alive_) alive.push_back(entry);
+  }
+  for (const Alive& entry : alive) {
+    boost::asio::post(entry.home, [weak = entry.generation, status] {
+      if (const auto generation = weak.lock()) generation->End(status);
+    });
+  }
+}
+
+uint64_t GatewayGenerator::NextRequestId() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return next_request_id_++;
+}
+
+void GatewayGenerator::Forget(const Generation* generation) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  alive_.erase(generation);
+}
+
+}  // namespace swiftlet

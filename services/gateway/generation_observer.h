@@ -1,0 +1,46 @@
+// What the conductor tells of each request to whoever counts: the hooks for metrics. Calls come on any home executor;
+// implementations are thread-safe and fast.
+#pragma once
+
+#include <absl/status/status.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "swiftlet/v1/common.pb.h"
+
+namespace swiftlet {
+
+// A request that has ended.
+struct RequestRecord {
+  std::string model;
+  absl::StatusCode status = absl::StatusCode::kOk;  // kCancelled when its caller went away
+  std::vector<v1::FinishReason> finish_reasons;     // by choice; what had not finished when the request ended takes
+                                                    // CANCELLED, DEADLINE or ERROR
+  v1::Usage usage;
+  int64_t encode_us = -1;       // arrival to prompt ids; -1 = did not come so far
+  int64_t queue_us = -1;        // Submit to first planned, as the worker measured it
+  int64_t first_token_us = -1;  // arrival to first token
+  int64_t total_us = 0;         // arrival to end
+  int32_t resumptions = 0;      // times another worker took over
+};
+
+class GenerationObserver {
+ public:
+  virtual ~GenerationObserver() = default;
+  virtual void OnFirstToken(int64_t since_arrival_us) = 0;
+  // A choice got `tokens` more, `gap_us` after the ones before.
+  virtual void OnTokens(int64_t gap_us, int32_t tokens) = 0;
+  virtual void OnEnd(const RequestRecord& record) = 0;
+};
+
+// Counts nothing.
+class NullObserver : public GenerationObserver {
+ public:
+  void OnFirstToken(int64_t) override {}
+  void OnTokens(int64_t, int32_t) override {}
+  void OnEnd(const RequestRecord&) override {}
+};
+
+}  // namespace swiftlet

@@ -1,0 +1,78 @@
+// The Generator of this gateway: makes a Generation of every request and keeps account of those alive. Owned by main.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "services/gateway/admission.h"
+#include "services/gateway/clock.h"
+#include "services/gateway/generation.h"
+#include "services/gateway/generation_observer.h"
+#include "services/gateway/model_directory.h"
+#include "services/gateway/tokenizer_pool.h"
+#include "services/gateway/worker_pool.h"
+
+namespace swiftlet {
+
+class Generation;
+
+// What Generations work with. All of it outlives them and is thread-safe.
+struct GenerationParts {
+  Clock& clock;
+  const ModelDirectory& directory;
+  TokenizerPool& tokenizers;
+  WorkerPool& workers;
+  Admission& admission;
+  GenerationObserver& observer;
+  std::function<uint64_t()> random;  // seeds of requests that bring none; any thread
+};
+
+struct GenerationOptions {
+  int32_t max_resumptions = 3;          // workers that may be lost under one request
+  int64_t worker_wait_us = 10'000'000;  // for a worker to come (back) before the request ends UNAVAILABLE
+  int64_t worker_poll_us = 50'000;      // while waiting
+  int64_t encode_timeout_us = 30'000'000;
+  int64_t retry_after_ms = 1000;  // told with UNAVAILABLE
+};
+
+// 64 random bits from the operating system, each call.
+uint64_t RandomSeed();
+
+class GatewayGenerator : public Generator {
+ public:
+  GatewayGenerator(const GenerationParts& parts, const GenerationOptions& options);
+  ~GatewayGenerator() override;
+
+  std::shared_ptr<GenerationHandle> Start(ValidRequest request, std::unique_ptr<GenerationSink> sink,
+                                          Executor home) override;
+  std::vector<ServedModel> Models() const override;
+
+  // Generations that have not ended. Any thread.
+  int64_t active() const;
+  // Any thread. New requests are refused with UNAVAILABLE; those alive go on.
+  void Refuse();
+  // Any thread. Each Generation alive ends with `status`, on its home.
+  void EndAll(const absl::Status& status);
+
+ private:
+  friend class Generation;
+  uint64_t NextRequestId();
+  void Forget(const Generation* generation);
+
+  struct Alive {
+    std::weak_ptr<Generation> generation;
+    Executor home;
+  };
+  const GenerationParts parts_;
+  const GenerationOptions options_;
+  mutable std::mutex mutex_;
+  std::unordered_map<const Generation*, Alive> alive_;  // guarded by mutex_
+  bool refusing_ = false;                               // guarded by mutex_
+  uint64_t next_request_id_ = 1;                        // guarded by mutex_
+};
+
+}  // namespace swiftlet

@@ -1,0 +1,116 @@
+#include "services/gateway/resolve_request.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "engine/base/status_macros.h"
+#include "services/common/errors.h"
+
+namespace swiftlet {
+namespace {
+
+const char* PromptField(const ValidRequest& request) {
+  return std::holds_alternative<ChatInput>(request.input) ? "messages" : "prompt";
+}
+
+absl::Status CheckId(const char* field, int32_t id, int32_t logits_width) {
+  if (id >= 0 && id < logits_width) return absl::OkStatus();
+  return InvalidField(field, absl::StrCat("token id ", id, " is outside the model's 0 to ", logits_width - 1));
+}
+
+absl::Status ContextExceeded(const char* field, std::string message) {
+  return WithErrorCode(WithParam(absl::OutOfRangeError(message), field), "context_length_exceeded");
+}
+
+v1::SamplingParams ResolveSampling(const v1::SamplingParams& asked, const v1::GenerationDefaults& defaults,
+                                   int32_t logits_width, uint64_t seed) {
+  v1::SamplingParams sampling = asked;
+  if (!asked.has_temperature()) sampling.set_temperature(defaults.has_temperature() ? defaults.temperature() : 1);
+  if (!asked.has_top_p()) sampling.set_top_p(defaults.has_top_p() ? defaults.top_p() : 1);
+  if (!asked.has_top_k()) sampling.set_top_k(defaults.has_top_k() ? defaults.top_k() : 0);
+  sampling.set_top_k(std::clamp(sampling.top_k(), 0, logits_width));
+  if (!asked.has_min_p()) sampling.set_min_p(defaults.has_min_p() ? defaults.min_p() : 0);
+  if (!asked.has_repetition_penalty()) {
+    sampling.set_repetition_penalty(defaults.has_repetition_penalty() ? defaults.repetition_penalty() : 1);
+  }
+  sampling.set_presence_penalty(asked.presence_penalty());
+  sampling.set_frequency_penalty(asked.frequency_penalty());
+  if (!asked.has_seed()) sampling.set_seed(seed);
+  return sampling;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::Submit> ResolveSubmit(const ValidRequest& request, const DirectoryEntry& model,
+                                         std::vector<int32_t> prompt_ids, uint64_t seed) {
+  const int32_t width = model.logits_width;
+  const char* field = PromptField(request);
+  const int64_t prompt_tokens = static_cast<int64_t>(prompt_ids.size());
+  if (prompt_ids.empty()) return InvalidField(field, "the prompt has no tokens");
+  for (const int32_t id : prompt_ids) RETURN_IF_ERROR(CheckId(field, id, width));
+  for (const auto& [id, bias] : request.sampling.logit_bias()) RETURN_IF_ERROR(CheckId("logit_bias", id, width));
+  for (const int32_t id : request.stop.stop_token_ids()) RETURN_IF_ERROR(CheckId("stop_token_ids", id, width));
+
+  const int64_t left = model.max_model_len - prompt_tokens;
+  if (left < 1) {
+    return ContextExceeded(
+        field, absl::StrCat("the model's context is ", model.max_model_len, " tokens; the prompt has ", prompt_tokens,
+                            " and leaves no room for an answer"));
+  }
+  const int64_t max_tokens = request.stop.has_max_tokens() ? request.stop.max_tokens() : left;
+  if (max_tokens > left) {
+    return ContextExceeded("max_tokens", absl::StrCat("the model's context is ", model.max_model_len,
+                                                      " tokens; the prompt has ", prompt_tokens, " and ", max_tokens,
+                                                      " more were asked for, ", prompt_tokens + max_tokens, " in all"));
+  }
+  if (request.stop.min_tokens() > max_tokens) {
+    return InvalidField("min_tokens", absl::StrCat("min_tokens ", request.stop.min_tokens(), " is above the ",
+                                                   max_tokens, " tokens that may be generated"));
+  }
+
+  v1::Submit submit;
+  submit.set_model(model.name);
+  submit.mutable_prompt_ids()->Assign(prompt_ids.begin(), prompt_ids.end());
+  *submit.mutable_sampling() = ResolveSampling(request.sampling, model.tokenizer.defaults(), width, seed);
+  v1::StopRules* stop = submit.mutable_stop();  // stop strings stay here: the worker knows no text
+  stop->set_max_tokens(static_cast<int32_t>(max_tokens));
+  stop->set_min_tokens(request.stop.min_tokens());
+  stop->set_ignore_eos(request.stop.ignore_eos());
+  std::vector<int32_t> stop_ids(request.stop.stop_token_ids().begin(), request.stop.stop_token_ids().end());
+  if (!request.stop.ignore_eos()) {
+    for (const int32_t id : model.tokenizer.eos_token_ids()) {
+      if (id >= 0 && id < width) stop_ids.push_back(id);
+    }
+  }
+  std::sort(stop_ids.begin(), stop_ids.end());
+  stop_ids.erase(std::unique(stop_ids.begin(), stop_ids.end()), stop_ids.end());
+  stop->mutable_stop_token_ids()->Assign(stop_ids.begin(), stop_ids.end());
+  submit.set_num_choices(request.num_choices);
+  submit.set_logprobs(request.logprobs);
+  submit.set_prompt_logprobs(request.prompt_logprobs);
+  submit.set_cache_salt(request.cache_salt);
+  submit.set_priority(request.priority);
+  return submit;
+}
+
+DecodingPlan::Options ResolveDecoding(const ValidRequest& request, const DirectoryEntry& model,
+                                      const v1::Submit& submit, bool starts_in_reasoning) {
+  DecodingPlan::Options options;
+  options.stop_token_ids.assign(submit.stop().stop_token_ids().begin(), submit.stop().stop_token_ids().end());
+  options.stop.assign(request.stop.stop().begin(), request.stop.stop().end());
+  options.stop_in_reasoning = request.stop.stop_in_reasoning();
+  const auto* chat = std::get_if<ChatInput>(&request.input);
+  if (request.split_reasoning) {
+    options.tags = {model.tokenizer.reasoning_open_tag(), model.tokenizer.reasoning_close_tag()};
+    options.starts_in_reasoning = starts_in_reasoning;
+  }
+  // A text that continues another keeps its space.
+  options.strip_leading_space =
+      chat != nullptr && !chat->continue_final_message && model.tokenizer.decoder().strip_leading_space();
+  return options;
+}
+
+}  // namespace swiftlet

@@ -1,0 +1,107 @@
+// The tokenizers this gateway calls: which are healthy, what they serve, and which one gets the next prompt (the one
+// with the least pending). Also keeps the vocabularies they hand out, one for each tokenizer hash. Public methods: any
+// thread, they post to the control executor, where all else happens. Owned by main; outlives the executor's last run.
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "services/gateway/clock.h"
+#include "services/gateway/model_directory.h"
+#include "services/gateway/tokenizer_client.h"
+#include "swiftlet/v1/tokenizer.pb.h"
+
+namespace swiftlet {
+
+// One prompt to encode. Bounded in number by admission: every request has at most one.
+struct EncodeOrder {
+  std::variant<v1::EncodeChatRequest, v1::EncodePromptRequest> request;
+  std::string tokenizer_hash;  // of the tokenizers that will do
+  int64_t timeout_us = 0;      // > 0
+  Executor home;
+  std::function<void(absl::StatusOr<EncodedPrompt>)> done;  // on `home`, exactly once unless cancelled
+};
+
+class TokenizerPool {
+ public:
+  struct Options {
+    int64_t probe_us = 1'000'000;          // GetInfo of a healthy tokenizer
+    int64_t shortest_backoff_us = 20'000;  // of one that is not; doubles up to the longest
+    int64_t longest_backoff_us = 1'000'000;
+    int64_t probe_timeout_us = 2'000'000;
+    int64_t vocabulary_timeout_us = 30'000'000;
+  };
+
+  // What stands under the pool outlives it.
+  TokenizerPool(const Options& options, Executor control, Clock& clock, TokenizerConnector& connector,
+                ModelDirectory& directory);
+
+  // The tokenizers there are, as host:port.
+  void SetAddresses(std::vector<std::string> addresses);
+  // UNAVAILABLE when no healthy tokenizer has the hash. Encoding is idempotent: a call that ends UNAVAILABLE is tried
+  // once more at another tokenizer. Returns a ticket for Cancel.
+  uint64_t Encode(EncodeOrder order);
+  // `done` is not called once this took effect.
+  void Cancel(uint64_t ticket);
+  // Forgets the tokenizers; what is pending ends UNAVAILABLE.
+  void Stop();
+
+  struct Counts {
+    int64_t known = 0;
+    int64_t healthy = 0;
+    int64_t pending = 0;  // prompts being encoded
+  };
+  Counts counts() const;
+
+ private:
+  struct Tokenizer {
+    std::string address;
+    std::unique_ptr<TokenizerClient> client;
+    bool healthy = false;
+    v1::GetInfoResponse info;
+    int64_t pending = 0;
+    int64_t backoff_us = 0;
+    std::unique_ptr<Timer> timer;  // the next probe
+  };
+  struct Pending {
+    EncodeOrder order;
+    std::weak_ptr<Tokenizer> tokenizer;
+    std::string address;
+    std::shared_ptr<TokenizerCall> call;
+    int64_t deadline_us = 0;
+    bool retried = false;
+  };
+
+  void Probe(const std::shared_ptr<Tokenizer>& tokenizer);
+  void OnInfo(const std::shared_ptr<Tokenizer>& tokenizer, absl::StatusOr<v1::GetInfoResponse> info);
+  void FetchVocabulary(const std::shared_ptr<Tokenizer>& tokenizer, const v1::TokenizedModel& model);
+  void Publish();
+  std::shared_ptr<Tokenizer> Choose(const std::string& tokenizer_hash, const std::string& except) const;
+  void Dispatch(uint64_t ticket, const std::string& except);
+  void OnEncoded(uint64_t ticket, absl::StatusOr<EncodedPrompt> prompt);
+  void Finish(uint64_t ticket, absl::StatusOr<EncodedPrompt> prompt);
+
+  const Options options_;
+  const Executor control_;
+  Clock& clock_;
+  TokenizerConnector& connector_;
+  ModelDirectory& directory_;
+  std::map<std::string, std::shared_ptr<Tokenizer>> tokenizers_;           // by address
+  std::map<std::string, std::shared_ptr<const Vocabulary>> vocabularies_;  // by tokenizer hash; null = being fetched
+  std::unordered_map<uint64_t, Pending> pending_;                          // by ticket
+  std::atomic<uint64_t> next_ticket_{1};
+  std::atomic<int64_t> known_{0};
+  std::atomic<int64_t> healthy_{0};
+  std::atomic<int64_t> num_pending_{0};
+};
+
+}  // namespace swiftlet

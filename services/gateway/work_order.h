@@ -1,0 +1,49 @@
+// What passes between a Generation, on its home executor, and the pool of workers, on the control executor.
+#pragma once
+
+#include <absl/status/status.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "services/gateway/clock.h"
+#include "swiftlet/v1/model.pb.h"
+
+namespace swiftlet {
+
+// Implemented by Generation; every call comes on the order's home executor.
+class WorkListener {
+ public:
+  virtual ~WorkListener() = default;
+  // The submission with this epoch is on its way to `worker`. Comes before its outputs.
+  virtual void OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) = 0;
+  // All that one message of the worker says about this request.
+  virtual void OnOutputs(std::vector<v1::SequenceOutput> outputs) = 0;
+  // The submission with this epoch is over though its choices are not: UNAVAILABLE, the worker was lost, or it was not
+  // placed because there is none; RESOURCE_EXHAUSTED, the way to it is full. No output of it follows.
+  virtual void OnWorkLost(uint32_t epoch, const absl::Status& status) = 0;
+};
+
+// Which workers will do.
+struct WorkerNeeds {
+  std::string model;
+  std::string tokenizer_hash;
+  std::string template_hash;
+  int32_t logits_width = 0;
+  int32_t max_model_len = 0;  // at least this
+  // A resumed request: the same weights; the same numerics are preferred. Null: any.
+  std::shared_ptr<const v1::WorkerHello> equal_to;
+  std::string avoid_worker_id;  // failed this request; empty = none
+};
+
+// One submission. A resumed request is another one, with another request_id and the next epoch.
+struct WorkOrder {
+  v1::Submit submit;
+  WorkerNeeds needs;
+  Executor home;
+  std::weak_ptr<WorkListener> listener;
+};
+
+}  // namespace swiftlet

@@ -1,0 +1,26 @@
+// WorkerTransport over gRPC: Attach as a callback-API reactor. Thread-safe; owned by main. Destroying it ends all
+// streams and waits until no callback runs, so it goes before the executors that those use.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "services/gateway/in_flight_calls.h"
+#include "services/gateway/worker_transport.h"
+
+namespace swiftlet {
+
+class GrpcWorkerTransport : public WorkerTransport {
+ public:
+  // `max_queued_bytes`: messages of one stream that wait for the network. A prompt of 128k ids takes about 400 kB.
+  explicit GrpcWorkerTransport(size_t max_queued_bytes = 64 << 20) : max_queued_bytes_(max_queued_bytes) {}
+
+  std::shared_ptr<WorkerStream> Open(const std::string& address, std::shared_ptr<WorkerStreamEvents> events) override;
+
+ private:
+  const size_t max_queued_bytes_;
+  InFlightCalls calls_;
+};
+
+}  // namespace swiftlet

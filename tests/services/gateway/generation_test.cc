@@ -1,0 +1,351 @@
+#include "services/gateway/generation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "services/common/errors.h"
+#include "tests/services/gateway/toy_gateway.h"
+
+namespace swiftlet {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr int64_t kStepUs = 10'000;  // of the toy worker
+
+// A seed whose golden answer has at least `tokens` tokens in every choice.
+ValidRequest LongRequest(int32_t num_choices, size_t tokens, std::vector<std::string> stop = {}) {
+  for (uint64_t seed = 1;; ++seed) {
+    ValidRequest request = ChatRequest("count to ten", 300, seed);
+    request.num_choices = num_choices;
+    for (const std::string& text : stop) request.stop.add_stop(text);
+    bool fits = true;
+    for (int32_t choice = 0; choice < num_choices; ++choice)
+      fits = fits && Golden(request, choice).ids.size() >= tokens;
+    if (fits) return request;
+  }
+}
+
+TEST(Generation, AnswersThroughTokenizerAndWorker) {
+  ToyGateway gateway(1, 1);
+  const ValidRequest request = ChatRequest("what is 1 + 1?", 60, 7);
+  ExpectGolden(request, *gateway.Ask(request));
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, SplitsReasoningThatThePromptBegan) {
+  ToyGateway gateway(1, 1);
+  gateway.tokenizers_wire.starts_in_reasoning = true;
+  for (uint64_t seed = 1; seed < 30; ++seed) {
+    const ValidRequest request = ChatRequest("think", 200, seed);
+    const auto answer = gateway.Ask(request);
+    ExpectGolden(request, *answer, true);
+    if (answer->choices[0].text.empty() || answer->choices[0].reasoning.empty()) continue;
+    EXPECT_GT(answer->usage.reasoning_tokens(), 0);
+    EXPECT_LT(answer->usage.reasoning_tokens(), answer->usage.completion_tokens());
+    return;
+  }
+  FAIL() << "no seed gave both reasoning and an answer";
+}
+
+TEST(Generation, TextPromptKeepsTagsInTheText) {
+  ToyGateway gateway(1, 1);
+  ValidRequest request = ChatRequest("", 100, 3);
+  request.input = TextInput{"once upon a time"};
+  request.split_reasoning = false;
+  request.logprobs = 1;
+  const auto answer = gateway.Ask(request);
+  ExpectGolden(request, *answer);
+  EXPECT_EQ(answer->choices[0].reasoning, "");
+}
+
+TEST(Generation, StopStringCancelsAtTheWorkerWithinAStep) {
+  ToyGateway gateway(1, 1);
+  const ValidRequest plain = LongRequest(1, 100);
+  ValidRequest request = plain;
+  const std::string text = Golden(plain, 0).text;
+  request.stop.add_stop(text.substr(10, 6));
+  const auto answer = gateway.Ask(request);
+  ExpectGolden(request, *answer);
+  EXPECT_EQ(answer->choices[0].reason, v1::FINISH_REASON_STOP);
+  EXPECT_LT(answer->usage.completion_tokens(), 100);
+  gateway.RunFor(kStepUs);
+  EXPECT_EQ(gateway.workers_wire.running(), 0);
+  EXPECT_EQ(gateway.workers_wire.cancels, 1);
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, StopStringEndsItsChoiceAlone) {
+  ToyGateway gateway(1, 1);
+  ValidRequest request = LongRequest(3, 60);
+  request.stop.add_stop(Golden(request, 1).text.substr(4, 8));
+  ASSERT_LT(Golden(request, 1).ids.size(), 60u);
+  ASSERT_GE(Golden(request, 0).ids.size(), 60u);
+  ExpectGolden(request, *gateway.Ask(request));
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, LostWorkerIsResumedWherePromptAndOutputStandApart) {
+  ToyGateway gateway(2, 1);
+  const ValidRequest request = LongRequest(2, 100);
+  const auto started = gateway.Start(request);
+  ASSERT_TRUE(
+      gateway.Run([&] { return started.answer->usage.completion_tokens() > 0 || started.answer->deltas > 20; }));
+  const bool first = gateway.workers_wire.submits(ToyGateway::WorkerAddress(0)) == 1;
+  gateway.workers_wire.Kill(ToyGateway::WorkerAddress(first ? 0 : 1), 60'000'000);
+  ASSERT_TRUE(gateway.Run([&] { return started.answer->ends > 0; }));
+  ExpectGolden(request, *started.answer);
+  ASSERT_EQ(gateway.workers_wire.seen().size(), 2u);
+  const v1::Submit& resumed = gateway.workers_wire.seen()[1];
+  EXPECT_EQ(resumed.epoch(), 1u);
+  EXPECT_EQ(resumed.prompt_ids_size(), GoldenSubmit(request).prompt_ids_size());
+  ASSERT_EQ(resumed.resumed_size(), 2);
+  EXPECT_GT(resumed.resumed(0).ids_size(), 5);
+  EXPECT_EQ(resumed.sampling().seed(), request.sampling.seed());
+  EXPECT_EQ(gateway.observer.records.at(0).resumptions, 1);
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, WorkerThatComesBackIsWaitedFor) {
+  ToyGateway gateway(1, 1);
+  const ValidRequest request = LongRequest(1, 100);
+  const auto started = gateway.Start(request);
+  ASSERT_TRUE(gateway.Run([&] { return started.answer->deltas > 5; }));
+  gateway.workers_wire.Kill(ToyGateway::WorkerAddress(0), 3'000'000);
+  ASSERT_TRUE(gateway.Run([&] { return started.answer->ends > 0; }));
+  ExpectGolden(request, *started.answer);
+}
+
+TEST(Generation, FourthLossEndsTheRequestTruthfully) {
+  ToyGateway gateway(1, 1);
+  const ValidRequest request = LongRequest(1, 200);
+  const auto started = gateway.Start(request);
+  for (int kill = 0; kill < 4; ++kill) {
+    const int32_t deltas = started.answer->deltas;
+    ASSERT_TRUE(gateway.Run([&] { return started.answer->deltas > deltas + 3; }));
+    gateway.workers_wire.Kill(ToyGateway::WorkerAddress(0), 1000);
+  }
+  ASSERT_TRUE(gateway.Run([&] { return started.answer->ends > 0; }));
+  EXPECT_TRUE(absl::IsUnavailable(started.answer->status)) << started.answer->status;
+  EXPECT_THAT(OpenAiErrorBody(started.answer->status), HasSubstr("worker_lost"));
+  EXPECT_TRUE(IsGoldenPrefix(request, *started.answer));
+  EXPECT_EQ(started.answer->usage.completion_tokens(), static_cast<int32_t>(started.answer->choices[0].ids.size()));
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, OtherWeightsDoNotContinueARequest) {
+  ToyGateway gateway(2, 1);
+  v1::WorkerHello other = toy::Hello("other");
+  other.mutable_model()->set_weights_hash("other weights");
+  for (int i = 0; i < 2; ++i) gateway.workers_wire.Kill(ToyGateway::WorkerAddress(i), 1000);
+  gateway.workers_wire.hello_of[ToyGateway::WorkerAddress(1)] = other;
+  gateway.RunFor(3'000'000);
+  for (int round = 0; round < 20; ++round) {
+    ValidRequest request = LongRequest(1, 100);
+    request.cache_salt = std::to_string(round);
+    const int64_t before = gateway.workers_wire.submits(ToyGateway::WorkerAddress(0));
+    const auto started = gateway.Start(request);
+    ASSERT_TRUE(gateway.Run([&] { return started.answer->deltas > 3; }));
+    if (gateway.workers_wire.submits(ToyGateway::WorkerAddress(0)) == before) continue;
+    gateway.workers_wire.Kill(ToyGateway::WorkerAddress(0), 60'000'000);
+    ASSERT_TRUE(gateway.Run([&] { return started.answer->ends > 0; }));
+    EXPECT_TRUE(absl::IsUnavailable(started.answer->status)) << started.answer->status;
+    return;
+  }
+  FAIL() << "no request went to the first worker";
+}
+
+TEST(Generation, RefusingWorkerIsAvoided) {
+  ToyGateway gateway(2, 1);
+  const ValidRequest request = LongRequest(1, 100);
+  const auto started = gateway.Start(request);
+  ASSERT_TRUE(gateway.Run([&] { return started.answer->deltas > 3; }));
+  gateway.workers_wire.Refuse(gateway.workers_wire.submits(ToyGateway::WorkerAddress(0)) == 1
+                                  ? ToyGateway::WorkerAddress(0)
+                                  : ToyGateway::WorkerAddress(1));
+  ASSERT_TRUE(gateway.Run([&] { return started.answer->ends > 0; }));
+  ExpectGolden(request, *started.answer);
+  EXPECT_EQ(gateway.observer.records.at(0).resumptions, 1);
+}
+
+TEST(Generation, DeadlineEndsItAtTheWorkerToo) {
+  ToyGateway gateway(1, 1);
+  ValidRequest request = LongRequest(1, 200);
+  request.timeout_us = 200'000;
+  const auto answer = gateway.Ask(request);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(answer->status)) << answer->status;
+  EXPECT_TRUE(IsGoldenPrefix(request, *answer));
+  EXPECT_GT(gateway.workers_wire.seen().at(0).timeout_us(), 150'000);
+  EXPECT_THAT(gateway.observer.records.at(0).finish_reasons, ElementsAre(v1::FINISH_REASON_DEADLINE));
+  gateway.RunFor(kStepUs);
+  EXPECT_EQ(gateway.workers_wire.running(), 0);
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, AbandonCancelsWithinAStepAndCallsNobody) {
+  ToyGateway gateway(1, 1);
+  const auto started = gateway.Start(LongRequest(2, 100));
+  ASSERT_TRUE(gateway.Run([&] { return started.answer->deltas > 5; }));
+  const int32_t deltas = started.answer->deltas;
+  started.handle->Abandon();
+  started.handle->Abandon();
+  gateway.RunFor(kStepUs);
+  EXPECT_EQ(gateway.workers_wire.running(), 0);
+  EXPECT_EQ(started.answer->deltas, deltas);
+  EXPECT_EQ(started.answer->ends, 0);
+  EXPECT_FALSE(started.answer->sink_alive);
+  EXPECT_EQ(gateway.observer.records.at(0).status, absl::StatusCode::kCancelled);
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, SinkMayAbandonFromInside) {
+  ToyGateway gateway(1, 1);
+  const auto started = gateway.Start(LongRequest(1, 100));
+  started.answer->on_deltas = [&] {
+    started.handle->Abandon();
+    EXPECT_TRUE(started.answer->sink_alive) << "destroyed while it runs";
+  };
+  gateway.RunFor(1'000'000);
+  EXPECT_EQ(started.answer->deltas, 1);
+  EXPECT_FALSE(started.answer->sink_alive);
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, AbandonBeforeAnythingHappenedLeavesNothing) {
+  ToyGateway gateway(1, 1);
+  for (const int64_t after_us : {0, 100, 300, 450, 600}) {
+    const auto started = gateway.Start(ChatRequest("hello", 50, 1));
+    if (after_us > 0) gateway.RunFor(after_us);
+    started.handle->Abandon();
+    gateway.ExpectIdle();
+    EXPECT_EQ(started.answer->ends, 0);
+  }
+}
+
+TEST(Generation, HandleMayBeDropped) {
+  ToyGateway gateway(1, 1);
+  const ValidRequest request = ChatRequest("hello", 50, 1);
+  auto started = gateway.Start(request);
+  started.handle.reset();
+  ASSERT_TRUE(gateway.Run([&] { return started.answer->ends > 0; }));
+  ExpectGolden(request, *started.answer);
+}
+
+TEST(Generation, PromptThatDoesNotFitNamesTheNumbers) {
+  ToyGateway gateway(1, 1);
+  const auto answer = gateway.Ask(ChatRequest(std::string(512, 'x'), 10, 1));
+  EXPECT_TRUE(absl::IsOutOfRange(answer->status));
+  EXPECT_THAT(OpenAiErrorBody(answer->status),
+              testing::AllOf(HasSubstr("context_length_exceeded"), HasSubstr("\"messages\""), HasSubstr("512 tokens")));
+  EXPECT_EQ(answer->starts, 0);
+  const auto longer = gateway.Ask(ChatRequest(std::string(500, 'x'), 13, 1));
+  EXPECT_THAT(std::string(longer->status.message()), HasSubstr("513 in all"));
+  ValidRequest fits = ChatRequest(std::string(511, 'x'), 1, 1);
+  fits.stop.clear_max_tokens();
+  const auto last = gateway.Ask(fits);
+  EXPECT_TRUE(last->status.ok()) << last->status;
+  EXPECT_EQ(last->usage.completion_tokens(), 1);
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, IdsOutsideTheLogitsAreRefusedByName) {
+  ToyGateway gateway(1, 1);
+  for (const int32_t id : {-1, toy::kLogitsWidth}) {
+    const auto answer = gateway.Ask(TokenRequest({1, id}, 5, 1));
+    EXPECT_TRUE(absl::IsInvalidArgument(answer->status));
+    EXPECT_EQ(ErrorParam(answer->status), "prompt");
+  }
+  EXPECT_TRUE(gateway.Ask(TokenRequest({toy::kLogitsWidth - 1}, 5, 1))->status.ok());
+  ValidRequest biased = TokenRequest({1}, 5, 1);
+  (*biased.sampling.mutable_logit_bias())[toy::kLogitsWidth] = 1;
+  EXPECT_EQ(ErrorParam(gateway.Ask(biased)->status), "logit_bias");
+}
+
+TEST(Generation, FillsInTheModelsDefaults) {
+  ToyGateway gateway(1, 1);
+  ValidRequest request = ChatRequest("hello", 5, 1);
+  request.sampling.Clear();
+  request.stop.clear_max_tokens();
+  request.stop.add_stop("never sent to a worker");
+  gateway.Ask(request);
+  const v1::Submit& submit = gateway.workers_wire.seen().at(0);
+  EXPECT_FLOAT_EQ(submit.sampling().temperature(), 0.6F);
+  EXPECT_FLOAT_EQ(submit.sampling().top_p(), 0.95F);
+  EXPECT_EQ(submit.sampling().repetition_penalty(), 1);
+  EXPECT_TRUE(submit.sampling().has_seed());
+  EXPECT_EQ(submit.stop().max_tokens(), toy::kContext - 5);
+  EXPECT_THAT(submit.stop().stop_token_ids(), ElementsAre(toy::kEos));
+  EXPECT_EQ(submit.stop().stop_size(), 0);
+
+  request.stop.set_ignore_eos(true);
+  request.stop.add_stop_token_ids(300);
+  gateway.Ask(request);
+  EXPECT_THAT(gateway.workers_wire.seen().at(1).stop().stop_token_ids(), ElementsAre(300));
+  EXPECT_NE(gateway.workers_wire.seen().at(1).sampling().seed(), submit.sampling().seed());
+}
+
+TEST(Generation, UnknownModelAndModelWithoutWorkerDiffer) {
+  ToyGateway gateway(1, 1);
+  ValidRequest request = ChatRequest("hello", 5, 1);
+  request.model = "nobody";
+  EXPECT_TRUE(absl::IsNotFound(gateway.Ask(request)->status));
+  gateway.workers_wire.Kill(ToyGateway::WorkerAddress(0), 60'000'000);
+  gateway.RunFor(1000);
+  const auto answer = gateway.Ask(ChatRequest("hello", 5, 1));
+  EXPECT_TRUE(absl::IsUnavailable(answer->status)) << answer->status;
+  EXPECT_TRUE(RetryAfterMs(answer->status).has_value());
+  ASSERT_EQ(gateway.generator.Models().size(), 1u);
+  EXPECT_FALSE(gateway.generator.Models()[0].ready);
+  EXPECT_EQ(gateway.generator.Models()[0].max_model_len, toy::kContext);
+}
+
+TEST(Generation, FullGatewayRefusesWithRetryAfter) {
+  ToyGateway gateway(1, 1);
+  std::vector<ToyGateway::Started> started;
+  for (int i = 0; i < 65; ++i) started.push_back(gateway.Start(LongRequest(1, 50)));
+  gateway.RunFor(100);
+  EXPECT_TRUE(absl::IsResourceExhausted(started.back().answer->status));
+  EXPECT_TRUE(RetryAfterMs(started.back().answer->status).has_value());
+  ASSERT_TRUE(gateway.Run(
+      [&] { return std::all_of(started.begin(), started.end(), [](const auto& s) { return s.answer->ends == 1; }); }));
+  for (int i = 0; i < 64; ++i) EXPECT_TRUE(started[i].answer->status.ok());
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, EndAllEndsEachOnce) {
+  ToyGateway gateway(1, 1);
+  const auto running = gateway.Start(LongRequest(1, 100));
+  ASSERT_TRUE(gateway.Run([&] { return running.answer->deltas > 3; }));
+  const auto fresh = gateway.Start(LongRequest(1, 100));
+  gateway.generator.Refuse();
+  const auto refused = gateway.Start(LongRequest(1, 100));
+  gateway.generator.EndAll(absl::UnavailableError("shutting down"));
+  gateway.RunFor(1000);
+  for (const auto& started : {running, fresh, refused}) {
+    EXPECT_EQ(started.answer->ends, 1);
+    EXPECT_TRUE(absl::IsUnavailable(started.answer->status));
+  }
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, TellsTheObserverWhatHappened) {
+  ToyGateway gateway(1, 1);
+  const ValidRequest request = LongRequest(1, 50);
+  const auto answer = gateway.Ask(request);
+  ASSERT_EQ(gateway.observer.records.size(), 1u);
+  const RequestRecord& record = gateway.observer.records[0];
+  EXPECT_EQ(record.model, toy::kName);
+  EXPECT_EQ(record.status, absl::StatusCode::kOk);
+  EXPECT_THAT(record.finish_reasons, ElementsAre(answer->choices[0].reason));
+  EXPECT_EQ(record.usage.completion_tokens(), answer->usage.completion_tokens());
+  EXPECT_EQ(record.encode_us, 300);
+  EXPECT_EQ(record.queue_us, 1234);
+  EXPECT_GT(record.first_token_us, 300);
+  EXPECT_GT(record.total_us, record.first_token_us);
+  EXPECT_EQ(gateway.observer.first_tokens, 1);
+  EXPECT_LT(gateway.observer.later_tokens, record.usage.completion_tokens());
+}
+
+}  // namespace
+}  // namespace swiftlet

@@ -1,0 +1,282 @@
+// One request over real gRPC: a tokenizer and a worker that serve the toy model on this machine.
+#include <grpcpp/support/server_callback.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <deque>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include "services/common/grpc_server.h"
+#include "services/gateway/endpoints.h"
+#include "services/gateway/generator.h"
+#include "services/gateway/tokenizer_client_grpc.h"
+#include "services/gateway/worker_transport_grpc.h"
+#include "swiftlet/v1/model.grpc.pb.h"
+#include "swiftlet/v1/tokenizer.grpc.pb.h"
+#include "tests/services/gateway/toy_model.h"
+
+namespace swiftlet {
+namespace {
+
+class TokenizerServer : public v1::TokenizerService::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* GetInfo(grpc::CallbackServerContext* context, const v1::GetInfoRequest*,
+                                    v1::GetInfoResponse* response) override {
+    *response->add_models() = toy::Tokenized();
+    return Ok(context);
+  }
+  grpc::ServerUnaryReactor* EncodeChat(grpc::CallbackServerContext* context, const v1::EncodeChatRequest* request,
+                                       v1::EncodeChatResponse* response) override {
+    for (const int32_t id : toy::EncodeBytes(request->messages(0).content())) response->add_ids(id);
+    return Ok(context);
+  }
+  grpc::ServerWriteReactor<v1::GetVocabularyResponse>* GetVocabulary(grpc::CallbackServerContext*,
+                                                                     const v1::GetVocabularyRequest*) override {
+    return new VocabularyWriter;
+  }
+
+ private:
+  static grpc::ServerUnaryReactor* Ok(grpc::CallbackServerContext* context) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+  // 100 ids a message.
+  class VocabularyWriter : public grpc::ServerWriteReactor<v1::GetVocabularyResponse> {
+   public:
+    VocabularyWriter() { Next(); }
+    void OnWriteDone(bool) override { Next(); }
+    void OnDone() override { delete this; }
+
+   private:
+    void Next() {
+      const int32_t first = next_;
+      if (first == vocabulary_->size()) return Finish(grpc::Status::OK);
+      slice_.Clear();
+      slice_.set_first_id(first);
+      for (; next_ < vocabulary_->size() && next_ < first + 100; ++next_) {
+        slice_.add_tokens(std::string(vocabulary_->Bytes(next_)));
+        if (vocabulary_->IsSpecial(next_)) slice_.add_special_ids(next_);
+      }
+      StartWrite(&slice_);
+    }
+    const std::shared_ptr<const Vocabulary> vocabulary_ = toy::MakeVocabulary();
+    v1::GetVocabularyResponse slice_;
+    int32_t next_ = 0;
+  };
+};
+
+// Answers each Submit with the whole of every choice, five ids a message.
+class WorkerServer : public v1::ModelWorkerService::CallbackService {
+ public:
+  grpc::ServerBidiReactor<v1::AttachRequest, v1::AttachResponse>* Attach(grpc::CallbackServerContext*) override {
+    return new Stream(*this);
+  }
+  std::atomic<int> cut_after_messages{-1};  // ends the stream after so many outputs, once
+
+ private:
+  class Stream : public grpc::ServerBidiReactor<v1::AttachRequest, v1::AttachResponse> {
+   public:
+    explicit Stream(WorkerServer& server) : server_(server) { StartRead(&request_); }
+    void OnReadDone(bool ok) override {
+      std::lock_guard<std::mutex> lock(mutex_);
+      if (!ok) return End();
+      if (request_.has_hello()) {
+        v1::AttachResponse hello;
+        *hello.mutable_hello() = toy::Hello("grpc-worker");
+        Queue(std::move(hello));
+      }
+      if (request_.has_submit()) Answer(request_.submit());
+      StartRead(&request_);
+    }
+    void OnWriteDone(bool ok) override {
+      std::lock_guard<std::mutex> lock(mutex_);
+      queue_.pop_front();
+      if (!ok) return;
+      if (server_.cut_after_messages >= 0 && server_.cut_after_messages-- == 0) return End();
+      if (!queue_.empty() && !ended_) StartWrite(&queue_.front());
+    }
+    void OnDone() override { delete this; }
+
+   private:
+    void End() {
+      if (!std::exchange(ended_, true)) Finish(grpc::Status::OK);
+    }
+    void Queue(v1::AttachResponse message) {
+      queue_.push_back(std::move(message));
+      if (queue_.size() == 1 && !ended_) StartWrite(&queue_.front());
+    }
+    void Answer(const v1::Submit& submit) {
+      for (int32_t choice = 0; choice < submit.num_choices(); ++choice) {
+        const toy::Continuation all = toy::Generate(submit, choice);
+        size_t next = 0;
+        for (const v1::ResumedChoice& resumed : submit.resumed()) {
+          if (resumed.choice() == choice) next = static_cast<size_t>(resumed.ids_size());
+        }
+        while (next < all.ids.size()) {
+          v1::AttachResponse message;
+          v1::SequenceOutput& output = *message.mutable_step_outputs()->add_outputs();
+          output.set_request_id(submit.request_id());
+          output.set_choice(choice);
+          output.set_epoch(submit.epoch());
+          output.set_first_index(static_cast<int32_t>(next));
+          for (int i = 0; i < 5 && next < all.ids.size(); ++i) output.add_ids(all.ids[next++]);
+          if (next == all.ids.size()) output.set_finish_reason(all.reason);
+          Queue(std::move(message));
+        }
+      }
+    }
+    WorkerServer& server_;
+    v1::AttachRequest request_;
+    std::mutex mutex_;
+    std::deque<v1::AttachResponse> queue_;
+    bool ended_ = false;
+  };
+};
+
+class PromiseSink : public GenerationSink {
+ public:
+  struct Result {
+    absl::Status status;
+    std::string text;
+    v1::Usage usage;
+  };
+  explicit PromiseSink(std::promise<Result>& promise) : promise_(promise) {}
+  void OnStart(int32_t) override {}
+  void OnDeltas(std::vector<ChoiceDelta> deltas) override {
+    for (const ChoiceDelta& delta : deltas) result_.text += delta.reasoning + "|" + delta.text;
+  }
+  void OnEnd(const absl::Status& status, const v1::Usage& usage) override {
+    result_.status = status;
+    result_.usage = usage;
+    promise_.set_value(std::move(result_));
+  }
+
+ private:
+  std::promise<Result>& promise_;
+  Result result_;
+};
+
+class GrpcPath : public testing::Test {
+ protected:
+  void SetUp() override {
+    tokenizer_ = Serve(&tokenizer_service_);
+    worker_ = Serve(&worker_service_);
+    for (boost::asio::io_context* io : {&control_, &home_}) {
+      threads_.emplace_back([io] {
+        const auto work = boost::asio::make_work_guard(*io);
+        io->run();
+      });
+    }
+    const std::string tokenizer = "localhost:" + std::to_string(tokenizer_->port());
+    const std::string worker = "127.0.0.1:" + std::to_string(worker_->port());
+    Watch(tokenizer, [this](std::vector<std::string> addresses) { tokenizers_.SetAddresses(std::move(addresses)); });
+    Watch(worker, [this](std::vector<std::string> addresses) { workers_.SetAddresses(std::move(addresses)); });
+    const int64_t give_up_us = clock_.NowUs() + 10'000'000;
+    while (clock_.NowUs() < give_up_us && (generator_.Models().empty() || !generator_.Models()[0].ready)) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  void TearDown() override {
+    workers_.Stop();
+    tokenizers_.Stop();
+    std::promise<void> stopped;
+    boost::asio::post(control_, [&] {
+      watchers_.clear();
+      stopped.set_value();
+    });
+    stopped.get_future().wait();
+    for (boost::asio::io_context* io : {&control_, &home_}) io->stop();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  static std::unique_ptr<GrpcServer> Serve(grpc::Service* service) {
+    auto server = GrpcServer::Start({.host = "127.0.0.1"}, {service});
+    EXPECT_TRUE(server.ok()) << server.status();
+    return *std::move(server);
+  }
+  void Watch(const std::string& list, EndpointWatcher::OnChange on_change) {
+    auto endpoints = ParseEndpoints(list);
+    ASSERT_TRUE(endpoints.ok()) << endpoints.status();
+    watchers_.push_back(std::make_unique<EndpointWatcher>(*endpoints, 1'000'000, control_.get_executor(), clock_,
+                                                          MakeSystemLookup(control_.get_executor()),
+                                                          std::move(on_change)));
+    watchers_.back()->Start();
+  }
+  PromiseSink::Result Ask(ValidRequest request) {
+    std::promise<PromiseSink::Result> promise;
+    auto future = promise.get_future();
+    boost::asio::post(home_, [&] {
+      generator_.Start(std::move(request), std::make_unique<PromiseSink>(promise), home_.get_executor());
+    });
+    EXPECT_EQ(future.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+    return future.get();
+  }
+  static ValidRequest Chat(const std::string& text) {
+    ValidRequest request;
+    request.model = toy::kName;
+    ChatInput input;
+    input.messages.emplace_back().set_content(text);
+    request.input = std::move(input);
+    request.sampling.set_seed(11);
+    request.stop.set_max_tokens(200);
+    request.num_choices = 2;
+    return request;
+  }
+
+  TokenizerServer tokenizer_service_;
+  WorkerServer worker_service_;
+  std::unique_ptr<GrpcServer> tokenizer_;
+  std::unique_ptr<GrpcServer> worker_;
+  boost::asio::io_context control_;
+  boost::asio::io_context home_;
+  SteadyClock clock_;
+  GrpcTokenizerConnector connector_;
+  GrpcWorkerTransport transport_;
+  ModelDirectory directory_;
+  Admission admission_{Admission::Options{}};
+  NullObserver observer_;
+  TokenizerPool tokenizers_{{}, control_.get_executor(), clock_, connector_, directory_};
+  WorkerPool workers_{{.link = {.gateway_id = "test"}}, control_.get_executor(), clock_, transport_, directory_};
+  GatewayGenerator generator_{{clock_, directory_, tokenizers_, workers_, admission_, observer_, RandomSeed}, {}};
+  std::vector<std::unique_ptr<EndpointWatcher>> watchers_;
+  std::vector<std::thread> threads_;
+};
+
+TEST_F(GrpcPath, RequestCrossesBothServices) {
+  const PromiseSink::Result first = Ask(Chat("hello"));
+  EXPECT_TRUE(first.status.ok()) << first.status;
+  EXPECT_EQ(first.usage.prompt_tokens(), 5);
+  EXPECT_GT(first.usage.completion_tokens(), 1);
+  EXPECT_NE(first.text, "");
+}
+
+TEST_F(GrpcPath, StreamThatEndsMidwayIsResumed) {
+  const PromiseSink::Result whole = Ask(Chat("hello"));
+  worker_service_.cut_after_messages = 2;
+  const PromiseSink::Result resumed = Ask(Chat("hello"));
+  EXPECT_TRUE(resumed.status.ok()) << resumed.status;
+  EXPECT_EQ(resumed.text, whole.text);
+  EXPECT_LT(worker_service_.cut_after_messages, 0) << "the stream was not cut";
+}
+
+TEST_F(GrpcPath, LostWorkerIsKnownAtOnce) {
+  EXPECT_EQ(workers_.counts().routable, 1);
+  worker_->Shutdown(std::chrono::steady_clock::now());
+  const int64_t give_up_us = clock_.NowUs() + 2'000'000;
+  while (clock_.NowUs() < give_up_us && workers_.counts().routable > 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_EQ(workers_.counts().routable, 0);
+  EXPECT_FALSE(generator_.Models()[0].ready);
+}
+
+}  // namespace
+}  // namespace swiftlet

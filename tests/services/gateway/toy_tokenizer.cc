@@ -1,0 +1,62 @@
+#include "tests/services/gateway/toy_tokenizer.h"
+
+#include <utility>
+
+#include "tests/services/gateway/toy_model.h"
+
+namespace swiftlet {
+
+class ToyTokenizers::Client : public TokenizerClient {
+ public:
+  Client(ToyTokenizers& tokenizers, std::string address) : tokenizers_(tokenizers), address_(std::move(address)) {}
+
+  void GetInfo(int64_t, Callback<v1::GetInfoResponse> done) override {
+    v1::GetInfoResponse info;
+    *info.add_models() = toy::Tokenized();
+    Answer(std::move(info), std::move(done));
+  }
+  void GetVocabulary(const std::string&, int64_t, Callback<std::shared_ptr<const Vocabulary>> done) override {
+    Answer(toy::MakeVocabulary(), std::move(done));
+  }
+  std::shared_ptr<TokenizerCall> EncodeChat(const v1::EncodeChatRequest& request, int64_t,
+                                            Callback<EncodedPrompt> done) override {
+    std::string text;
+    for (const v1::ChatMessage& message : request.messages()) text += message.content();
+    return Encode({toy::EncodeBytes(text), tokenizers_.starts_in_reasoning}, std::move(done));
+  }
+  std::shared_ptr<TokenizerCall> EncodePrompt(const v1::EncodePromptRequest& request, int64_t,
+                                              Callback<EncodedPrompt> done) override {
+    return Encode({toy::EncodeBytes(request.texts(0)), false}, std::move(done));
+  }
+
+ private:
+  struct Call : TokenizerCall {
+    explicit Call(Process& process) : process(process) {}
+    void Cancel() override { ++process.cancelled; }
+    Process& process;
+  };
+  Process& process() { return tokenizers_.processes[address_]; }
+
+  std::shared_ptr<TokenizerCall> Encode(EncodedPrompt prompt, Callback<EncodedPrompt> done) {
+    ++process().encodes;
+    Answer(std::move(prompt), std::move(done));
+    return std::make_shared<Call>(process());
+  }
+  template <typename T>
+  void Answer(T value, Callback<T> done) {
+    tokenizers_.clock_.At(process().delay_us,
+                          [&process = process(), value = std::move(value), done = std::move(done)]() mutable {
+                            if (!process.up) return done(absl::UnavailableError("tokenizer is down"));
+                            done(std::move(value));
+                          });
+  }
+
+  ToyTokenizers& tokenizers_;
+  const std::string address_;
+};
+
+std::unique_ptr<TokenizerClient> ToyTokenizers::Connect(const std::string& address) {
+  return std::make_unique<Client>(*this, address);
+}
+
+}  // namespace swiftlet

@@ -1,0 +1,132 @@
+#include "services/text/decode/choice_decoder.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+
+#include "tests/services/text/decode/every_split.h"
+
+namespace swiftlet {
+namespace {
+
+const std::vector<std::string> kTokens = {"<|end|>", "<think>", "</think>", "\n",   "a",  "b",    "ab", "<",
+                                          "/think>", "\xE4",    "\xBD",     "\xA0", "。", "\xFF", " c", "\n\n"};
+
+std::shared_ptr<const Vocabulary> MakeVocabulary(const std::vector<int32_t>& special = {0}) {
+  auto vocabulary = std::make_shared<Vocabulary>();
+  for (const std::string& token : kTokens) EXPECT_TRUE(vocabulary->Append(token).ok());
+  for (const int32_t id : special) EXPECT_TRUE(vocabulary->MarkSpecial(id).ok());
+  return vocabulary;
+}
+
+struct Result {
+  std::string reasoning;
+  std::string text;
+  size_t counted = 0;
+  bool stopped = false;
+  int32_t reasoning_tokens = 0;
+  bool operator==(const Result&) const = default;
+  friend void PrintTo(const Result& r, std::ostream* out) {
+    *out << "[" << r.reasoning << "] [" << r.text << "] counted " << r.counted << " stopped " << r.stopped
+         << " reasoning tokens " << r.reasoning_tokens;
+  }
+};
+
+Result Decode(const std::shared_ptr<const DecodingPlan>& plan, const std::vector<int32_t>& ids,
+              const std::vector<size_t>& ends) {
+  ChoiceDecoder decoder(plan);
+  Result result;
+  size_t begin = 0;
+  for (const size_t end : ends) {
+    result.counted += decoder.Push(std::span(ids).subspan(begin, end - begin), result.reasoning, result.text);
+    begin = end;
+    if (decoder.stopped()) break;
+  }
+  result.stopped = decoder.stopped() || decoder.Finish(result.reasoning, result.text);
+  result.reasoning_tokens = decoder.reasoning_tokens();
+  return result;
+}
+Result Decode(DecodingPlan::Options options, const std::vector<int32_t>& ids) {
+  return Decode(std::make_shared<const DecodingPlan>(MakeVocabulary(), std::move(options)), ids, {ids.size()});
+}
+
+const ReasoningTags kTags{"<think>", "</think>"};
+
+TEST(ChoiceDecoder, StopsInTheAnswerAlone) {
+  DecodingPlan::Options options{.stop = {"ab"}, .tags = kTags, .starts_in_reasoning = true};
+  //                             a  b  \n </think> \n\n b  a  b  a
+  const std::vector<int32_t> ids = {4, 5, 3, 2, 15, 5, 4, 5, 4};
+  EXPECT_EQ(Decode(options, ids), (Result{"ab", "b", 8, true, 3}));
+  options.stop_in_reasoning = true;
+  EXPECT_EQ(Decode(options, ids), (Result{"", "", 2, true, 2}));
+}
+
+TEST(ChoiceDecoder, StopStringDoesNotReachAcrossTheTag) {
+  const DecodingPlan::Options options{
+      .stop = {"ab"}, .stop_in_reasoning = true, .tags = kTags, .starts_in_reasoning = true};
+  EXPECT_EQ(Decode(options, {4, 2, 5}), (Result{"a", "b", 3, false, 1}));
+}
+
+TEST(ChoiceDecoder, StopTokensGiveNoText) {
+  EXPECT_EQ(Decode({.stop_token_ids = {5}}, {4, 5}), (Result{"", "a", 2, false, 0}));
+}
+
+TEST(ChoiceDecoder, SpecialTagsAndStopsAreSeenThoughSpecial) {
+  const auto vocabulary = MakeVocabulary({0, 1, 2});
+  const auto plan =
+      std::make_shared<const DecodingPlan>(vocabulary, DecodingPlan::Options{.stop = {"<|end|>"}, .tags = kTags});
+  EXPECT_EQ(Decode(plan, {1, 4, 2, 5, 0, 5}, {6}), (Result{"a", "b", 5, true, 1}));
+}
+
+TEST(ChoiceDecoder, CountsTheIdsBetweenTheTags) {
+  EXPECT_EQ(Decode({.tags = kTags}, {1, 4, 5, 2, 4}).reasoning_tokens, 2);
+  EXPECT_EQ(Decode({.tags = kTags}, {4, 5}).reasoning_tokens, 0);
+  EXPECT_EQ(Decode({.tags = kTags, .starts_in_reasoning = true}, {4, 5}).reasoning_tokens, 2);
+}
+
+TEST(ChoiceDecoder, EveryCutOfTheIdsGivesTheSame) {
+  std::mt19937 random(3);
+  for (int round = 0; round < 400; ++round) {
+    DecodingPlan::Options options;
+    if (random() % 2) options.tags = kTags;
+    options.starts_in_reasoning = random() % 2;
+    options.stop_in_reasoning = random() % 2;
+    options.strip_leading_space = random() % 2;
+    if (random() % 2)
+      options.stop = {"ba", "。", "\n\na",
+                      "\xEF\xBF\xBD"
+                      "b"};
+    const auto plan = std::make_shared<const DecodingPlan>(MakeVocabulary(), options);
+    std::vector<int32_t> ids;
+    for (int i = 0; i < 10; ++i) ids.push_back(static_cast<int32_t>(random() % (kTokens.size() + 1)));
+    const Result whole = Decode(plan, ids, {ids.size()});
+    ForEveryCut(ids.size(), [&](const std::vector<size_t>& ends) { ASSERT_EQ(Decode(plan, ids, ends), whole); });
+  }
+}
+
+// Not a limit on a shared machine, a figure: 0.3 us a token is the aim.
+TEST(ChoiceDecoder, PrintsItsCost) {
+  const auto plan = std::make_shared<const DecodingPlan>(
+      MakeVocabulary(),
+      DecodingPlan::Options{.stop = {"Human:", "<|user|>"}, .tags = kTags, .starts_in_reasoning = true});
+  ChoiceDecoder decoder(plan);
+  std::string reasoning;
+  std::string text;
+  const std::vector<int32_t> ids = {4, 14, 6, 9, 10, 11, 12, 3};
+  constexpr int kRounds = 20'000;
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < kRounds; ++i) {
+    decoder.Push(ids, reasoning, text);
+    reasoning.clear();
+  }
+  const std::chrono::duration<double, std::micro> elapsed = std::chrono::steady_clock::now() - begin;
+  const double us_per_token = elapsed.count() / (kRounds * static_cast<double>(ids.size()));
+  RecordProperty("ns_per_token", static_cast<int>(us_per_token * 1000));
+  std::printf("%.3f us a token\n", us_per_token);
+  EXPECT_LT(us_per_token, 30);
+}
+
+}  // namespace
+}  // namespace swiftlet
