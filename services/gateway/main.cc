@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include <absl/strings/str_format.h>
 #include <boost/asio/post.hpp>
 
 #include "services/common/grpc_server.h"
@@ -81,7 +82,8 @@ int Main(int argc, char** argv) {
   GrpcTokenizerConnector connector;
   GrpcWorkerTransport transport;
   TokenizerPool tokenizers({}, control_executor, clock, connector, directory);
-  WorkerPool workers({}, control_executor, clock, transport, directory);
+  const std::string gateway_id = absl::StrFormat("gateway-%016x", RandomSeed());
+  WorkerPool workers({.link = {.gateway_id = gateway_id}}, control_executor, clock, transport, directory);
   Admission admission({.max_requests = flags.max_requests});
   GatewayMetrics metrics(server.metrics());
   GatewayGenerator generator({.clock = clock,
