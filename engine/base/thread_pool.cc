@@ -1,6 +1,6 @@
 #include "engine/base/thread_pool.h"
 
-#include <chrono>
+#include <limits>
 
 #include "engine/base/check.h"
 
@@ -36,45 +36,56 @@ void ThreadPool::Run(int64_t num_tasks, const std::function<void(int64_t)>& body
     for (int64_t task = 0; task < num_tasks; ++task) body(task);
     return;
   }
-  body_ = &body;
-  num_tasks_ = num_tasks;
-  next_task_.store(0, std::memory_order_relaxed);
-  busy_.store(static_cast<int32_t>(threads_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
+  CHECK(num_tasks <= std::numeric_limits<uint32_t>::max()) << "num_tasks " << num_tasks;
+  const uint32_t tasks = static_cast<uint32_t>(num_tasks);
+  const uint32_t generation = generation_.load(std::memory_order_relaxed) + 1;
+  body_.store(&body, std::memory_order_relaxed);
+  num_tasks_.store(tasks, std::memory_order_relaxed);
+  unfinished_.store(tasks, std::memory_order_relaxed);
+  state_.store((uint64_t{generation} << 32) | tasks, std::memory_order_release);
+  generation_.store(generation, std::memory_order_release);
   generation_.notify_all();
-  RunTasks();
-  for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin) {
+  RunTasks(generation);
+  for (int spin = 0;; ++spin) {
+    const uint32_t unfinished = unfinished_.load(std::memory_order_acquire);
+    if (unfinished == 0) return;
     if (spin < kSpins) {
       Pause();
-      continue;
+    } else {
+      unfinished_.wait(unfinished, std::memory_order_acquire);
     }
-    const int32_t busy = busy_.load(std::memory_order_acquire);
-    if (busy != 0) busy_.wait(busy, std::memory_order_acquire);
   }
 }
 
-void ThreadPool::RunTasks() {
+void ThreadPool::RunTasks(uint32_t generation) {
+  uint64_t state = state_.load(std::memory_order_acquire);
   for (;;) {
-    const int64_t task = next_task_.fetch_add(1, std::memory_order_relaxed);
-    if (task >= num_tasks_) return;
-    (*body_)(task);
+    const uint32_t left = static_cast<uint32_t>(state);
+    if (static_cast<uint32_t>(state >> 32) != generation || left == 0) return;
+    const std::function<void(int64_t)>* body = body_.load(std::memory_order_relaxed);
+    const uint32_t num_tasks = num_tasks_.load(std::memory_order_relaxed);
+    if (!state_.compare_exchange_weak(state, state - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    (*body)(num_tasks - left);
+    if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
+    state = state_.load(std::memory_order_acquire);
   }
 }
 
 void ThreadPool::WorkerLoop() {
   uint32_t seen = 0;
   for (;;) {
-    for (int spin = 0; generation_.load(std::memory_order_acquire) == seen; ++spin) {
+    uint32_t generation = generation_.load(std::memory_order_acquire);
+    for (int spin = 0; generation == seen; ++spin) {
       if (spin < kSpins) {
         Pause();
       } else {
         generation_.wait(seen, std::memory_order_acquire);
       }
+      generation = generation_.load(std::memory_order_acquire);
     }
-    ++seen;
+    seen = generation;
     if (stopping_.load()) return;
-    RunTasks();
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+    RunTasks(generation);
   }
 }
 

@@ -1,5 +1,8 @@
 // A fixed team of threads that run one data-parallel loop at a time: what the CPU kernels run on.
 // Owned by the executor; Run is called by its thread alone, which takes part as member 0.
+//
+// Run returns when the last task has ended, not when every thread has looked: a thread that the system has put aside
+// delays nobody.
 #pragma once
 
 #include <atomic>
@@ -26,14 +29,19 @@ class ThreadPool {
 
  private:
   void WorkerLoop();
-  void RunTasks();
+  void RunTasks(uint32_t generation);
 
   std::vector<std::thread> threads_;
-  const std::function<void(int64_t)>* body_ = nullptr;  // written by Run before generation_ moves
-  int64_t num_tasks_ = 0;                               // likewise
-  std::atomic<int64_t> next_task_{0};
-  std::atomic<uint32_t> generation_{0};  // one per Run; workers wait for it to move
-  std::atomic<int32_t> busy_{0};         // workers that have not finished this generation
+
+  // Generation of the loop in the high half, tasks nobody has taken in the low half. Taking a task is one exchange of
+  // the whole, so a thread that wakes late cannot take a task of a loop it has not seen begin.
+  std::atomic<uint64_t> state_{0};
+  std::atomic<uint32_t> generation_{0};  // what sleeping workers wait for; equals the high half of state_
+  // Written before state_ takes a new generation, when no task of the former one is left; a thread that has taken a
+  // task therefore read the values of its own generation.
+  std::atomic<const std::function<void(int64_t)>*> body_{nullptr};
+  std::atomic<uint32_t> num_tasks_{0};
+  std::atomic<uint32_t> unfinished_{0};  // tasks that have not ended
   std::atomic<bool> stopping_{false};
 };
 

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/base/thread_pool.h"
+
 namespace swiftlet {
 
 // One sequence's share of a step: rows [first_row, first_row + num_rows) of the batch are its tokens at positions
@@ -46,6 +48,9 @@ class Decoder {
 
   // Copies the keys and values of one block: the tail block of a prompt that n choices share.
   virtual void CopyBlock(int32_t from, int32_t to) = 0;
+
+  // Idle between calls, when the executor samples on it; null for none.
+  virtual ThreadPool* thread_pool() { return nullptr; }
 };
 
 }  // namespace swiftlet

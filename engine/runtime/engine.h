@@ -4,12 +4,12 @@
 // step. Every accepted choice ends with exactly one output that carries a finish reason.
 #pragma once
 
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
-
-#include <absl/status/status.h>
-#include <absl/status/statusor.h>
 
 #include "engine/model/decoder.h"
 #include "engine/runtime/engine_config.h"
@@ -21,17 +21,20 @@ namespace swiftlet {
 class Engine {
  public:
   // Starts the step thread. INVALID_ARGUMENT for a configuration that cannot work, naming the flag to change.
-  static absl::StatusOr<std::unique_ptr<Engine>> Create(const EngineConfig& config, std::unique_ptr<Decoder> decoder);
+  // `on_step`, if given, is called on the step thread after every step.
+  static absl::StatusOr<std::unique_ptr<Engine>> Create(const EngineConfig& config, std::unique_ptr<Decoder> decoder,
+                                                        std::function<void(const StepTiming&)> on_step = {});
   virtual ~Engine() = default;  // cancels what is left and joins
 
   // Any thread. `tag` comes back in every output and names the request in Cancel: unique per sink.
-  // INVALID_ARGUMENT names the field (ids against the logits width, lengths against max_model_len ...);
+  // INVALID_ARGUMENT names the field (ids against the logits width, lengths against max_model_len ...) or says that the
+  // tag is in use;
   // RESOURCE_EXHAUSTED when the waiting queue is full; UNAVAILABLE when shutting down.
   virtual absl::Status Submit(uint64_t tag, GenerationRequest request, std::shared_ptr<OutputSink> sink) = 0;
   // Any thread; idempotent; unknown tags are ignored. Each choice still alive ends with kCancelled within one step.
   virtual void Cancel(uint64_t tag, const OutputSink* sink) = 0;
-  // Any thread. Cancels everything submitted with `sink`; no call to the sink is made after this returned the future
-  // step: outputs go on until the cancellations are through, then the engine drops its reference.
+  // Any thread. Cancels everything submitted with `sink`. Outputs go on until the cancellations are through, within one
+  // step; with the last of them the engine drops its references to the sink.
   virtual void CancelAll(const OutputSink* sink) = 0;
 
   // Any thread. A consistent copy of the last step's figures.

@@ -1,16 +1,16 @@
 // Every number of the engine that can be set, with its default: the only place where defaults live.
 #pragma once
 
+#include <absl/status/status.h>
+
 #include <cstdint>
 #include <string>
-
-#include <absl/status/status.h>
 
 namespace swiftlet {
 
 struct EngineConfig {
-  int32_t max_model_len = 0;           // longest prompt + output, tokens; 0 = what the model and the KV pool allow
-  int32_t max_num_seqs = 64;           // most sequences in one step
+  int32_t max_model_len = 0;             // longest prompt + output, tokens; 0 = what the model and the KV pool allow
+  int32_t max_num_seqs = 64;             // most sequences in one step
   int32_t max_num_batched_tokens = 512;  // most tokens in one step
   int32_t max_waiting_requests = 1024;   // beyond: RESOURCE_EXHAUSTED
   bool enable_prefix_caching = true;

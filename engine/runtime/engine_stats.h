@@ -15,7 +15,7 @@ struct EngineStats {
   int64_t kv_blocks_total = 0;
   int64_t kv_blocks_used = 0;    // held by live sequences
   int64_t kv_blocks_cached = 0;  // free, but still indexed
-  uint64_t prompt_tokens = 0;     // since start
+  uint64_t prompt_tokens = 0;    // since start
   uint64_t generated_tokens = 0;
   uint64_t cached_tokens = 0;
   uint64_t preemptions = 0;

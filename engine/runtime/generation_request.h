@@ -1,6 +1,8 @@
 // What a caller of the Engine asks for, and what comes back. Plain data; token ids in, token ids out.
 #pragma once
 
+#include <absl/status/status.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -8,7 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include <absl/status/status.h>
+#include "engine/kernels/token_logprob.h"
+#include "engine/scheduler/finish_reason.h"
 
 namespace swiftlet {
 
@@ -41,31 +44,19 @@ struct GenerationRequest {
   std::vector<std::vector<int32_t>> resumed_ids;
 };
 
-struct TokenLogprob {
-  int32_t token_id = 0;
-  float logprob = 0;  // of the raw logits' softmax
-};
-
-struct PositionLogprobs {
-  TokenLogprob chosen;
-  std::vector<TokenLogprob> top;  // highest first
-};
-
-enum class FinishReason { kNone, kStop, kLength, kCancelled, kDeadline, kError };
-
 // What one step did to one choice.
 struct SequenceOutput {
-  uint64_t request = 0;     // the value Submit was given as `tag`
+  uint64_t request = 0;  // the value Submit was given as `tag`
   int32_t choice = 0;
   int32_t first_index = 0;  // position of ids[0] among the generated ids (resumed ones included)
   std::vector<int32_t> ids;
   std::vector<PositionLogprobs> logprobs;  // one per id when asked for
   int32_t prompt_logprobs_begin = 0;       // prompt position of prompt_logprobs[0]; position 0 has no log-probability
-  std::vector<PositionLogprobs> prompt_logprobs;  // slices in order, choice 0 alone, before its finish
-  int32_t cached_tokens = 0;               // prompt tokens found in the prefix index; in the first output
-  int64_t queue_us = 0;                    // Submit to first planned; in the first output
+  std::vector<PositionLogprobs> prompt_logprobs;     // slices in order, choice 0 alone, before its finish
+  int32_t cached_tokens = 0;                         // prompt tokens found in the prefix index; in the first output
+  int64_t queue_us = 0;                              // Submit to first planned; in the first output
   FinishReason finish_reason = FinishReason::kNone;  // set exactly once per choice, in its last output
-  absl::Status status;                     // not OK with kError and kDeadline
+  absl::Status status;                               // not OK with kError and kDeadline
 };
 
 // Receives all outputs of the requests submitted with it. Called on the step thread: must not block.

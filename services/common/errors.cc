@@ -28,6 +28,7 @@ struct Row {
 constexpr std::array kTable = {
     Row{absl::StatusCode::kInvalidArgument, 400, "invalid_request_error", "invalid_value"},
     Row{absl::StatusCode::kInvalidArgument, 413, "invalid_request_error", "request_too_large"},
+    Row{absl::StatusCode::kInvalidArgument, 414, "invalid_request_error", "uri_too_long"},
     Row{absl::StatusCode::kInvalidArgument, 431, "invalid_request_error", "headers_too_large"},
     Row{absl::StatusCode::kInvalidArgument, 405, "invalid_request_error", "method_not_allowed"},
     Row{absl::StatusCode::kInvalidArgument, 415, "invalid_request_error", "unsupported_media_type"},
@@ -43,6 +44,7 @@ constexpr std::array kTable = {
     Row{absl::StatusCode::kUnimplemented, 501, "invalid_request_error", "not_implemented"},
     Row{absl::StatusCode::kUnavailable, 503, "server_error", "unavailable"},
     Row{absl::StatusCode::kDeadlineExceeded, 504, "server_error", "deadline_exceeded"},
+    Row{absl::StatusCode::kDeadlineExceeded, 408, "invalid_request_error", "request_timeout"},
     Row{absl::StatusCode::kDataLoss, 500, "server_error", "internal_error"},
     Row{absl::StatusCode::kUnknown, 500, "server_error", "internal_error"},
     Row{absl::StatusCode::kInternal, 500, "server_error", "internal_error"},

@@ -135,7 +135,8 @@ LogField::LogField(std::string_view key, double value)
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   spdlog::logger* logger = spdlog::default_logger_raw();
   const spdlog::level::level_enum spdlog_level = SpdlogLevel(level);
-  if (logger == nullptr || !logger->should_log(spdlog_level)) return;
+  // The nameless logger is spdlog's own, from before Logging: it does not know our lines.
+  if (logger == nullptr || logger->name().empty() || !logger->should_log(spdlog_level)) return;
   std::string line;
   AppendClean(line, message);
   for (const LogField& field : fields) {

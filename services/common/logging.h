@@ -1,6 +1,5 @@
 // Logs: one line an event to stderr, text or JSON, written by a thread of spdlog's own, so that a caller never waits
-// for a disk. Never the text of prompts or answers. Before Logging exists and after it is gone, lines go nowhere but
-// spdlog's default logger.
+// for a disk. Never the text of prompts or answers. Before Logging exists and after it is gone, lines go nowhere.
 #pragma once
 
 #include <absl/status/statusor.h>

@@ -23,7 +23,10 @@ Server::Server(const ServerOptions& options)
 }
 
 Server::~Server() {
-  // The health listener and the collectors belong to objects of main that are already gone.
+  LetGo();
+}
+
+void Server::LetGo() {
   health_.Listen(nullptr);
   admin_.reset();
 }
@@ -57,11 +60,13 @@ int Server::Run(const std::function<void(std::chrono::steady_clock::time_point d
   }
   health_.Set(HealthState::kDraining);
   stop(std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<int64_t>(drain_seconds_ * 1000)));
+  LetGo();
   LogInfo("stopped");
   return status.ok() ? 0 : ExitStatus(status);
 }
 
 int Server::Fail(const absl::Status& status) {
+  LetGo();
   logging_.reset();  // what waits comes before the last line
   const std::string line = absl::StrCat(options_.program, ": ", status.message(), "\n");
   std::fputs(line.c_str(), stderr);

@@ -63,6 +63,10 @@ class Server {
   int Fail(const absl::Status& status);
 
  private:
+  // Forgets what belongs to main's objects, which go before this one: the health listener, and the collectors that the
+  // admin port runs.
+  void LetGo();
+
   const ServerOptions options_;
   StopSignal stop_;
   Flags flags_;

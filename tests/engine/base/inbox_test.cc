@@ -1,9 +1,9 @@
 #include "engine/base/inbox.h"
 
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <thread>
-
-#include <gtest/gtest.h>
 
 namespace swiftlet {
 namespace {

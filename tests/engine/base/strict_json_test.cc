@@ -1,9 +1,9 @@
 #include "engine/base/strict_json.h"
 
-#include <string>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <string>
 
 namespace swiftlet {
 namespace {

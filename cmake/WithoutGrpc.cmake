@@ -1,0 +1,38 @@
+# Which tests link no gRPC: only those run under ThreadSanitizer, because the packaged gRPC is not instrumented.
+
+# Whether `target` links gRPC, at any depth.
+function(swiftlet_links_grpc target result)
+  set(open ${target})
+  set(seen "")
+  set(${result} FALSE PARENT_SCOPE)
+  while(open)
+    list(POP_FRONT open name)
+    if(name STREQUAL "grpc_static")
+      set(${result} TRUE PARENT_SCOPE)
+      return()
+    endif()
+    if(name IN_LIST seen OR NOT TARGET ${name})
+      continue()
+    endif()
+    list(APPEND seen ${name})
+    foreach(property IN ITEMS LINK_LIBRARIES INTERFACE_LINK_LIBRARIES)
+      get_target_property(libraries ${name} ${property})
+      if(libraries)
+        list(TRANSFORM libraries REPLACE "^\\$<LINK_ONLY:(.*)>$" "\\1")
+        list(APPEND open ${libraries})
+      endif()
+    endforeach()
+  endwhile()
+endfunction()
+
+add_custom_target(tests_without_grpc)
+
+# Puts the test of `target` into that target and under the label no-grpc, if it links none.
+function(swiftlet_sort_test target)
+  swiftlet_links_grpc(${target} links_grpc)
+  if(NOT links_grpc)
+    add_dependencies(tests_without_grpc ${target})
+    get_test_property(${target} LABELS labels)
+    set_tests_properties(${target} PROPERTIES LABELS "${labels};no-grpc")
+  endif()
+endfunction()

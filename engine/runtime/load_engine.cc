@@ -1,0 +1,43 @@
+#include "engine/runtime/load_engine.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <utility>
+
+#include "engine/base/status_macros.h"
+#include "engine/model/llama_decoder.h"
+
+namespace swiftlet {
+namespace {
+
+absl::StatusOr<DecoderDType> ParseDType(const std::string& name) {
+  if (name == "auto") return DecoderDType::kAuto;
+  if (name == "bfloat16") return DecoderDType::kBFloat16;
+  if (name == "float32") return DecoderDType::kFloat32;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--dtype: \"", name, "\" given; one of auto, bfloat16, float32 is needed"));
+}
+
+}  // namespace
+
+absl::StatusOr<LoadedEngine> LoadEngine(const LoadEngineOptions& options) {
+  RETURN_IF_ERROR(options.config.Validate());
+  DecoderOptions decoder_options;
+  decoder_options.model_directory = options.model_directory;
+  ASSIGN_OR_RETURN(decoder_options.dtype, ParseDType(options.dtype));
+  decoder_options.kv_cache_bytes = options.kv_cache_bytes;
+  decoder_options.max_batch_tokens = options.config.max_num_batched_tokens;
+  decoder_options.num_threads = options.num_threads;
+  decoder_options.progress = options.progress;
+  ASSIGN_OR_RETURN(std::unique_ptr<LlamaDecoder> decoder, LoadDecoder(decoder_options));
+  LoadedEngine loaded;
+  loaded.description = {.logits_width = decoder->shape().vocab_size,
+                        .kv_blocks = decoder->shape().num_blocks,
+                        .weight_bytes = decoder->weight_bytes(),
+                        .weights_hash = absl::StrCat(absl::Hex(decoder->weights_hash(), absl::kZeroPad16)),
+                        .numerics_fingerprint = decoder->numerics_fingerprint()};
+  ASSIGN_OR_RETURN(loaded.engine, Engine::Create(options.config, std::move(decoder), options.on_step));
+  return loaded;
+}
+
+}  // namespace swiftlet

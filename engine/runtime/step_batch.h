@@ -1,0 +1,28 @@
+// What crosses between the step thread and the executor's thread: a step on its way to the device, and what came of it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/kernels/token_logprob.h"
+#include "engine/runtime/generation_request.h"
+#include "engine/scheduler/step_plan.h"
+
+namespace swiftlet {
+
+struct StepBatch {
+  StepPlan plan;
+  std::vector<std::shared_ptr<const GenerationRequest>> row_requests;  // of plan.rows
+};
+
+struct StepResult {
+  StepPlan plan;                                               // handed back
+  std::vector<StepSample> samples;                             // one for each item, then one for each of its forks
+  std::vector<PositionLogprobs> logprobs;                      // of samples, where the request asked for them
+  std::vector<std::vector<PositionLogprobs>> prompt_logprobs;  // of items: [score_begin, score_end)
+  int64_t begin_us = 0, end_us = 0;                            // steady clock
+  int32_t num_tokens = 0;                                      // computed
+};
+
+}  // namespace swiftlet

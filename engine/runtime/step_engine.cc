@@ -1,0 +1,287 @@
+#include "engine/runtime/step_engine.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/base/status_macros.h"
+
+namespace swiftlet {
+namespace {
+
+using std::chrono::microseconds;
+
+int64_t NowUs() {
+  return std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+ScheduledRequest ToScheduled(uint64_t number, const GenerationRequest& request, int64_t arrival_us) {
+  ScheduledRequest scheduled;
+  scheduled.id = number;
+  scheduled.prompt_ids = request.prompt_ids;
+  scheduled.num_choices = request.num_choices;
+  scheduled.max_tokens = request.max_tokens;
+  scheduled.resumed_ids = request.resumed_ids;
+  for (const std::vector<int32_t>& ids : request.resumed_ids) {
+    const bool stopped = !ids.empty() && static_cast<int32_t>(ids.size()) > request.min_tokens &&
+                         std::ranges::find(request.stop_token_ids, ids.back()) != request.stop_token_ids.end();
+    scheduled.resumed_ends.push_back(stopped ? FinishReason::kStop : FinishReason::kNone);
+  }
+  scheduled.priority = request.priority;
+  scheduled.arrival_us = arrival_us;
+  if (request.timeout_us && *request.timeout_us < kNoDeadline - arrival_us) {
+    scheduled.deadline_us = arrival_us + *request.timeout_us;
+  }
+  scheduled.prompt_logprobs = request.prompt_logprobs > 0;
+  scheduled.cache_salt = request.cache_salt;
+  return scheduled;
+}
+
+absl::Status StatusOf(FinishReason reason) {
+  if (reason == FinishReason::kDeadline) return absl::DeadlineExceededError("the request's deadline passed");
+  if (reason == FinishReason::kError) return absl::InternalError("the model's logits are not finite");
+  return absl::OkStatus();
+}
+
+SchedulerConfig ToSchedulerConfig(const EngineConfig& config, int32_t num_blocks) {
+  SchedulerConfig scheduler;
+  scheduler.num_blocks = num_blocks;
+  scheduler.max_num_seqs = config.max_num_seqs;
+  scheduler.max_num_batched_tokens = config.max_num_batched_tokens;
+  scheduler.enable_prefix_caching = config.enable_prefix_caching;
+  scheduler.use_priorities = config.scheduling_policy == "priority";
+  scheduler.hash_key = RandomHashKey();
+  return scheduler;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineConfig& config, std::unique_ptr<Decoder> decoder,
+                                                       std::function<void(const StepTiming&)> on_step) {
+  RETURN_IF_ERROR(config.Validate());
+  const DecoderShape& shape = decoder->shape();
+  const int64_t kv_tokens = int64_t{shape.num_blocks} * kBlockTokens;
+  if (kv_tokens < 2) {
+    return absl::InvalidArgumentError("the KV cache holds no block of 64 tokens; raise --kv-cache-memory-bytes");
+  }
+  EngineConfig resolved = config;
+  RequestLimits limits;
+  limits.vocab_size = shape.vocab_size;
+  if (config.max_model_len == 0) {
+    resolved.max_model_len = static_cast<int32_t>(std::min<int64_t>(shape.max_position, kv_tokens));
+    limits.kv_limits_model_len = kv_tokens < shape.max_position;
+  } else if (config.max_model_len > shape.max_position) {
+    return absl::InvalidArgumentError(absl::StrCat("--max-model-len is ", config.max_model_len,
+                                                   "; this model was trained for ", shape.max_position, " positions"));
+  } else if (config.max_model_len > kv_tokens) {
+    return absl::InvalidArgumentError(absl::StrCat("--max-model-len is ", config.max_model_len,
+                                                   ", but the KV cache holds ", kv_tokens,
+                                                   " tokens; lower it or raise --kv-cache-memory-bytes"));
+  }
+  limits.max_model_len = resolved.max_model_len;
+  return std::make_unique<StepEngine>(resolved, limits, std::move(decoder), std::move(on_step));
+}
+
+StepEngine::StepEngine(const EngineConfig& config, const RequestLimits& limits, std::unique_ptr<Decoder> decoder,
+                       std::function<void(const StepTiming&)> on_step)
+    : config_(config),
+      limits_(limits),
+      on_step_(std::move(on_step)),
+      registry_(config.max_waiting_requests, config.max_waiting_requests + config.max_num_seqs),
+      inbox_(2 * (size_t{0} + config.max_waiting_requests + config.max_num_seqs)),
+      scheduler_(ToSchedulerConfig(config, decoder->shape().num_blocks)),
+      executor_(std::move(decoder), config.max_num_seqs) {
+  Publish();
+  thread_ = std::thread([this] { StepLoop(); });
+}
+
+StepEngine::~StepEngine() {
+  Shutdown(0);
+}
+
+// ---- any thread
+
+absl::Status StepEngine::Submit(uint64_t tag, GenerationRequest request, std::shared_ptr<OutputSink> sink) {
+  RETURN_IF_ERROR(CheckRequest(request, limits_));
+  Message message;
+  message.arrival_us = NowUs();
+  message.submitted.emplace();
+  message.submitted->tag = tag;
+  message.submitted->sink = std::move(sink);
+  message.submitted->choices_left = request.num_choices;
+  message.submitted->request = std::make_shared<const GenerationRequest>(std::move(request));
+  std::lock_guard<std::mutex> lock(post_mutex_);
+  ASSIGN_OR_RETURN(message.number, registry_.Add(tag, message.submitted->sink.get()));
+  Post(std::move(message));
+  return absl::OkStatus();
+}
+
+void StepEngine::Cancel(uint64_t tag, const OutputSink* sink) {
+  std::lock_guard<std::mutex> lock(post_mutex_);
+  PostCancellations(registry_.Cancel(tag, sink));
+}
+
+void StepEngine::CancelAll(const OutputSink* sink) {
+  std::lock_guard<std::mutex> lock(post_mutex_);
+  PostCancellations(registry_.CancelAll(sink));
+}
+
+void StepEngine::PostCancellations(const std::vector<uint64_t>& numbers) {
+  for (const uint64_t number : numbers) Post({.number = number, .submitted = std::nullopt, .arrival_us = 0});
+}
+
+// The registry admits no more than the inbox holds.
+void StepEngine::Post(Message message) {
+  CHECK(inbox_.Push(std::move(message)) == Inbox<Message>::PushResult::kAccepted) << "inbox of " << inbox_.size();
+}
+
+EngineStats StepEngine::Stats() const {
+  std::lock_guard<std::mutex> lock(stats_mutex_);
+  return published_;
+}
+
+void StepEngine::Shutdown(int64_t drain_us) {
+  std::lock_guard<std::mutex> lock(shutdown_mutex_);
+  registry_.Close();
+  if (!thread_.joinable()) return;
+  if (!registry_.WaitUntilEmpty(microseconds(drain_us))) {
+    std::lock_guard<std::mutex> post_lock(post_mutex_);
+    PostCancellations(registry_.CancelEverything());
+  }
+  inbox_.Close();
+  thread_.join();
+}
+
+// ---- step thread
+
+void StepEngine::StepLoop() {
+  std::vector<Message> messages;
+  for (;;) {
+    inbox_.TakeAll(messages);
+    Take(messages);
+    messages.clear();
+    const bool launched = LaunchNext();
+    GatherEvents(nullptr);
+    const bool idle = !launched && in_flight_ == 0;
+    if (in_flight_ == kMaxStepsInFlight || (in_flight_ > 0 && !launched)) CollectOldest();
+    Publish();
+    Deliver();
+    if (!idle) continue;
+    // A sequence that could not run now would never run.
+    CHECK(scheduler_.idle()) << "sequences wait, and nothing can run";
+    scheduler_.CheckIntegrity();
+    was_idle_ = true;
+    if (inbox_.closed() && inbox_.size() == 0) return;
+    inbox_.WaitAndTakeAll(messages, std::chrono::hours(24));
+  }
+}
+
+void StepEngine::Take(std::vector<Message>& messages) {
+  for (Message& message : messages) {
+    if (message.submitted) {
+      const Live& live = live_.emplace(message.number, *std::move(message.submitted)).first->second;
+      scheduler_.Add(ToScheduled(message.number, *live.request, message.arrival_us));
+    } else {
+      scheduler_.Cancel(message.number);
+    }
+  }
+}
+
+bool StepEngine::LaunchNext() {
+  StepBatch batch;
+  batch.plan = scheduler_.Plan(NowUs());
+  if (batch.plan.empty()) return false;
+  for (const StepPlan::Row& row : batch.plan.rows) {
+    Live& live = live_.at(row.request);
+    batch.row_requests.push_back(live.request);
+    if (!std::exchange(live.started, true)) registry_.Started(live.tag, live.sink.get());
+  }
+  ++in_flight_;
+  executor_.Launch(std::move(batch));
+  return true;
+}
+
+void StepEngine::CollectOldest() {
+  StepResult result = executor_.Collect();
+  --in_flight_;
+  GatherPromptLogprobs(result);
+  scheduler_.Apply(result.plan, result.samples);
+  GatherEvents(&result);
+
+  ++stats_.steps;
+  StepTiming timing;
+  timing.duration_us = result.end_us - result.begin_us;
+  if (!std::exchange(was_idle_, false)) timing.host_gap_us = result.begin_us - last_end_us_;
+  last_end_us_ = result.end_us;
+  timing.sequences = static_cast<int32_t>(result.plan.items.size());
+  timing.tokens = result.num_tokens;
+  if (on_step_) on_step_(timing);
+}
+
+void StepEngine::GatherPromptLogprobs(StepResult& result) {
+  size_t sample = 0;
+  for (size_t i = 0; i < result.plan.items.size(); ++i) {
+    const StepPlan::Item& item = result.plan.items[i];
+    const bool failed = result.samples[sample].failed;
+    sample += 1 + item.forks.size();
+    const auto live = live_.find(item.request);
+    if (failed || live == live_.end() || result.prompt_logprobs[i].empty()) continue;
+    SequenceOutput& output = outputs_.Output(item.request, item.choice, live->second.tag, live->second.sink);
+    if (output.prompt_logprobs.empty()) output.prompt_logprobs_begin = item.score_begin + 1;
+    std::ranges::move(result.prompt_logprobs[i], std::back_inserter(output.prompt_logprobs));
+  }
+}
+
+// Turns the scheduler's events into outputs. `result`: what Apply was just given, if it was.
+void StepEngine::GatherEvents(StepResult* result) {
+  for (const SequenceEvent& event : scheduler_.TakeEvents()) {
+    const auto it = live_.find(event.request);
+    Live& live = it->second;
+    SequenceOutput& output = outputs_.Output(event.request, event.choice, live.tag, live.sink);
+    if (output.ids.empty()) output.first_index = event.index;
+    if (event.token_id >= 0) {
+      output.ids.push_back(event.token_id);
+      if (live.request->logprobs > 0) output.logprobs.push_back(std::move(result->logprobs[event.sample_index]));
+      ++stats_.generated_tokens;
+    }
+    if (event.first) {
+      output.cached_tokens = event.cached_tokens;
+      output.queue_us = event.queue_us;
+      if (!std::exchange(live.has_output, true)) {
+        stats_.prompt_tokens += live.request->prompt_ids.size();
+        stats_.cached_tokens += event.cached_tokens;
+      }
+    }
+    if (event.finish_reason == FinishReason::kNone) continue;
+    output.finish_reason = event.finish_reason;
+    output.status = StatusOf(event.finish_reason);
+    if (--live.choices_left > 0) continue;
+    registry_.Remove(live.tag, live.sink.get());
+    live_.erase(it);
+    removed_ = true;
+  }
+}
+
+void StepEngine::Deliver() {
+  outputs_.Deliver();
+  if (std::exchange(removed_, false)) registry_.Delivered();
+}
+
+void StepEngine::Publish() {
+  const Scheduler::Load load = scheduler_.load();
+  stats_.running_sequences = load.running_sequences;
+  stats_.waiting_sequences = load.waiting_sequences;
+  stats_.running_tokens = load.running_tokens;
+  stats_.waiting_tokens = load.waiting_tokens;
+  stats_.kv_blocks_total = scheduler_.pool().num_total();
+  stats_.kv_blocks_used = scheduler_.pool().num_live();
+  stats_.kv_blocks_cached = scheduler_.pool().num_cached();
+  stats_.preemptions = scheduler_.num_preemptions();
+  std::lock_guard<std::mutex> lock(stats_mutex_);
+  published_ = stats_;
+}
+
+}  // namespace swiftlet

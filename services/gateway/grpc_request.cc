@@ -1,0 +1,77 @@
+#include "services/gateway/grpc_request.h"
+
+#include <utility>
+
+#include <absl/strings/str_cat.h>
+
+#include "engine/base/status_macros.h"
+#include "engine/base/string_view.h"
+#include "services/common/errors.h"
+#include "services/common/limits.h"
+
+namespace swiftlet {
+namespace {
+
+// As ValidRequest counts them: 0 = none, k + 1 = the chosen token and the k most likely.
+absl::StatusOr<int32_t> LogprobCount(std::string_view field, int32_t asked) {
+  if (asked >= 0 && asked <= limits::kMaxLogprobs) return asked + 1;
+  return InvalidField(field, absl::StrCat("`", ToAbsl(field), "` must be between 0 and ", limits::kMaxLogprobs,
+                                          ", not ", asked));
+}
+
+template <typename Request>
+absl::StatusOr<ValidRequest> Common(const Request& request) {
+  ValidRequest valid;
+  valid.model = request.model();
+  valid.sampling = request.sampling();
+  valid.stop = request.stop();
+  valid.num_choices = request.num_choices() == 0 ? 1 : request.num_choices();
+  if (request.has_logprobs()) {
+    ASSIGN_OR_RETURN(valid.logprobs, LogprobCount("logprobs", request.logprobs()));
+  }
+  valid.priority = request.priority();
+  valid.cache_salt = request.cache_salt();
+  return valid;
+}
+
+}  // namespace
+
+absl::StatusOr<ValidRequest> FromGenerateRequest(const v1::GenerateRequest& request) {
+  ASSIGN_OR_RETURN(ValidRequest valid, Common(request));
+  valid.split_reasoning = false;
+  if (request.has_prompt_logprobs()) {
+    ASSIGN_OR_RETURN(valid.prompt_logprobs, LogprobCount("prompt_logprobs", request.prompt_logprobs()));
+  }
+  switch (request.prompt_case()) {
+    case v1::GenerateRequest::kText: valid.input = TextInput{request.text()}; return valid;
+    case v1::GenerateRequest::kTokenIds: {
+      const auto& ids = request.token_ids().ids();
+      valid.input = TokenInput{{ids.begin(), ids.end()}};
+      return valid;
+    }
+    case v1::GenerateRequest::PROMPT_NOT_SET: break;
+  }
+  return InvalidField("prompt", "neither `text` nor `token_ids` is set");
+}
+
+absl::StatusOr<ValidRequest> FromChatRequest(const v1::ChatRequest& request) {
+  ASSIGN_OR_RETURN(ValidRequest valid, Common(request));
+  ChatInput chat;
+  chat.messages.assign(request.messages().begin(), request.messages().end());
+  chat.continue_final_message = request.continue_final_message();
+  chat.add_generation_prompt = !chat.continue_final_message;
+  valid.input = std::move(chat);
+  return valid;
+}
+
+void ToWire(ChoiceDelta&& delta, bool return_token_ids, v1::Delta& wire) {
+  wire.set_choice(delta.choice);
+  wire.set_reasoning(std::move(delta.reasoning));
+  wire.set_text(std::move(delta.text));
+  if (return_token_ids) wire.mutable_token_ids()->Add(delta.token_ids.begin(), delta.token_ids.end());
+  for (v1::PositionLogprobs& one : delta.logprobs) *wire.add_logprobs() = std::move(one);
+  for (v1::PositionLogprobs& one : delta.prompt_logprobs) *wire.add_prompt_logprobs() = std::move(one);
+  wire.set_finish_reason(delta.finish_reason);
+}
+
+}  // namespace swiftlet

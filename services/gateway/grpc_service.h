@@ -1,0 +1,32 @@
+// The gRPC door: swiftlet.v1.InferenceService, on the callback API. A call's reactions on gRPC's threads do nothing but
+// post to the call's home, one of the gateway's io_contexts, where all else happens. Owned by main.
+#pragma once
+
+#include <memory>
+
+#include "services/gateway/generation.h"
+
+namespace grpc {
+class Service;
+}
+
+namespace swiftlet {
+
+class ApiKeys;
+class IoThreads;
+
+class GrpcDoor {
+ public:
+  // All outlive the door. `io` runs until the gRPC server has shut down.
+  GrpcDoor(Generator& generator, const ApiKeys& keys, IoThreads& io);
+  ~GrpcDoor();
+
+  // To be registered with a GrpcServer.
+  grpc::Service& service();
+
+ private:
+  class Service;
+  const std::unique_ptr<Service> service_;
+};
+
+}  // namespace swiftlet

@@ -1,0 +1,470 @@
+#include "services/gateway/http_connection.h"
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include "engine/base/check.h"
+#include "engine/base/string_view.h"
+#include "services/common/errors.h"
+#include "services/common/limits.h"
+
+namespace swiftlet {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+
+namespace {
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+constexpr size_t kReadBytes = 4 << 10;         // one read outside the parser's
+constexpr size_t kReadAheadBytes = 64 << 10;   // pipelined requests kept while an answer is under way
+constexpr size_t kMaxTargetBytes = 8 << 10;
+constexpr ptrdiff_t kMaxFields = 100;
+constexpr size_t kDrainBodyBytes = 64 << 10;   // of a refused request, read so that the connection can be kept
+constexpr size_t kMaxLingerBytes = 32 << 20;   // of a refused request, thrown away so that the refusal can be read
+
+using Parser = http::request_parser<http::string_body>;
+
+std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
+
+absl::Status TooLarge() {
+  return WithErrorCode(absl::InvalidArgumentError(absl::StrCat("the request body is larger than ",
+                                                               limits::kMaxBodyBytes, " bytes")),
+                       "request_too_large");
+}
+
+absl::Status HeadersTooLarge() {
+  return WithErrorCode(absl::InvalidArgumentError(absl::StrCat("the request's headers are larger than ",
+                                                               limits::kMaxHeaderBytes, " bytes or more than ",
+                                                               kMaxFields, " fields")),
+                       "headers_too_large");
+}
+
+// OK: nobody is there to be told.
+absl::Status ReadError(const error_code& error, bool timed_out) {
+  if (timed_out) {
+    return WithErrorCode(absl::DeadlineExceededError("the request did not arrive in time"), "request_timeout");
+  }
+  if (error == http::error::end_of_stream || error == http::error::partial_message) return absl::OkStatus();
+  if (error == http::error::body_limit) return TooLarge();
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) return HeadersTooLarge();
+  if (error.category() == http::make_error_code(http::error::bad_method).category()) {
+    return WithErrorCode(absl::InvalidArgumentError(absl::StrCat("malformed HTTP request: ", error.message())),
+                         "malformed_http");
+  }
+  return absl::OkStatus();
+}
+
+// What the parser lets through and we do not: ambiguous framing is how requests are smuggled past a proxy.
+absl::Status CheckHead(const http::request_header<>& head) {
+  if (std::distance(head.begin(), head.end()) > kMaxFields) return HeadersTooLarge();
+  if (head.target().size() > kMaxTargetBytes) {
+    return WithErrorCode(absl::InvalidArgumentError("the request target is longer than 8192 bytes"), "uri_too_long");
+  }
+  const auto malformed = [](std::string_view what) {
+    return WithErrorCode(absl::InvalidArgumentError(absl::StrCat("malformed HTTP request: ", ToAbsl(what))), "malformed_http");
+  };
+  if (head.version() != 10 && head.version() != 11) return malformed("the version is neither 1.0 nor 1.1");
+  if (head.version() == 11 && head.count(http::field::host) != 1) return malformed("needs exactly one Host header");
+  if (head.target().empty() || head.target().front() != '/') return malformed("the target is not a path");
+  if (head.count(http::field::authorization) > 1) return malformed("more than one Authorization header");
+  if (const size_t count = head.count(http::field::transfer_encoding); count > 0) {
+    if (count > 1 || !absl::EqualsIgnoreCase(ToAbsl(View(head[http::field::transfer_encoding])), "chunked")) {
+      return malformed("Transfer-Encoding other than chunked");
+    }
+    if (head.version() == 10) return malformed("Transfer-Encoding in HTTP/1.0");
+    if (head.count(http::field::content_length) > 0) return malformed("both Transfer-Encoding and Content-Length");
+  }
+  if (const size_t count = head.count(http::field::content_length); count > 0) {
+    const std::string_view value = View(head[http::field::content_length]);
+    if (count > 1 || value.find_first_not_of("0123456789") != value.npos) return malformed("Content-Length");
+  }
+  return absl::OkStatus();
+}
+
+// Empty unless it can be echoed and logged as it is.
+std::string RequestId(const http::request_header<>& head) {
+  const std::string_view id = View(head["X-Request-Id"]);
+  if (id.empty() || id.size() > limits::kMaxNameBytes) return "";
+  for (const char c : id) {
+    if (!absl::ascii_isgraph(static_cast<unsigned char>(c))) return "";
+  }
+  return std::string(id);
+}
+
+HttpRequest MakeRequest(const http::request_header<>& head) {
+  HttpRequest request;
+  request.method = std::string(View(head.method_string()));
+  const std::string_view target = View(head.target());
+  request.path = std::string(target.substr(0, target.find('?')));
+  request.authorization = std::string(View(head[http::field::authorization]));
+  request.content_encoding = std::string(View(head[http::field::content_encoding]));
+  request.request_id = RequestId(head);
+  return request;
+}
+
+}  // namespace
+
+// The handler's end of one answer; cut off from the connection when the answer is complete or abandoned.
+class HttpConnection::Exchange : public HttpExchange {
+ public:
+  Exchange(HttpConnection* connection, std::string request_id)
+      : connection_(connection), executor_(connection->socket_.get_executor()), request_id_(std::move(request_id)) {}
+
+  asio::any_io_executor executor() const override { return executor_; }
+
+  void Respond(HttpResponse response) override {
+    if (connection_ == nullptr) return;
+    AddRequestId(response);
+    connection_->Begin(std::move(response), /*streaming=*/false);
+    connection_->End();
+  }
+  void StartStream(HttpResponse head, std::string_view filler) override {
+    if (connection_ == nullptr) return;
+    AddRequestId(head);
+    connection_->filler_ = filler;
+    connection_->Begin(std::move(head), /*streaming=*/true);
+    connection_->Flush();
+  }
+  void Write(std::string_view bytes) override {
+    if (connection_ != nullptr && !bytes.empty()) connection_->Append(bytes);
+  }
+  void EndStream() override {
+    if (connection_ != nullptr) connection_->End();
+  }
+  void OnAbandoned(std::function<void()> callback) override {
+    if (connection_ != nullptr) on_abandoned_ = std::move(callback);
+  }
+
+  void Detach() {
+    connection_ = nullptr;
+    on_abandoned_ = nullptr;
+  }
+  // The callback runs from the executor, never from inside the handler's own call.
+  void DetachAndTell() {
+    if (on_abandoned_) asio::post(executor_, std::move(on_abandoned_));
+    Detach();
+  }
+
+ private:
+  void AddRequestId(HttpResponse& response) {
+    if (!request_id_.empty()) response.headers.emplace_back("X-Request-Id", request_id_);
+  }
+
+  HttpConnection* connection_;  // null once detached
+  const asio::any_io_executor executor_;
+  const std::string request_id_;
+  std::function<void()> on_abandoned_;
+};
+
+HttpConnection::HttpConnection(asio::ip::tcp::socket socket, std::shared_ptr<HttpConnectionHost> host)
+    : socket_(std::move(socket)),
+      host_(std::move(host)),
+      buffer_(/*limit=*/limits::kMaxHeaderBytes + kReadAheadBytes + kReadBytes),
+      wake_(socket_.get_executor()) {}
+
+HttpConnection::~HttpConnection() {
+  if (exchange_ != nullptr) exchange_->Detach();
+}
+
+void HttpConnection::Start() {
+  asio::co_spawn(
+      socket_.get_executor(), [self = shared_from_this()]() -> asio::awaitable<void> { co_await self->Run(); },
+      [self = shared_from_this()](std::exception_ptr exception) {
+        if (exception) self->Abort();  // out of memory: this caller's connection ends, the others' go on
+      });
+}
+
+asio::awaitable<void> HttpConnection::Run() {
+  for (;;) {
+    const bool go_on = co_await ServeOne();  // not in the loop's condition: g++ 12 miscompiles that
+    if (!go_on) break;
+  }
+  if (!closed_) co_await Linger();
+  Close();
+}
+
+// False when the connection is to be closed.
+asio::awaitable<bool> HttpConnection::ServeOne() {
+  const HttpServerOptions& options = host_->options();
+  if (buffer_.size() == 0) {
+    if (buffer_.capacity() > 4 * kReadBytes) buffer_.shrink_to_fit();
+    phase_ = Phase::kIdle;
+    if (draining_ || closed_) co_return false;
+    deadline_ = Clock::now() + options.idle_timeout;
+    const auto [error, num_bytes] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+    if (error || closed_) {
+      peer_closed_ = true;  // nothing to linger for
+      co_return false;
+    }
+    buffer_.commit(num_bytes);
+  }
+  phase_ = Phase::kReading;
+  deadline_ = Clock::now() + options.header_timeout;
+  keep_alive_ = false;
+  head_only_ = false;
+
+  Parser parser;
+  parser.header_limit(limits::kMaxHeaderBytes);
+  parser.body_limit(limits::kMaxBodyBytes);
+  absl::Status refusal;
+  HttpRequest request;
+  std::optional<HttpResponse> answer;
+  const auto [header_error, header_size] = co_await http::async_read_header(socket_, buffer_, parser, kAwait);
+  if (closed_) co_return false;
+  http_1_0_ = parser.is_header_done() && parser.get().version() == 10;
+  if (header_error) {
+    refusal = ReadError(header_error, timed_out_);
+    if (refusal.ok()) co_return false;
+  } else {
+    refusal = CheckHead(parser.get());
+  }
+  if (refusal.ok()) {
+    request = MakeRequest(parser.get());
+    head_only_ = request.method == "HEAD";
+    answer = host_->handler().Check(request);
+    const bool read_body = !answer.has_value() || (parser.content_length().has_value() &&
+                                                   *parser.content_length() <= kDrainBodyBytes);
+    if (read_body && !parser.is_done()) {
+      if (absl::EqualsIgnoreCase(ToAbsl(View(parser.get()[http::field::expect])), "100-continue")) {
+        head_ = "HTTP/1.1 100 Continue\r\n\r\n";
+        Flush();
+      }
+      const Clock::time_point start = Clock::now();
+      int64_t body_bytes = 0;
+      while (!parser.is_done()) {
+        deadline_ = start + options.body_grace + std::chrono::milliseconds(
+                                                     body_bytes * 1000 / options.min_body_bytes_per_s);
+        const auto [error, num_bytes] = co_await http::async_read_some(socket_, buffer_, parser, kAwait);
+        if (closed_) co_return false;
+        body_bytes += static_cast<int64_t>(num_bytes);
+        if (error) {
+          refusal = ReadError(error, timed_out_);
+          if (refusal.ok()) co_return false;
+          break;
+        }
+      }
+    }
+    keep_alive_ = refusal.ok() && parser.is_done() && parser.keep_alive();
+  }
+  deadline_.reset();
+  phase_ = Phase::kAnswering;
+  done_ = ended_ = streaming_ = chunked_ = false;
+  exchange_ = std::make_shared<Exchange>(this, request.request_id);
+  if (!refusal.ok()) {
+    exchange_->Respond(ErrorResponse(refusal));
+  } else if (answer.has_value()) {
+    exchange_->Respond(*std::move(answer));
+  } else {
+    request.body = std::move(parser.get().body());
+    host_->handler().Handle(std::move(request), exchange_);
+  }
+  co_await AwaitAnswer();
+  co_return !closed_ && keep_alive_;
+}
+
+// Until the answer has been written, or nobody is left to read it.
+asio::awaitable<void> HttpConnection::AwaitAnswer() {
+  while (!done_ && !closed_) {
+    if (peer_closed_) {
+      co_await socket_.async_wait(asio::ip::tcp::socket::wait_error, kAwait);  // a reset
+      if (!done_) Abandon();
+    } else if (buffer_.size() >= kReadAheadBytes) {
+      wake_.expires_at(asio::steady_timer::time_point::max());
+      co_await wake_.async_wait(kAwait);
+    } else {
+      const auto [error, num_bytes] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+      buffer_.commit(num_bytes);
+      if (done_ || closed_ || error == asio::error::operation_aborted) continue;
+      if (error == asio::error::eof) {
+        ProbeHalfClosed();
+      } else if (error) {
+        Abandon();
+      }
+    }
+  }
+}
+
+// A caller that is gone and one that only stopped sending look the same: both sent FIN. Bytes that mean nothing tell
+// them apart, because the system of a caller that is gone answers them with a reset.
+void HttpConnection::ProbeHalfClosed() {
+  peer_closed_ = true;
+  keep_alive_ = false;
+  if (streaming_) {
+    if (!ended_) Append(filler_);
+  } else if (!ended_ && !http_1_0_) {
+    head_ += "HTTP/1.1 100 Continue\r\n\r\n";
+    Flush();
+  } else if (!ended_) {
+    Abandon();  // HTTP/1.0 knows no interim answers
+  }
+}
+
+// Lets the caller read the last answer: closing with unread bytes in the socket would reset it.
+asio::awaitable<void> HttpConnection::Linger() {
+  phase_ = Phase::kClosing;
+  error_code ignored;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  deadline_ = Clock::now() + host_->options().linger;
+  buffer_.clear();
+  for (size_t total = 0; !peer_closed_ && !closed_ && total < kMaxLingerBytes;) {
+    const auto [error, num_bytes] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+    if (error) break;
+    total += num_bytes;
+  }
+}
+
+void HttpConnection::Begin(HttpResponse response, bool streaming) {
+  CHECK(!done_ && !ended_ && !streaming_) << "an answer begins once";
+  if (draining_) keep_alive_ = false;
+  streaming_ = streaming;
+  chunked_ = streaming && !http_1_0_;
+  absl::StrAppend(&head_, "HTTP/1.1 ", response.status, " ",
+                  ToAbsl(View(http::obsolete_reason(http::int_to_status(response.status)))),
+                  "\r\nDate: ", ToAbsl(host_->date()),
+                  "\r\nContent-Type: ", response.content_type, "\r\n");
+  for (const auto& [name, value] : response.headers) absl::StrAppend(&head_, name, ": ", value, "\r\n");
+  if (!streaming) {
+    absl::StrAppend(&head_, "Content-Length: ", response.body.size(), "\r\n");
+    if (!head_only_) body_ = std::move(response.body);
+  } else if (http_1_0_) {
+    keep_alive_ = false;  // the end of the body is the end of the connection
+  } else {
+    absl::StrAppend(&head_, "Transfer-Encoding: chunked\r\n");
+  }
+  if (!keep_alive_) {
+    absl::StrAppend(&head_, "Connection: close\r\n");
+  } else if (http_1_0_) {
+    absl::StrAppend(&head_, "Connection: keep-alive\r\n");
+  }
+  head_ += "\r\n";
+}
+
+void HttpConnection::Append(std::string_view bytes) {
+  if (ended_) return;
+  if (body_.size() + out_.size() - out_sent_ > limits::kMaxStreamBacklogBytes) {
+    Abandon();
+    return;
+  }
+  body_ += bytes;
+  Flush();
+}
+
+void HttpConnection::End() {
+  if (ended_) return;
+  ended_ = true;
+  if (chunked_) tail_ = "0\r\n\r\n";
+  Flush();
+}
+
+// Starts a write of all that waits, unless one is under way: its end starts the next.
+void HttpConnection::Flush() {
+  if (writing_ || closed_) return;
+  out_.swap(head_);
+  head_.clear();
+  if (!body_.empty()) {
+    if (chunked_) absl::StrAppend(&out_, absl::Hex(body_.size()), "\r\n");
+    out_ += body_;
+    if (chunked_) out_ += "\r\n";
+    body_.clear();
+  }
+  out_ += tail_;
+  tail_.clear();
+  out_sent_ = 0;
+  writing_ = true;
+  last_progress_ = Clock::now();
+  ContinueWrite();
+}
+
+void HttpConnection::ContinueWrite() {
+  if (out_sent_ == out_.size()) {
+    OnWritten();
+    return;
+  }
+  socket_.async_write_some(asio::buffer(out_.data() + out_sent_, out_.size() - out_sent_),
+                           [self = shared_from_this()](const error_code& error, size_t num_bytes) {
+                             if (self->closed_) return;
+                             if (error) {
+                               self->Abandon();
+                               return;
+                             }
+                             self->last_progress_ = Clock::now();
+                             self->out_sent_ += num_bytes;
+                             self->ContinueWrite();
+                           });
+}
+
+// Writes what gathered meanwhile, or closes the answer.
+void HttpConnection::OnWritten() {
+  writing_ = false;
+  out_.clear();
+  out_sent_ = 0;
+  if (!head_.empty() || !body_.empty() || !tail_.empty()) {
+    Flush();
+    return;
+  }
+  if (!ended_) return;
+  done_ = true;
+  exchange_->Detach();
+  exchange_.reset();
+  error_code ignored;
+  socket_.cancel(ignored);  // ends AwaitAnswer's pending read; no byte is lost by it
+  wake_.cancel();
+}
+
+void HttpConnection::Tick(Clock::time_point now) {
+  if (closed_) return;
+  const HttpServerOptions& options = host_->options();
+  if (writing_ && now - last_progress_ > options.write_timeout) {
+    Abort();
+  } else if (deadline_.has_value() && now > *deadline_) {
+    timed_out_ = true;
+    deadline_.reset();
+    error_code ignored;
+    socket_.cancel(ignored);
+  } else if (streaming_ && !ended_ && !writing_ && now - last_progress_ > options.ping_interval) {
+    Append(filler_);
+  }
+}
+
+void HttpConnection::Drain() {
+  draining_ = true;
+  if (phase_ == Phase::kIdle) Close();
+  if (phase_ == Phase::kAnswering) keep_alive_ = false;
+}
+
+void HttpConnection::Abort() {
+  if (closed_) return;
+  error_code ignored;
+  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+  Abandon();
+}
+
+void HttpConnection::Abandon() {
+  if (exchange_ != nullptr) {
+    exchange_->DetachAndTell();
+    exchange_.reset();
+  }
+  Close();
+}
+
+void HttpConnection::Close() {
+  if (closed_) return;
+  closed_ = true;
+  error_code ignored;
+  socket_.close(ignored);
+  wake_.cancel();
+  host_->OnClosed(this);
+}
+
+}  // namespace swiftlet

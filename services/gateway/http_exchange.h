@@ -1,0 +1,68 @@
+// What passes between the HTTP server and what answers its requests. No socket, no parser: the routes and the doors
+// see these types alone.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <boost/asio/any_io_executor.hpp>
+
+namespace swiftlet {
+
+struct HttpRequest {
+  std::string method;
+  std::string path;              // target up to '?', as sent: never decoded, so that all checks see the same one
+  std::string authorization;     // header values, empty when absent
+  std::string content_encoding;
+  std::string request_id;        // the caller's X-Request-Id where it is printable and short, else empty
+  std::string body;              // empty while HttpHandler::Check looks at the head
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers;  // further ones; no line breaks
+  std::string body;
+};
+
+// `error` as every door tells it: the OpenAI object, and Retry-After where the error has one.
+HttpResponse ErrorResponse(const absl::Status& error);
+
+// The answering of one request. Every method is called on executor(), the connection's one thread; after the answer
+// is complete, or the caller has gone, they do nothing. Exactly one of Respond and StartStream begins the answer.
+class HttpExchange {
+ public:
+  virtual ~HttpExchange() = default;
+
+  virtual boost::asio::any_io_executor executor() const = 0;
+
+  virtual void Respond(HttpResponse response) = 0;
+
+  // Sends the head; the body follows through Write. `filler` is written whenever the stream was silent for the
+  // server's ping interval, and must mean nothing to the caller.
+  virtual void StartStream(HttpResponse head, std::string_view filler) = 0;
+  // Never blocks. What cannot be sent at once is kept and merged, up to limits::kMaxStreamBacklogBytes.
+  virtual void Write(std::string_view bytes) = 0;
+  virtual void EndStream() = 0;
+
+  // The caller closed its connection, or reads too slowly and was cut off: called once, on executor(), and never after
+  // the answer is complete.
+  virtual void OnAbandoned(std::function<void()> callback) = 0;
+};
+
+class HttpHandler {
+ public:
+  virtual ~HttpHandler() = default;
+  // Looks at a request's head before its body is read. An answer refuses it; nullopt lets it through to Handle.
+  virtual std::optional<HttpResponse> Check(const HttpRequest& head) = 0;
+  // Called on the exchange's executor. Answers now or later, through `exchange`.
+  virtual void Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) = 0;
+};
+
+}  // namespace swiftlet

@@ -1,0 +1,108 @@
+#include "services/gateway/http_routes.h"
+
+#include <string_view>
+#include <utility>
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+
+#include "engine/base/string_view.h"
+#include "services/common/errors.h"
+#include "services/common/health.h"
+#include "services/gateway/api_keys.h"
+#include "services/gateway/json_writer.h"
+#include "services/gateway/openai_api.h"
+
+namespace swiftlet {
+namespace {
+
+enum class Target { kUnknown, kLive, kReady, kModels, kModel, kChat, kCompletions };
+
+struct Route {
+  std::string_view path;
+  Target target;
+  std::string_view method;
+  bool open;  // without a key: probes have none
+};
+
+constexpr Route kRoutes[] = {
+    {"/health", Target::kReady, "GET", true},
+    {"/livez", Target::kLive, "GET", true},
+    {"/readyz", Target::kReady, "GET", true},
+    {"/v1/models", Target::kModels, "GET", false},
+    {"/v1/chat/completions", Target::kChat, "POST", false},
+    {"/v1/completions", Target::kCompletions, "POST", false},
+};
+constexpr std::string_view kModelPrefix = "/v1/models/";
+constexpr Route kModelRoute = {kModelPrefix, Target::kModel, "GET", false};
+constexpr Route kUnknownRoute = {"", Target::kUnknown, "", false};
+
+const Route& FindRoute(std::string_view path) {
+  for (const Route& route : kRoutes) {
+    if (route.path == path) return route;
+  }
+  return absl::StartsWith(ToAbsl(path), ToAbsl(kModelPrefix)) && path.size() > kModelPrefix.size() ? kModelRoute : kUnknownRoute;
+}
+
+}  // namespace
+
+HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health)
+    : api_(api), keys_(keys), health_(health) {}
+
+std::optional<HttpResponse> HttpRoutes::Check(const HttpRequest& head) {
+  const Route& route = FindRoute(head.path);
+  if (!route.open) {
+    if (const absl::Status status = keys_.Check(head.authorization); !status.ok()) return ErrorResponse(status);
+  }
+  if (route.target == Target::kUnknown) {
+    return ErrorResponse(
+        WithErrorCode(absl::NotFoundError("this path is not served; see /v1/models, /v1/chat/completions, "
+                                          "/v1/completions, /health, /livez and /readyz"),
+                      "unknown_url"));
+  }
+  if (head.method != route.method) {
+    HttpResponse response = ErrorResponse(
+        WithErrorCode(absl::InvalidArgumentError(absl::StrCat("this path takes ", ToAbsl(route.method), " only")),
+                      "method_not_allowed"));
+    response.headers.emplace_back("Allow", route.method);
+    return response;
+  }
+  if (!head.content_encoding.empty() && !absl::EqualsIgnoreCase(head.content_encoding, "identity")) {
+    return ErrorResponse(WithErrorCode(absl::InvalidArgumentError("a compressed body is not accepted"),
+                                       "unsupported_media_type"));
+  }
+  return std::nullopt;
+}
+
+void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
+  switch (FindRoute(request.path).target) {
+    case Target::kLive: {
+      HttpResponse response;
+      response.body = R"({"status":"alive"})";
+      return exchange->Respond(std::move(response));
+    }
+    case Target::kReady: return exchange->Respond(Readiness());
+    case Target::kModels: return exchange->Respond(api_.ListModels());
+    case Target::kModel:
+      return exchange->Respond(api_.GetModel(std::string_view(request.path).substr(kModelPrefix.size())));
+    case Target::kChat: return api_.Generate(kChatRoute, std::move(request), std::move(exchange));
+    case Target::kCompletions: return api_.Generate(kCompletionsRoute, std::move(request), std::move(exchange));
+    case Target::kUnknown: break;  // Check has answered
+  }
+}
+
+HttpResponse HttpRoutes::Readiness() const {
+  const Health::Snapshot snapshot = health_.Get();
+  HttpResponse response;
+  if (snapshot.state == HealthState::kServing) {
+    response.body = R"({"status":"ready"})";
+    return response;
+  }
+  response.status = 503;
+  response.body = R"({"status":"not ready","reason":)";
+  AppendJsonString(response.body, snapshot.reason);
+  response.body += '}';
+  return response;
+}
+
+}  // namespace swiftlet

@@ -1,0 +1,32 @@
+// Which path is answered by what, and who may call it. Owned by main; called on io threads.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "services/gateway/http_exchange.h"
+
+namespace swiftlet {
+
+class ApiKeys;
+class Health;
+class OpenAiApi;
+
+class HttpRoutes : public HttpHandler {
+ public:
+  // All outlive the routes.
+  HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health);
+
+  // 401, 404, 405 and 415, before a body is read.
+  std::optional<HttpResponse> Check(const HttpRequest& head) override;
+  void Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override;
+
+ private:
+  HttpResponse Readiness() const;
+
+  OpenAiApi& api_;
+  const ApiKeys& keys_;
+  const Health& health_;
+};
+
+}  // namespace swiftlet

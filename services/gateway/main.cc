@@ -1,0 +1,167 @@
+// swiftlet-gateway: the wiring. Order of life: io threads, core, doors; stopped the other way round.
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <absl/strings/str_format.h>
+#include <boost/asio/post.hpp>
+
+#include "services/common/grpc_server.h"
+#include "services/common/server.h"
+#include "services/gateway/admission.h"
+#include "services/gateway/api_keys.h"
+#include "services/gateway/endpoints.h"
+#include "services/gateway/gateway_metrics.h"
+#include "services/gateway/generator.h"
+#include "services/gateway/grpc_service.h"
+#include "services/gateway/http_routes.h"
+#include "services/gateway/http_server.h"
+#include "services/gateway/io_threads.h"
+#include "services/gateway/openai_api.h"
+#include "services/gateway/readiness.h"
+#include "services/gateway/tokenizer_client_grpc.h"
+#include "services/gateway/tokenizer_pool.h"
+#include "services/gateway/worker_pool.h"
+#include "services/gateway/worker_transport_grpc.h"
+
+namespace swiftlet {
+namespace {
+
+using std::chrono::steady_clock;
+
+struct GatewayFlags {
+  int32_t port = 8000;
+  int32_t grpc_port = 8001;
+  std::string tokenizer_endpoints = "127.0.0.1:8101";
+  std::string worker_endpoints = "127.0.0.1:8201";
+  double endpoint_refresh_seconds = 5;
+  std::vector<std::string> api_keys;
+  bool strict_parameters = false;
+  int32_t http_threads = std::clamp(static_cast<int32_t>(std::thread::hardware_concurrency() / 2), 1, 16);
+  int32_t max_connections = HttpServerOptions().max_connections;
+  int64_t max_requests = Admission::Options().max_requests;
+
+  void AddTo(Flags& flags) {
+    flags.AddPort("port", &port, "HTTP port of the OpenAI routes; 0 = any free one");
+    flags.AddPort("grpc-port", &grpc_port, "port of swiftlet.v1.InferenceService; 0 = any free one");
+    flags.Add("tokenizer-endpoints", &tokenizer_endpoints, "tokenizers, as host:port,host:port");
+    flags.Add("worker-endpoints", &worker_endpoints, "model workers, as host:port,host:port");
+    flags.Add("endpoint-refresh-seconds", &endpoint_refresh_seconds, "between two look-ups of their names", {0.1, 3600});
+    flags.AddSecret("api-key", &api_keys, "key that callers must send; repeatable; none = everybody may call");
+    flags.Add("strict-parameters", &strict_parameters, "refuse request parameters that are not known");
+    flags.Add("http-threads", &http_threads, "threads for connections", {1, 256});
+    flags.Add("max-connections", &max_connections, "open HTTP connections", {1, 1 << 20});
+    flags.Add("max-requests", &max_requests, "accepted requests that have not ended", {1, 1 << 24});
+  }
+};
+
+int Main(int argc, char** argv) {
+  Server server({.name = "gateway",
+                 .program = "swiftlet-gateway",
+                 .description = "The door: OpenAI routes and gRPC in front of tokenizers and model workers.",
+                 .admin_port = 8002});
+  GatewayFlags flags;
+  flags.AddTo(server.flags());
+  if (const std::optional<int> code = server.Start(argc, argv)) return *code;
+  RouteGrpcLog();
+  const auto tokenizer_endpoints = ParseEndpoints(flags.tokenizer_endpoints);
+  if (!tokenizer_endpoints.ok()) return server.Fail(tokenizer_endpoints.status());
+  const auto worker_endpoints = ParseEndpoints(flags.worker_endpoints);
+  if (!worker_endpoints.ok()) return server.Fail(worker_endpoints.status());
+
+  // The core.
+  IoThreads control(1);
+  const Executor control_executor = control.context(0).get_executor();
+  SteadyClock clock;
+  ModelDirectory directory;
+  GrpcTokenizerConnector connector;
+  GrpcWorkerTransport transport;
+  TokenizerPool tokenizers({}, control_executor, clock, connector, directory);
+  const std::string gateway_id = absl::StrFormat("gateway-%016x", RandomSeed());
+  WorkerPool workers({.link = {.gateway_id = gateway_id}}, control_executor, clock, transport, directory);
+  Admission admission({.max_requests = flags.max_requests});
+  GatewayMetrics metrics(server.metrics());
+  GatewayGenerator generator({.clock = clock,
+                              .directory = directory,
+                              .tokenizers = tokenizers,
+                              .workers = workers,
+                              .admission = admission,
+                              .observer = metrics,
+                              .random = RandomSeed},
+                             {});
+  const auto refresh_us = static_cast<int64_t>(flags.endpoint_refresh_seconds * 1e6);
+  EndpointWatcher tokenizer_watcher(*tokenizer_endpoints, refresh_us, control_executor, clock,
+                                    MakeSystemLookup(control_executor),
+                                    [&](auto addresses) { tokenizers.SetAddresses(std::move(addresses)); });
+  EndpointWatcher worker_watcher(*worker_endpoints, refresh_us, control_executor, clock,
+                                 MakeSystemLookup(control_executor),
+                                 [&](auto addresses) { workers.SetAddresses(std::move(addresses)); });
+
+  // The doors.
+  IoThreads io(flags.http_threads);
+  const ApiKeys keys(flags.api_keys);
+  OpenAiApi api(generator, {.strict_parameters = flags.strict_parameters,
+                            .count_unknown = [&](int count) { metrics.CountUnknownParameters(count); }});
+  HttpRoutes routes(api, keys, server.health());
+  HttpServerOptions http_options;
+  http_options.host = server.host();
+  http_options.port = static_cast<uint16_t>(flags.port);
+  http_options.max_connections = flags.max_connections;
+  auto http = HttpServer::Start(http_options, io, routes);
+  if (!http.ok()) return server.Fail(http.status());
+  GrpcDoor door(generator, keys, io);
+  auto grpc = GrpcServer::Start({.host = server.host(),
+                                 .port = flags.grpc_port,
+                                 .port_flag = "--grpc-port",
+                                 .health_names = {"swiftlet.v1.InferenceService"}},
+                                {&door.service()});
+  if (!grpc.ok()) return server.Fail(grpc.status());
+  server.health().Listen([&](bool serving) { (*grpc)->SetServing(serving); });
+  metrics.Watch([&] {
+    return GatewayLoad{.active_requests = generator.active(),
+                       .prompt_tokens = admission.outstanding().prompt_tokens,
+                       .http_connections = (*http)->num_connections(),
+                       .workers_known = workers.counts().known,
+                       .workers_routable = workers.counts().routable,
+                       .tokenizers_known = tokenizers.counts().known,
+                       .tokenizers_healthy = tokenizers.counts().healthy};
+  });
+  tokenizer_watcher.Start();  // only now: until here nothing runs on the control thread, and a taken port ends it all
+  worker_watcher.Start();
+  auto readiness = std::make_unique<Readiness>(generator, server.health(), io.context(0));
+  LogInfo("listening", {{"http_port", (*http)->port()}, {"grpc_port", (*grpc)->port()}});
+
+  return server.Run(
+      [&](steady_clock::time_point deadline) {
+        readiness.reset();
+        std::thread grpc_drain([&] { (*grpc)->Shutdown(deadline); });
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady_clock::now());
+        (*http)->Drain(std::max(left, std::chrono::milliseconds(0)));
+        grpc_drain.join();
+        metrics.StopWatching();
+        server.health().Listen(nullptr);
+        // What was cut off tells the workers to cancel.
+        for (int i = 0; i < 100 && generator.active() > 0; ++i) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+        http->reset();
+        io.Stop();
+        workers.Stop();
+        tokenizers.Stop();
+        std::promise<void> stopped;  // what both have posted has run
+        boost::asio::post(control_executor, [&] { stopped.set_value(); });
+        stopped.get_future().wait();
+        control.Stop();
+      },
+      /*serving_later=*/true);
+}
+
+}  // namespace
+}  // namespace swiftlet
+
+int main(int argc, char** argv) { return swiftlet::Main(argc, argv); }

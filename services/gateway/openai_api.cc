@@ -1,0 +1,108 @@
+#include "services/gateway/openai_api.h"
+
+#include <optional>
+#include <random>
+#include <utility>
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/str_cat.h>
+#include <absl/time/clock.h>
+
+#include "engine/base/status_macros.h"
+#include "services/common/errors.h"
+#include "services/gateway/openai_answer.h"
+#include "services/gateway/openai_request.h"
+#include "services/gateway/validator.h"
+
+namespace swiftlet {
+namespace {
+
+// A bijection of 64 bits (splitmix64's output function): distinct counters give distinct ids that do not look alike.
+uint64_t Mix(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+// "%2F" as "/" and so on; nullopt where the text is no percent-encoding.
+std::optional<std::string> PercentDecoded(std::string_view text) {
+  const auto digit = [](char c) -> int {
+    if (c >= '0' && c <= '9') return c - '0';
+    const char lower = absl::ascii_tolower(static_cast<unsigned char>(c));
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+  };
+  std::string decoded;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      decoded += text[i];
+      continue;
+    }
+    const int high = i + 2 < text.size() ? digit(text[i + 1]) : -1;
+    const int low = high >= 0 ? digit(text[i + 2]) : -1;
+    if (low < 0) return std::nullopt;
+    decoded += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return decoded;
+}
+
+}  // namespace
+
+OpenAiApi::OpenAiApi(Generator& generator, OpenAiApiOptions options)
+    : generator_(generator), options_(std::move(options)) {
+  std::random_device entropy;
+  next_id_ = (static_cast<uint64_t>(entropy()) << 32) | entropy();
+}
+
+std::string OpenAiApi::NewId(ParameterRoute route) {
+  return absl::StrCat(route == kChatRoute ? "chatcmpl-" : "cmpl-", absl::Hex(Mix(next_id_++), absl::kZeroPad16));
+}
+
+void OpenAiApi::Generate(ParameterRoute route, HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
+  absl::StatusOr<OpenAiRequest> parsed = ParseOpenAiRequest(request.body, route, options_.strict_parameters);
+  if (!parsed.ok()) {
+    exchange->Respond(ErrorResponse(parsed.status()));
+    return;
+  }
+  if (parsed->num_unknown > 0 && options_.count_unknown) options_.count_unknown(parsed->num_unknown);
+  const std::string id = NewId(route);
+  const auto models = generator_.Models();
+  for (size_t i = 0; i < parsed->generations.size(); ++i) {
+    ValidRequest& generation = parsed->generations[i];
+    generation.request_id = parsed->generations.size() == 1 ? id : absl::StrCat(id, "-", i);
+    if (const absl::Status status = Validate(generation, kOpenAiNames, models); !status.ok()) {
+      exchange->Respond(ErrorResponse(status));
+      return;
+    }
+  }
+  AnswerOptions answer;
+  answer.head.style = route == kChatRoute ? OpenAiStyle::kChat : OpenAiStyle::kCompletion;
+  answer.head.id = id;
+  answer.head.created_unix_s = absl::ToUnixSeconds(absl::Now());
+  answer.head.model = parsed->generations.front().model;
+  answer.stream = parsed->stream;
+  answer.include_usage = parsed->include_usage;
+  answer.choices_per_generation = parsed->generations.front().num_choices;
+  std::make_shared<OpenAiAnswer>(std::move(answer), std::move(exchange))
+      ->Start(generator_, std::move(parsed->generations));
+}
+
+HttpResponse OpenAiApi::ListModels() const {
+  HttpResponse response;
+  response.body = RenderModelList(generator_.Models());
+  return response;
+}
+
+HttpResponse OpenAiApi::GetModel(std::string_view name) const {
+  const std::optional<std::string> decoded = PercentDecoded(name);
+  for (const Generator::ServedModel& model : generator_.Models()) {
+    if (decoded != model.name) continue;
+    HttpResponse response;
+    response.body = RenderModel(model);
+    return response;
+  }
+  return ErrorResponse(WithParam(WithErrorCode(absl::NotFoundError("The model does not exist"), "model_not_found"),
+                                 "model"));
+}
+
+}  // namespace swiftlet

@@ -1,0 +1,157 @@
+#include "services/gateway/openai_render.h"
+
+#include "services/gateway/json_writer.h"
+#include "services/gateway/sse.h"
+
+namespace swiftlet {
+namespace {
+
+void AppendHead(std::string& out, const AnswerHead& head, std::string_view object) {
+  out += R"({"id":)";
+  AppendJsonString(out, head.id);
+  out += R"(,"object":)";
+  AppendJsonString(out, object);
+  out += R"(,"created":)";
+  AppendJsonInt(out, head.created_unix_s);
+  out += R"(,"model":)";
+  AppendJsonString(out, head.model);
+  out += R"(,"system_fingerprint":null,"choices":[)";
+}
+
+void AppendUsageObject(std::string& out, const v1::Usage& usage) {
+  out += R"({"prompt_tokens":)";
+  AppendJsonInt(out, usage.prompt_tokens());
+  out += R"(,"completion_tokens":)";
+  AppendJsonInt(out, usage.completion_tokens());
+  out += R"(,"total_tokens":)";
+  AppendJsonInt(out, static_cast<int64_t>(usage.prompt_tokens()) + usage.completion_tokens());
+  out += R"(,"prompt_tokens_details":{"cached_tokens":)";
+  AppendJsonInt(out, usage.cached_tokens());
+  out += R"(},"completion_tokens_details":{"reasoning_tokens":)";
+  AppendJsonInt(out, usage.reasoning_tokens());
+  out += "}}";
+}
+
+// The value of "finish_reason".
+void AppendFinish(std::string& out, v1::FinishReason reason) {
+  if (reason == v1::FINISH_REASON_UNSPECIFIED) {
+    out += "null";
+  } else {
+    AppendJsonString(out, FinishReasonName(reason));
+  }
+}
+
+}  // namespace
+
+std::string_view FinishReasonName(v1::FinishReason reason) {
+  switch (reason) {
+    case v1::FINISH_REASON_STOP: return "stop";
+    case v1::FINISH_REASON_LENGTH: return "length";
+    default: return "error";
+  }
+}
+
+ChunkRenderer::ChunkRenderer(const AnswerHead& head, bool with_usage) : style_(head.style) {
+  head_ = sse::kDataPrefix;
+  AppendHead(head_, head, style_ == OpenAiStyle::kChat ? "chat.completion.chunk" : "text_completion");
+  end_ = with_usage ? R"(}],"usage":null})" : "}]}";
+  end_ += sse::kEventEnd;
+}
+
+void ChunkRenderer::AppendDelta(std::string& out, const ChoiceDelta& delta, int32_t index, bool first) const {
+  out += head_;
+  out += R"({"index":)";
+  AppendJsonInt(out, index);
+  if (style_ == OpenAiStyle::kChat) {
+    out += R"(,"delta":{)";
+    std::string_view comma;
+    if (first) {
+      out += R"("role":"assistant")";
+      comma = ",";
+    }
+    if (!delta.reasoning.empty()) {
+      out += comma;
+      out += R"("reasoning_content":)";
+      AppendJsonString(out, delta.reasoning);
+      comma = ",";
+    }
+    if (!delta.text.empty() || (first && delta.reasoning.empty())) {
+      out += comma;
+      out += R"("content":)";
+      AppendJsonString(out, delta.text);
+    }
+    out += "}";
+  } else {
+    out += R"(,"text":")";
+    AppendJsonEscaped(out, delta.reasoning);
+    AppendJsonEscaped(out, delta.text);
+    out += '"';
+  }
+  out += R"(,"logprobs":null,"finish_reason":)";
+  AppendFinish(out, delta.finish_reason);
+  out += end_;
+}
+
+void ChunkRenderer::AppendUsage(std::string& out, const v1::Usage& usage) const {
+  out += head_;
+  out += R"(],"usage":)";
+  AppendUsageObject(out, usage);
+  out += '}';
+  out += sse::kEventEnd;
+}
+
+std::string RenderWhole(const AnswerHead& head, const std::vector<WholeChoice>& choices, const v1::Usage& usage) {
+  std::string out;
+  const bool chat = head.style == OpenAiStyle::kChat;
+  AppendHead(out, head, chat ? "chat.completion" : "text_completion");
+  for (size_t i = 0; i < choices.size(); ++i) {
+    const WholeChoice& choice = choices[i];
+    if (i > 0) out += ',';
+    out += R"({"index":)";
+    AppendJsonInt(out, static_cast<int64_t>(i));
+    if (chat) {
+      out += R"(,"message":{"role":"assistant","content":)";
+      AppendJsonString(out, choice.text);
+      out += R"(,"reasoning_content":)";
+      if (choice.reasoning.empty()) {
+        out += "null";
+      } else {
+        AppendJsonString(out, choice.reasoning);
+      }
+      out += R"(,"refusal":null})";
+    } else {
+      out += R"(,"text":)";
+      AppendJsonString(out, choice.text);
+    }
+    out += R"(,"logprobs":null,"finish_reason":)";
+    AppendFinish(out, choice.finish_reason);
+    out += '}';
+  }
+  out += R"(],"usage":)";
+  AppendUsageObject(out, usage);
+  out += '}';
+  return out;
+}
+
+std::string RenderModel(const Generator::ServedModel& model) {
+  std::string out = R"({"id":)";
+  AppendJsonString(out, model.name);
+  out += R"(,"object":"model","created":)";
+  AppendJsonInt(out, model.created_unix_s);
+  out += R"(,"owned_by":"swiftlet","max_model_len":)";
+  AppendJsonInt(out, model.max_model_len);
+  out += '}';
+  return out;
+}
+
+std::string RenderModelList(const std::vector<Generator::ServedModel>& models) {
+  std::string out = R"({"object":"list","data":[)";
+  for (size_t i = 0; i < models.size(); ++i) {
+    if (i > 0) out += ',';
+    out += RenderModel(models[i]);
+  }
+  out += "]}";
+  return out;
+}
+
+}  // namespace swiftlet

@@ -1,0 +1,27 @@
+// The bodies of /v1/chat/completions and /v1/completions, from JSON to ValidRequest candidates: names, types and null
+// are settled here, ranges in validator.h. Pure; any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "services/gateway/parameter_table.h"
+#include "services/gateway/valid_request.h"
+
+namespace swiftlet {
+
+struct OpenAiRequest {
+  // One per prompt, alike but for `input`; chat has one. Without request_id; not validated yet.
+  std::vector<ValidRequest> generations;
+  bool stream = false;
+  bool include_usage = false;  // streamed: the last chunk before [DONE] tells the usage
+  int num_unknown = 0;         // names that we do not know, ignored
+};
+
+// INVALID_ARGUMENT naming the field as OpenAI does: "messages[2].role". `strict`: an unknown name is an error too.
+absl::StatusOr<OpenAiRequest> ParseOpenAiRequest(std::string_view body, ParameterRoute route, bool strict);
+
+}  // namespace swiftlet

@@ -1,0 +1,32 @@
+// The one validator, for REST and gRPC alike: whatever reaches a Generator has passed it. Pure; any thread.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include <absl/status/status.h>
+
+#include "services/gateway/generation.h"
+#include "services/gateway/valid_request.h"
+
+namespace swiftlet {
+
+// How a door spells the fields, for the errors' `param`.
+struct FieldNames {
+  std::string_view sampling;  // before temperature, top_p ...
+  std::string_view stop;      // before min_tokens, stop_token_ids ...
+  std::string_view max_tokens;
+  std::string_view stop_strings;
+  std::string_view num_choices;
+  std::string_view text;
+  std::string_view token_ids;
+};
+inline constexpr FieldNames kOpenAiNames = {"", "", "max_tokens", "stop", "n", "prompt", "prompt"};
+inline constexpr FieldNames kGrpcNames = {"sampling.", "stop.",  "stop.max_tokens", "stop.stop",
+                                          "num_choices", "text", "token_ids"};
+
+// INVALID_ARGUMENT, NOT_FOUND or OUT_OF_RANGE naming the field; UNAVAILABLE when no worker serves the model now.
+absl::Status Validate(const ValidRequest& request, const FieldNames& names,
+                      const std::vector<Generator::ServedModel>& models);
+
+}  // namespace swiftlet

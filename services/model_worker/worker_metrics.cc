@@ -1,0 +1,61 @@
+#include "services/model_worker/worker_metrics.h"
+
+namespace swiftlet {
+
+WorkerMetrics::WorkerMetrics(Metrics& metrics)
+    : metrics_(metrics),
+      running_sequences_(metrics.AddGauge("swiftlet_running_sequences", "Sequences in the running batch")),
+      waiting_sequences_(metrics.AddGauge("swiftlet_waiting_sequences", "Sequences that wait to run")),
+      running_tokens_(metrics.AddGauge("swiftlet_running_tokens", "Tokens in the KV cache of running sequences")),
+      waiting_tokens_(metrics.AddGauge("swiftlet_waiting_tokens", "Prompt tokens not yet computed")),
+      kv_blocks_total_(metrics.AddGauge("swiftlet_kv_blocks", "KV blocks of 64 tokens, by state", {{"state", "all"}})),
+      kv_blocks_used_(metrics.AddGauge("swiftlet_kv_blocks", "", {{"state", "used"}})),
+      kv_blocks_cached_(metrics.AddGauge("swiftlet_kv_blocks", "", {{"state", "cached"}})),
+      kv_use_(metrics.AddGauge("swiftlet_kv_use_ratio", "Share of KV blocks held by live sequences")),
+      attachments_(metrics.AddGauge("swiftlet_attached_gateways", "Gateways with an open Attach stream")),
+      steps_(metrics.AddCounter("swiftlet_steps_total", "Steps run")),
+      prompt_tokens_(metrics.AddCounter("swiftlet_prompt_tokens_total", "Prompt tokens of started requests")),
+      generated_tokens_(metrics.AddCounter("swiftlet_generated_tokens_total", "Tokens generated")),
+      cached_tokens_(metrics.AddCounter("swiftlet_cached_prompt_tokens_total",
+                                        "Prompt tokens found in the prefix index instead of computed")),
+      preemptions_(
+          metrics.AddCounter("swiftlet_preemptions_total", "Sequences sent back to waiting for lack of blocks")),
+      step_duration_(metrics.AddHistogram("swiftlet_step_duration_seconds", "Time of a step, launch to results read",
+                                          LatencyBuckets())),
+      host_gap_(metrics.AddHistogram("swiftlet_step_host_gap_seconds",
+                                     "Time the device was idle between two steps of a busy engine", LatencyBuckets())),
+      step_sequences_(metrics.AddHistogram("swiftlet_step_sequences", "Sequences in a step", LengthBuckets())),
+      step_tokens_(metrics.AddHistogram("swiftlet_step_tokens", "Tokens computed in a step", LengthBuckets())) {}
+
+void WorkerMetrics::OnStep(const StepTiming& timing) {
+  step_duration_.Observe(static_cast<double>(timing.duration_us) * 1e-6);
+  host_gap_.Observe(static_cast<double>(timing.host_gap_us) * 1e-6);
+  step_sequences_.Observe(timing.sequences);
+  step_tokens_.Observe(timing.tokens);
+}
+
+void WorkerMetrics::Watch(const WorkerState& state, const Engine& engine) {
+  metrics_.AddCollector([this, &state, &engine] { Collect(state, engine); });
+}
+
+void WorkerMetrics::Collect(const WorkerState& state, const Engine& engine) {
+  const EngineStats stats = engine.Stats();
+  running_sequences_.Set(stats.running_sequences);
+  waiting_sequences_.Set(stats.waiting_sequences);
+  running_tokens_.Set(static_cast<double>(stats.running_tokens));
+  waiting_tokens_.Set(static_cast<double>(stats.waiting_tokens));
+  kv_blocks_total_.Set(static_cast<double>(stats.kv_blocks_total));
+  kv_blocks_used_.Set(static_cast<double>(stats.kv_blocks_used));
+  kv_blocks_cached_.Set(static_cast<double>(stats.kv_blocks_cached));
+  kv_use_.Set(stats.kv_blocks_total == 0
+                  ? 0
+                  : static_cast<double>(stats.kv_blocks_used) / static_cast<double>(stats.kv_blocks_total));
+  attachments_.Set(state.attachments());
+  RaiseTo(steps_, static_cast<double>(stats.steps));
+  RaiseTo(prompt_tokens_, static_cast<double>(stats.prompt_tokens));
+  RaiseTo(generated_tokens_, static_cast<double>(stats.generated_tokens));
+  RaiseTo(cached_tokens_, static_cast<double>(stats.cached_tokens));
+  RaiseTo(preemptions_, static_cast<double>(stats.preemptions));
+}
+
+}  // namespace swiftlet

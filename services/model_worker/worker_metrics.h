@@ -1,0 +1,47 @@
+// The worker's metrics: the engine's figures copied at each scrape, and one observation a step. Owned by main; made
+// before the engine, whose step thread calls OnStep.
+#pragma once
+
+#include <vector>
+
+#include "engine/runtime/engine.h"
+#include "engine/runtime/engine_stats.h"
+#include "services/common/metrics.h"
+#include "services/model_worker/worker_state.h"
+
+namespace swiftlet {
+
+class WorkerMetrics {
+ public:
+  explicit WorkerMetrics(Metrics& metrics);
+
+  // Step thread; takes the histograms' locks, nothing else.
+  void OnStep(const StepTiming& timing);
+  // Adds the collector that reads `state`, which outlives the admin server.
+  void Watch(const WorkerState& state, const Engine& engine);
+
+ private:
+  void Collect(const WorkerState& state, const Engine& engine);
+
+  Metrics& metrics_;
+  prometheus::Gauge& running_sequences_;
+  prometheus::Gauge& waiting_sequences_;
+  prometheus::Gauge& running_tokens_;
+  prometheus::Gauge& waiting_tokens_;
+  prometheus::Gauge& kv_blocks_total_;
+  prometheus::Gauge& kv_blocks_used_;
+  prometheus::Gauge& kv_blocks_cached_;
+  prometheus::Gauge& kv_use_;
+  prometheus::Gauge& attachments_;
+  prometheus::Counter& steps_;
+  prometheus::Counter& prompt_tokens_;
+  prometheus::Counter& generated_tokens_;
+  prometheus::Counter& cached_tokens_;
+  prometheus::Counter& preemptions_;
+  prometheus::Histogram& step_duration_;
+  prometheus::Histogram& host_gap_;
+  prometheus::Histogram& step_sequences_;
+  prometheus::Histogram& step_tokens_;
+};
+
+}  // namespace swiftlet

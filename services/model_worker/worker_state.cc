@@ -1,0 +1,39 @@
+#include "services/model_worker/worker_state.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace swiftlet {
+
+WorkerState::WorkerState(Engine& engine, v1::ModelInfo info, std::string worker_id, int64_t max_waiting_tokens)
+    : engine_(engine),
+      info_(std::move(info)),
+      worker_id_(std::move(worker_id)),
+      limits_{.model = info_.name(), .logits_width = info_.logits_width(), .max_model_len = info_.max_model_len()},
+      max_waiting_tokens_(max_waiting_tokens) {}
+
+bool WorkerState::TakeTokens(int64_t prompt_tokens) {
+  const int64_t before = waiting_tokens_.fetch_add(prompt_tokens);
+  if (before == 0 || before + prompt_tokens <= max_waiting_tokens_) return true;
+  waiting_tokens_ -= prompt_tokens;
+  return false;
+}
+
+v1::WorkerLoad WorkerState::Load() const {
+  const EngineStats stats = engine_.Stats();
+  v1::WorkerLoad load;
+  load.set_step(stats.steps);
+  load.set_running_sequences(stats.running_sequences);
+  load.set_waiting_sequences(stats.waiting_sequences);
+  load.set_waiting_tokens(stats.waiting_tokens);
+  if (stats.kv_blocks_total > 0) {
+    load.set_kv_use(static_cast<float>(stats.kv_blocks_used) / static_cast<float>(stats.kv_blocks_total));
+  }
+  // An even share of what is left, so that the gateways together do not overrun it.
+  const int64_t left = std::max<int64_t>(max_waiting_tokens_ - waiting_tokens_, 0);
+  load.set_token_credit(left / std::max(attachments(), 1));
+  load.set_draining(draining());
+  return load;
+}
+
+}  // namespace swiftlet

@@ -1,0 +1,145 @@
+#include "services/tokenizer/chat_request.h"
+
+#include <absl/status/status.h>
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "engine/base/status_macros.h"
+#include "services/common/errors.h"
+#include "services/common/limits.h"
+#include "services/tokenizer/json_of_struct.h"
+
+namespace swiftlet {
+
+namespace {
+
+constexpr std::string_view kRoles[] = {"system", "developer", "user", "assistant", "tool"};
+
+// A name may stand in markup of the template: one line, no control characters.
+absl::Status CheckName(const std::string& field, const std::string& name) {
+  const bool has_control = std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+  if (!name.empty() && name.size() <= limits::kMaxNameBytes && !has_control) return absl::OkStatus();
+  return InvalidField(field,
+                      absl::StrCat("expected 1 to ", limits::kMaxNameBytes, " bytes without control characters"));
+}
+
+absl::StatusOr<boost::json::value> ListField(const std::string& field, const google::protobuf::ListValue& list) {
+  for (int i = 0; i < list.values_size(); ++i) {
+    if (!list.values(i).has_struct_value()) return InvalidField(absl::StrCat(field, "[", i, "]"), "expected an object");
+  }
+  absl::StatusOr<boost::json::value> json = JsonOf(list);
+  if (!json.ok()) return InvalidField(field, std::string(json.status().message()));
+  return json;
+}
+
+// OpenAI's newer name for the system role, which few templates know.
+std::string_view RoleFor(std::string_view role, const ChatTemplate& chat_template) {
+  if (role == "developer" && chat_template.source().find("developer") == std::string::npos) return "system";
+  return role;
+}
+
+absl::StatusOr<boost::json::value> ParseMessage(const v1::ChatMessage& message, const std::string& field,
+                                                const ChatTemplate& chat_template) {
+  if (std::find(std::begin(kRoles), std::end(kRoles), message.role()) == std::end(kRoles)) {
+    return InvalidField(field + ".role", "expected system, developer, user, assistant or tool");
+  }
+  const bool is_assistant = message.role() == "assistant";
+  boost::json::object json;
+  json["role"] = RoleFor(message.role(), chat_template);
+  if (message.has_content()) {
+    json["content"] = message.content();
+  } else if (is_assistant) {
+    json["content"] = nullptr;
+  } else {
+    return InvalidField(field + ".content", "expected text");
+  }
+  if (message.has_reasoning_content()) {
+    if (!is_assistant) return InvalidField(field + ".reasoning_content", "only an assistant's message has it");
+    json["reasoning_content"] = message.reasoning_content();
+  }
+  if (message.has_name()) {
+    RETURN_IF_ERROR(CheckName(field + ".name", message.name()));
+    json["name"] = message.name();
+  }
+  if (message.has_tool_calls()) {
+    if (!is_assistant) return InvalidField(field + ".tool_calls", "only an assistant's message has them");
+    ASSIGN_OR_RETURN(json["tool_calls"], ListField(field + ".tool_calls", message.tool_calls()));
+  }
+  if (message.has_tool_call_id()) {
+    if (message.role() != "tool") return InvalidField(field + ".tool_call_id", "only a tool's message has it");
+    RETURN_IF_ERROR(CheckName(field + ".tool_call_id", message.tool_call_id()));
+    json["tool_call_id"] = message.tool_call_id();
+  }
+  return boost::json::value(std::move(json));
+}
+
+}  // namespace
+
+absl::StatusOr<ChatInput> ParseChatRequest(const v1::EncodeChatRequest& request, const ChatTemplate& chat_template,
+                                           absl::CivilSecond now) {
+  const int count = request.messages_size();
+  if (count == 0) return InvalidField("messages", "expected at least one message");
+  if (static_cast<size_t>(count) > limits::kMaxMessages) {
+    return InvalidField("messages", absl::StrCat("expected at most ", limits::kMaxMessages, " messages, got ", count));
+  }
+  size_t text_bytes = request.tools().ByteSizeLong() + request.template_kwargs().ByteSizeLong();
+  for (const v1::ChatMessage& message : request.messages()) text_bytes += message.ByteSizeLong();
+  if (text_bytes > limits::kMaxPromptTextBytes) {
+    return InvalidField("messages", absl::StrCat("more than ", limits::kMaxPromptTextBytes, " bytes in all"));
+  }
+  ChatInput input;
+  input.now = now;
+  boost::json::array messages;
+  for (int i = 0; i < count; ++i) {
+    ASSIGN_OR_RETURN(boost::json::value message,
+                     ParseMessage(request.messages(i), absl::StrCat("messages[", i, "]"), chat_template));
+    messages.push_back(std::move(message));
+  }
+  input.messages = std::move(messages);
+  input.add_generation_prompt = request.add_generation_prompt();
+  input.continue_final_message = request.continue_final_message();
+  if (input.continue_final_message) {
+    if (input.add_generation_prompt) return InvalidField("continue_final_message", "excludes add_generation_prompt");
+    const v1::ChatMessage& last = request.messages(count - 1);
+    if (last.role() != "assistant" || last.content().empty()) {
+      return InvalidField("continue_final_message", "the last message must be an assistant's with content");
+    }
+  }
+  input.tools = nullptr;  // as transformers: None, not undefined
+  input.documents = nullptr;
+  if (request.has_tools() && request.tools().values_size() > 0) {
+    ASSIGN_OR_RETURN(input.tools, ListField("tools", request.tools()));
+  }
+  for (const auto& [name, value] : request.template_kwargs().fields()) {
+    const std::string field = absl::StrCat("chat_template_kwargs.", name.substr(0, limits::kMaxNameBytes));
+    if (!chat_template.AcceptsKeyword(name))
+      return InvalidField(field, "the model's chat template reads no such variable");
+    absl::StatusOr<boost::json::value> json = JsonOf(value);
+    if (!json.ok()) return InvalidField(field, std::string(json.status().message()));
+    input.keywords[name] = *std::move(json);
+  }
+  return input;
+}
+
+absl::Status CheckPromptRequest(const v1::EncodePromptRequest& request) {
+  const size_t count = static_cast<size_t>(request.texts_size());
+  if (count == 0 || count > limits::kMaxTextsPerEncode) {
+    return InvalidField("texts", absl::StrCat("expected 1 to ", limits::kMaxTextsPerEncode, " texts, got ", count));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    if (request.texts(static_cast<int>(i)).size() > limits::kMaxPromptTextBytes) {
+      return InvalidField(absl::StrCat("texts[", i, "]"),
+                          absl::StrCat("longer than ", limits::kMaxPromptTextBytes, " bytes"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace swiftlet

@@ -1,0 +1,52 @@
+#include "services/tokenizer/encode_pool.h"
+
+#include <utility>
+
+#include "engine/base/check.h"
+
+namespace swiftlet {
+
+EncodePool::EncodePool(int num_threads, size_t capacity) : capacity_(capacity) {
+  CHECK(num_threads >= 1 && capacity >= 1) << num_threads << " threads, " << capacity << " jobs";
+  for (int i = 0; i < num_threads; ++i) threads_.emplace_back([this] { Work(); });
+}
+
+EncodePool::~EncodePool() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    closing_ = true;
+  }
+  ready_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+bool EncodePool::Submit(Job job) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (jobs_.size() >= capacity_) return false;
+    jobs_.push_back(std::move(job));
+  }
+  ready_.notify_one();
+  return true;
+}
+
+size_t EncodePool::waiting() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return jobs_.size();
+}
+
+void EncodePool::Work() {
+  while (true) {
+    Job job;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      ready_.wait(lock, [this] { return closing_ || !jobs_.empty(); });
+      if (jobs_.empty()) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+    }
+    job();
+  }
+}
+
+}  // namespace swiftlet

@@ -1,0 +1,41 @@
+// The tokenizer's threads: a bounded queue of jobs, so that no encoding runs on one of gRPC's few threads and no burst
+// of requests piles up without end. Owned by main; Submit may be called from any thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace swiftlet {
+
+class EncodePool {
+ public:
+  using Job = std::function<void()>;
+
+  // `num_threads` >= 1; `capacity` >= 1: the most jobs that may wait.
+  EncodePool(int num_threads, size_t capacity);
+  ~EncodePool();  // runs what waits, then joins
+  EncodePool(const EncodePool&) = delete;
+  EncodePool& operator=(const EncodePool&) = delete;
+
+  // False when the queue is full: the job was not taken. Jobs run in order of submission, each on one thread.
+  bool Submit(Job job);
+
+  size_t waiting() const;  // jobs not begun
+
+ private:
+  void Work();
+
+  const size_t capacity_;
+  mutable std::mutex mutex_;
+  std::condition_variable ready_;
+  std::deque<Job> jobs_;  // guarded by mutex_
+  bool closing_ = false;  // guarded by mutex_
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace swiftlet

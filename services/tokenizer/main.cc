@@ -1,0 +1,72 @@
+// swiftlet-tokenizer: messages or text to token ids, over gRPC. Stateless; any number of replicas.
+#include <absl/time/clock.h>
+#include <absl/time/time.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "services/common/grpc_server.h"
+#include "services/common/server.h"
+#include "services/tokenizer/encode_pool.h"
+#include "services/tokenizer/served_model.h"
+#include "services/tokenizer/tokenizer_metrics.h"
+#include "services/tokenizer/tokenizer_service.h"
+
+namespace {
+
+constexpr size_t kQueueCapacity = 1024;  // requests that may wait; each holds at most one prompt
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace swiftlet;
+  Server server({.name = "tokenizer",
+                 .program = "swiftlet-tokenizer",
+                 .description = "Turns messages and text into token ids, over gRPC",
+                 .admin_port = 8102});
+  std::vector<std::string> models;
+  std::vector<std::string> served_names;
+  int32_t port = 8101;
+  int32_t threads = static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency()));
+  server.flags().Add("model", &models, "A model directory, DIR or NAME=DIR; several for several models");
+  server.flags().Require();
+  server.flags().Add("served-model-name", &served_names, "What callers call the models, in the order of --model");
+  server.flags().AddPort("port", &port, "gRPC port");
+  server.flags().Add("threads", &threads, "Threads that encode", {1, 1024});
+  if (const auto code = server.Start(argc, argv)) return *code;
+  RouteGrpcLog();
+
+  auto specs = ParseModelSpecs(models, served_names);
+  if (!specs.ok()) return server.Fail(specs.status());
+  ServedModels served;
+  for (const ModelSpec& spec : *specs) {
+    auto model = LoadServedModel(spec);
+    if (!model.ok()) return server.Fail(model.status());
+    LogInfo("model loaded", {{"model", spec.name},
+                             {"directory", spec.directory},
+                             {"vocabulary", model->info.vocabulary_size()},
+                             {"chat_template", model->chat_template != nullptr}});
+    served.emplace(spec.name, *std::move(model));
+  }
+
+  TokenizerMetrics metrics(server.metrics());
+  const auto pool = std::make_shared<EncodePool>(threads, kQueueCapacity);  // shared with the collector
+  prometheus::Gauge& waiting =
+      server.metrics().AddGauge("swiftlet_tokenizer_queue_requests", "Requests that wait for a thread.");
+  server.metrics().AddCollector([&waiting, pool] { waiting.Set(static_cast<double>(pool->waiting())); });
+  const absl::TimeZone zone = absl::LocalTimeZone();
+  TokenizerService service(served, *pool, metrics, [zone] { return absl::ToCivilSecond(absl::Now(), zone); });
+
+  auto grpc = GrpcServer::Start({.host = server.host(), .port = port, .health_names = {"swiftlet.v1.TokenizerService"}},
+                                {&service});
+  if (!grpc.ok()) return server.Fail(grpc.status());
+  LogInfo("serving", {{"port", (*grpc)->port()}});
+  server.health().Listen([&](bool serving) { (*grpc)->SetServing(serving); });
+  const int code = server.Run([&](auto deadline) { (*grpc)->Shutdown(deadline); });
+  server.health().Listen(nullptr);
+  return code;
+}

@@ -1,0 +1,64 @@
+// The whole HTTP front on a FakeGenerator, on a free port.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "services/common/health.h"
+#include "services/gateway/api_keys.h"
+#include "services/gateway/http_routes.h"
+#include "services/gateway/http_server.h"
+#include "services/gateway/io_threads.h"
+#include "services/gateway/openai_api.h"
+#include "tests/services/gateway/fake_generator.h"
+#include "tests/services/gateway/http_client.h"
+
+namespace swiftlet {
+
+inline constexpr std::string_view kChatPath = "/v1/chat/completions";
+inline constexpr std::string_view kChatBody = R"({"model":"tiny","messages":[{"role":"user","content":"hi"}]})";
+inline constexpr std::string_view kStreamBody =
+    R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"stream":true})";
+
+struct Front {
+  explicit Front(std::function<FakeScript(const ValidRequest&)> script, HttpServerOptions options = {},
+                 bool strict = false, std::vector<std::string> api_keys = {})
+      : generator(std::move(script)),
+        keys(api_keys),
+        api(generator, {.strict_parameters = strict, .count_unknown = [this](int count) { num_unknown += count; }}),
+        routes(api, keys, health) {
+    health.Set(HealthState::kServing);
+    options.host = "127.0.0.1";
+    options.port = 0;
+    options.tick = std::chrono::milliseconds(20);
+    auto started = HttpServer::Start(options, io, routes);
+    EXPECT_TRUE(started.ok()) << started.status();
+    server = *std::move(started);
+  }
+  // Answers every request with `texts`.
+  explicit Front(const std::vector<std::string>& texts, HttpServerOptions options = {})
+      : Front([texts](const ValidRequest&) { return TextScript(texts); }, options) {}
+
+  HttpClient Connect(int receive_buffer_bytes = 0) { return HttpClient(server->port(), receive_buffer_bytes); }
+  // One request on a connection of its own.
+  TestResponse Ask(std::string_view method, std::string_view path, std::string_view body = "",
+                   std::string_view headers = "") {
+    HttpClient client = Connect();
+    client.Send(MakeHttpRequest(method, path, body, headers));
+    return client.Read().value_or(TestResponse());
+  }
+  TestResponse Chat(std::string_view body) { return Ask("POST", kChatPath, body); }
+
+  std::atomic<int> num_unknown = 0;
+  FakeGenerator generator;
+  Health health;
+  ApiKeys keys;
+  OpenAiApi api;
+  HttpRoutes routes;
+  IoThreads io{2};
+  std::unique_ptr<HttpServer> server;
+};
+
+}  // namespace swiftlet

@@ -1,0 +1,230 @@
+#include "services/gateway/grpc_service.h"
+
+#include <absl/strings/str_cat.h>
+#include <gmock/gmock.h>
+#include <grpcpp/client_context.h>
+#include <gtest/gtest.h>
+
+#include "services/common/errors.h"
+#include "services/common/grpc_channel.h"
+#include "services/common/grpc_errors.h"
+#include "services/common/grpc_server.h"
+#include "services/gateway/api_keys.h"
+#include "services/gateway/io_threads.h"
+#include "swiftlet/v1/inference.grpc.pb.h"
+#include "tests/services/gateway/fake_generator.h"
+#include "tests/services/gateway/http_client.h"
+
+namespace swiftlet {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::ElementsAre;
+
+struct Door {
+  explicit Door(std::function<FakeScript(const ValidRequest&)> script, std::vector<std::string> api_keys = {})
+      : generator(std::move(script)), keys(api_keys), door(generator, keys, io) {
+    auto started = GrpcServer::Start({.host = "127.0.0.1"}, {&door.service()});
+    EXPECT_TRUE(started.ok()) << started.status();
+    server = *std::move(started);
+    stub = v1::InferenceService::NewStub(MakeChannel(absl::StrCat("127.0.0.1:", server->port())));
+  }
+  ~Door() { server->Shutdown(std::chrono::steady_clock::now()); }
+
+  FakeGenerator generator;
+  ApiKeys keys;
+  IoThreads io{2};
+  GrpcDoor door;
+  std::unique_ptr<GrpcServer> server;
+  std::unique_ptr<v1::InferenceService::Stub> stub;
+};
+
+v1::ChatRequest Hello() {
+  v1::ChatRequest request;
+  request.set_model("tiny");
+  request.add_messages()->set_role("user");
+  request.mutable_messages(0)->set_content("hi");
+  return request;
+}
+
+FakeScript NeverEnding(const ValidRequest&) {
+  FakeScript script = TextScript({"a"});
+  script.never_end = true;
+  return script;
+}
+
+// All of the answer's text, its usage and its status.
+struct Answer {
+  std::string text;
+  std::string reasoning;
+  std::vector<int32_t> token_ids;
+  v1::FinishReason finish_reason = v1::FINISH_REASON_UNSPECIFIED;
+  v1::Usage usage;
+  absl::Status status;
+};
+template <typename Response>
+Answer ReadAll(grpc::ClientReader<Response>& reader) {
+  Answer answer;
+  Response response;
+  while (reader.Read(&response)) {
+    for (const v1::Delta& delta : response.deltas()) {
+      answer.text += delta.text();
+      answer.reasoning += delta.reasoning();
+      answer.token_ids.insert(answer.token_ids.end(), delta.token_ids().begin(), delta.token_ids().end());
+      if (delta.finish_reason() != v1::FINISH_REASON_UNSPECIFIED) answer.finish_reason = delta.finish_reason();
+    }
+    if (response.has_usage()) answer.usage = response.usage();
+  }
+  answer.status = FromGrpcStatus(reader.Finish());
+  return answer;
+}
+
+Answer Chat(Door& door, const v1::ChatRequest& request) {
+  grpc::ClientContext context;
+  return ReadAll(*door.stub->Chat(&context, request));
+}
+
+TEST(GrpcDoor, StreamsChat) {
+  Door door([](const ValidRequest&) {
+    FakeScript script = TextScript({"an", "swer"});
+    script.steps.insert(script.steps.begin(), {ReasoningDelta("why")});
+    return script;
+  });
+  v1::ChatRequest request = Hello();
+  EXPECT_TRUE(Chat(door, request).token_ids.empty());
+  request.set_return_token_ids(true);
+  const Answer answer = Chat(door, request);
+  EXPECT_TRUE(answer.status.ok()) << answer.status;
+  EXPECT_EQ(answer.text, "answer");
+  EXPECT_EQ(answer.reasoning, "why");
+  EXPECT_THAT(answer.token_ids, ElementsAre(8, 7, 7));
+  EXPECT_EQ(answer.finish_reason, v1::FINISH_REASON_STOP);
+  EXPECT_EQ(answer.usage.prompt_tokens(), 3);
+}
+
+TEST(GrpcDoor, GeneratesFromTextAndIds) {
+  Door door([](const ValidRequest& request) {
+    const auto* ids = std::get_if<TokenInput>(&request.input);
+    return TextScript({ids != nullptr ? absl::StrCat("ids ", ids->ids.size()) : std::get<TextInput>(request.input).text});
+  });
+  v1::GenerateRequest request;
+  request.set_model("tiny");
+  request.set_text("echo");
+  request.set_logprobs(0);
+  grpc::ClientContext first;
+  EXPECT_EQ(ReadAll(*door.stub->Generate(&first, request)).text, "echo");
+  EXPECT_EQ(door.generator.requests().back().logprobs, 1);
+  request.mutable_token_ids()->add_ids(1);
+  grpc::ClientContext second;
+  EXPECT_EQ(ReadAll(*door.stub->Generate(&second, request)).text, "ids 1");
+}
+
+TEST(GrpcDoor, RefusesThroughTheValidatorOfTheOtherDoor) {
+  Door door([](const ValidRequest&) { return TextScript({"x"}); });
+  v1::ChatRequest request = Hello();
+  request.mutable_sampling()->set_temperature(std::numeric_limits<float>::quiet_NaN());
+  absl::Status status = Chat(door, request).status;
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ErrorParam(status), "sampling.temperature");
+
+  request = Hello();
+  request.mutable_messages(0)->set_role("robot");
+  EXPECT_EQ(ErrorParam(Chat(door, request).status), "messages[0].role");
+  request = Hello();
+  request.mutable_stop()->set_max_tokens(0);
+  EXPECT_EQ(ErrorParam(Chat(door, request).status), "stop.max_tokens");
+  request = Hello();
+  request.set_logprobs(21);
+  EXPECT_EQ(ErrorParam(Chat(door, request).status), "logprobs");
+  request = Hello();
+  request.set_model("none");
+  status = Chat(door, request).status;
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ErrorCode(status), "model_not_found");
+  grpc::ClientContext context;
+  v1::GenerateRequest empty;
+  empty.set_model("tiny");
+  EXPECT_EQ(ErrorParam(ReadAll(*door.stub->Generate(&context, empty)).status), "prompt");
+  EXPECT_TRUE(door.generator.requests().empty());
+}
+
+TEST(GrpcDoor, TellsHowAGenerationFailed) {
+  Door door([](const ValidRequest&) {
+    FakeScript script = TextScript({"par", "tial"});
+    script.end = WithRetryAfter(absl::UnavailableError("the worker is gone"), 700);
+    return script;
+  });
+  const Answer answer = Chat(door, Hello());
+  EXPECT_EQ(answer.text, "partial");
+  EXPECT_EQ(answer.status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(RetryAfterMs(answer.status), 700);
+}
+
+TEST(GrpcDoor, CancelAbandonsTheGeneration) {
+  Door door(NeverEnding);
+  grpc::ClientContext context;
+  const auto reader = door.stub->Chat(&context, Hello());
+  v1::ChatResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  context.TryCancel();
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  EXPECT_TRUE(Eventually([&] { return door.generator.num_abandoned() == 1; }));
+}
+
+TEST(GrpcDoor, DeadlineBecomesTheGenerationsTimeout) {
+  Door door(NeverEnding);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + milliseconds(200));
+  const Answer answer = ReadAll(*door.stub->Chat(&context, Hello()));
+  EXPECT_EQ(answer.status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(Eventually([&] { return door.generator.num_abandoned() == 1; }));
+  const auto timeout_us = door.generator.requests().at(0).timeout_us;
+  ASSERT_TRUE(timeout_us.has_value());
+  EXPECT_GT(*timeout_us, 0);
+  EXPECT_LE(*timeout_us, 200'000);
+}
+
+TEST(GrpcDoor, CutsOffCallerThatDoesNotRead) {
+  Door door([](const ValidRequest&) {
+    FakeScript script;
+    for (int i = 0; i < 20000; ++i) script.steps.push_back({TextDelta(std::string(4096, 'x'))});
+    script.pause = std::chrono::microseconds(50);
+    return script;
+  });
+  grpc::ClientContext context;
+  const auto reader = door.stub->Chat(&context, Hello());
+  EXPECT_TRUE(Eventually([&] { return door.generator.num_abandoned() == 1; }));
+  EXPECT_EQ(ReadAll(*reader).status.code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(GrpcDoor, AsksForTheKey) {
+  Door door([](const ValidRequest&) { return TextScript({"x"}); }, {"secret"});
+  EXPECT_EQ(Chat(door, Hello()).status.code(), absl::StatusCode::kUnauthenticated);
+  grpc::ClientContext context;
+  context.AddMetadata("authorization", "Bearer secret");
+  EXPECT_TRUE(ReadAll(*door.stub->Chat(&context, Hello())).status.ok());
+}
+
+TEST(GrpcDoor, ListsModels) {
+  Door door([](const ValidRequest&) { return TextScript({"x"}); });
+  grpc::ClientContext context;
+  v1::ListModelsResponse response;
+  ASSERT_TRUE(door.stub->ListModels(&context, {}, &response).ok());
+  ASSERT_EQ(response.models_size(), 1);
+  EXPECT_EQ(response.models(0).name(), "tiny");
+  EXPECT_EQ(response.models(0).max_model_len(), 1000);
+}
+
+TEST(GrpcDoor, ShutdownCutsWhatOutlastsIt) {
+  Door door(NeverEnding);
+  grpc::ClientContext context;
+  const auto reader = door.stub->Chat(&context, Hello());
+  v1::ChatResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  door.server->Shutdown(std::chrono::steady_clock::now() + milliseconds(50));
+  EXPECT_FALSE(ReadAll(*reader).status.ok());
+  EXPECT_TRUE(Eventually([&] { return door.generator.num_abandoned() == 1; }));
+}
+
+}  // namespace
+}  // namespace swiftlet

@@ -1,0 +1,282 @@
+#include "services/gateway/openai_api.h"
+
+#include <set>
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+#include <boost/json/value_to.hpp>
+#include <gmock/gmock.h>
+
+#include "engine/base/string_view.h"
+#include "services/common/errors.h"
+#include "tests/services/gateway/front_fixture.h"
+
+namespace swiftlet {
+namespace {
+
+namespace json = boost::json;
+using testing::HasSubstr;
+
+json::value Json(std::string_view text) { return json::parse(json::string_view(text.data(), text.size())); }
+
+std::string Text(const json::value& value) { return json::value_to<std::string>(value); }
+
+// The data of each event; comments and the end marks left out.
+std::vector<std::string> Events(std::string_view body) {
+  std::vector<std::string> events;
+  for (const absl::string_view event : absl::StrSplit(ToAbsl(body), "\n\n", absl::SkipEmpty())) {
+    if (event[0] == ':') continue;
+    EXPECT_EQ(event.substr(0, 6), "data: ");
+    events.emplace_back(event.substr(6));
+  }
+  return events;
+}
+
+FakeScript Reasoned() {
+  FakeScript script = TextScript({"an", "swer \"é\n😀"});
+  script.steps.insert(script.steps.begin(), {{ReasoningDelta("think")}, {ReasoningDelta("ing")}, {TextDelta("")}});
+  script.usage.set_completion_tokens(5);
+  script.usage.set_cached_tokens(2);
+  script.usage.set_reasoning_tokens(3);
+  return script;
+}
+
+TEST(OpenAiApi, AnswersChatWhole) {
+  Front front([](const ValidRequest&) { return Reasoned(); });
+  const TestResponse response = front.Chat(kChatBody);
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.headers.at("content-type"), "application/json");
+  const json::value body = Json(response.body);
+  EXPECT_EQ(Text(body.at("object")), "chat.completion");
+  EXPECT_EQ(Text(body.at("model")), "tiny");
+  EXPECT_EQ(Text(body.at("id")).substr(0, 9), "chatcmpl-");
+  EXPECT_GT(body.at("created").get_int64(), 1'600'000'000);
+  ASSERT_EQ(body.at("choices").get_array().size(), 1u);
+  const json::value& choice = body.at("choices").at(0);
+  EXPECT_EQ(choice.at("index"), 0);
+  EXPECT_EQ(Text(choice.at("message").at("role")), "assistant");
+  EXPECT_EQ(Text(choice.at("message").at("content")), "answer \"é\n😀");
+  EXPECT_EQ(Text(choice.at("message").at("reasoning_content")), "thinking");
+  EXPECT_EQ(Text(choice.at("finish_reason")), "stop");
+  EXPECT_TRUE(choice.at("logprobs").is_null());
+  EXPECT_EQ(body.at("usage"),
+            Json(R"({"prompt_tokens":3,"completion_tokens":5,"total_tokens":8,
+                     "prompt_tokens_details":{"cached_tokens":2},
+                     "completion_tokens_details":{"reasoning_tokens":3}})"));
+}
+
+TEST(OpenAiApi, StreamsChatToTheSameText) {
+  Front front([](const ValidRequest&) { return Reasoned(); });
+  const TestResponse response = front.Chat(
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"stream":true,
+          "stream_options":{"include_usage":true}})");
+  EXPECT_EQ(response.status, 200);
+  EXPECT_THAT(response.headers.at("content-type"), HasSubstr("text/event-stream"));
+  const std::vector<std::string> events = Events(response.body);
+  ASSERT_EQ(events.size(), 6u);  // four deltas, the usage, the end
+  std::string content;
+  std::string reasoning;
+  std::set<std::string> ids;
+  for (size_t i = 0; i < 4; ++i) {
+    const json::value chunk = Json(events[i]);
+    ids.insert(Text(chunk.at("id")));
+    EXPECT_EQ(Text(chunk.at("object")), "chat.completion.chunk");
+    EXPECT_TRUE(chunk.at("usage").is_null());
+    const json::value& choice = chunk.at("choices").at(0);
+    const json::object& delta = choice.at("delta").get_object();
+    EXPECT_EQ(delta.contains("role"), i == 0);
+    if (delta.contains("content")) content += Text(delta.at("content"));
+    if (delta.contains("reasoning_content")) reasoning += Text(delta.at("reasoning_content"));
+    EXPECT_EQ(choice.at("finish_reason").is_null(), i < 3);
+  }
+  EXPECT_EQ(content, "answer \"é\n😀");
+  EXPECT_EQ(reasoning, "thinking");
+  EXPECT_EQ(ids.size(), 1u);
+  EXPECT_TRUE(Json(events[4]).at("choices").get_array().empty());
+  EXPECT_EQ(Json(events[4]).at("usage").at("total_tokens"), 8);
+  EXPECT_EQ(events[5], "[DONE]");
+  EXPECT_THAT(front.Chat(kStreamBody).body, testing::Not(HasSubstr("usage")));
+}
+
+TEST(OpenAiApi, GivesEachChoiceItsIndex) {
+  Front front([](const ValidRequest&) {
+    FakeScript script;
+    script.steps = {{TextDelta("a", {}, 0), TextDelta("x", {}, 2)},
+                    {TextDelta("b", v1::FINISH_REASON_LENGTH, 0), TextDelta("m", v1::FINISH_REASON_STOP, 1)},
+                    {TextDelta("", v1::FINISH_REASON_STOP, 2)}};
+    return script;
+  });
+  const json::value body = Json(front.Chat(R"({"model":"tiny","messages":[{"role":"user","content":"x"}],"n":3})").body);
+  const auto& choices = body.at("choices").get_array();
+  ASSERT_EQ(choices.size(), 3u);
+  EXPECT_EQ(Text(choices[0].at("message").at("content")), "ab");
+  EXPECT_EQ(Text(choices[0].at("finish_reason")), "length");
+  EXPECT_EQ(Text(choices[1].at("message").at("content")), "m");
+  EXPECT_EQ(Text(choices[2].at("message").at("content")), "x");
+  EXPECT_TRUE(choices[2].at("message").at("reasoning_content").is_null());
+}
+
+TEST(OpenAiApi, NumbersChoicesOfSeveralPrompts) {
+  Front front([](const ValidRequest& request) {
+    const std::string& text = std::get<TextInput>(request.input).text;
+    FakeScript script;
+    script.steps = {{TextDelta(text + "0", v1::FINISH_REASON_STOP, 0), TextDelta(text + "1", v1::FINISH_REASON_STOP, 1)}};
+    script.usage.set_prompt_tokens(2);
+    script.usage.set_completion_tokens(2);
+    return script;
+  });
+  const std::string body = R"({"model":"tiny","prompt":["a","b","c"],"n":2)";
+  const json::value whole = Json(front.Ask("POST", "/v1/completions", body + "}").body);
+  EXPECT_EQ(Text(whole.at("object")), "text_completion");
+  const char* expected[] = {"a0", "a1", "b0", "b1", "c0", "c1"};
+  ASSERT_EQ(whole.at("choices").get_array().size(), 6u);
+  for (size_t i = 0; i < 6; ++i) EXPECT_EQ(Text(whole.at("choices").at(i).at("text")), expected[i]);
+  EXPECT_EQ(whole.at("usage").at("total_tokens"), 12);
+
+  const std::vector<std::string> events =
+      Events(front.Ask("POST", "/v1/completions", body + R"(,"stream":true})").body);
+  ASSERT_EQ(events.size(), 7u);
+  for (size_t i = 0; i < 6; ++i) {
+    const json::value chunk = Json(events[i]);
+    const auto index = static_cast<size_t>(chunk.at("choices").at(0).at("index").get_int64());
+    EXPECT_EQ(Text(chunk.at("choices").at(0).at("text")), expected[index]);
+  }
+  EXPECT_EQ(events[6], "[DONE]");
+}
+
+TEST(OpenAiApi, OneFailedPromptEndsTheOthers) {
+  Front front([](const ValidRequest& request) {
+    FakeScript script = TextScript({"x"});
+    if (std::get<TextInput>(request.input).text == "bad") {
+      script.start = false;
+      script.steps.clear();
+      script.end = WithRetryAfter(absl::ResourceExhaustedError("full"), 2500);
+    } else {
+      script.never_end = true;
+    }
+    return script;
+  });
+  const TestResponse response = front.Ask("POST", "/v1/completions", R"({"model":"tiny","prompt":["a","bad"]})");
+  EXPECT_EQ(response.status, 429);
+  EXPECT_EQ(response.headers.at("retry-after"), "3");
+  EXPECT_EQ(response.headers.at("retry-after-ms"), "2500");
+  EXPECT_EQ(Text(Json(response.body).at("error").at("type")), "rate_limit_error");
+  EXPECT_TRUE(Eventually([&] { return front.generator.num_abandoned() == 1; }));
+}
+
+TEST(OpenAiApi, TellsErrorBeforeAndInStream) {
+  for (const bool start : {false, true}) {
+    Front front([&](const ValidRequest&) {
+      FakeScript script = TextScript({"a"});
+      script.start = start;
+      if (!start) script.steps.clear();
+      script.end = WithErrorCode(absl::OutOfRangeError("This model's maximum context length is 5 tokens."),
+                                 "context_length_exceeded");
+      return script;
+    });
+    const TestResponse response = front.Chat(kStreamBody);
+    EXPECT_EQ(response.status, start ? 200 : 400);
+    const std::string error = start ? Events(response.body).back() : response.body;
+    EXPECT_EQ(Json(error), Json(R"({"error":{"message":"This model's maximum context length is 5 tokens.",
+                                    "type":"invalid_request_error","param":null,"code":"context_length_exceeded"}})"));
+  }
+}
+
+TEST(OpenAiApi, ErrorsAreOpenAisOnEveryPath) {
+  Front front([](const ValidRequest&) { return TextScript({"x"}); }, {}, false, {"secret", "other"});
+  const std::string key = "Authorization: Bearer secret\r\n";
+  struct Case {
+    std::string_view method, path, body;
+    std::string headers;
+    int status;
+    std::string_view code;
+  };
+  for (const Case& one : {
+           Case{"GET", "/nope", "", key, 404, "unknown_url"},
+           Case{"GET", "/v1/../metrics", "", key, 404, "unknown_url"},
+           Case{"GET", "//v1/models", "", key, 404, "unknown_url"},
+           Case{"GET", "/v1/models/", "", key, 404, "unknown_url"},
+           Case{"GET", "/v1/models/none", "", key, 404, "model_not_found"},
+           Case{"GET", "/v1/chat/completions", "", key, 405, "method_not_allowed"},
+           Case{"DELETE", "/v1/models", "", key, 405, "method_not_allowed"},
+           Case{"POST", "/v1/chat/completions", "{", key, 400, "invalid_value"},
+           Case{"POST", "/v1/chat/completions", R"({"model":"none","messages":[]})", key, 404, "model_not_found"},
+           Case{"POST", "/v1/chat/completions", "{}", key + "Content-Encoding: gzip\r\n", 415, "unsupported_media_type"},
+           Case{"GET", "/v1/models", "", "", 401, "invalid_api_key"},
+           Case{"GET", "/nope", "", "", 401, "invalid_api_key"},
+           Case{"GET", "/v1/models", "", "Authorization: Bearer secre\r\n", 401, "invalid_api_key"},
+           Case{"GET", "/v1/models", "", "Authorization: Basic secret\r\n", 401, "invalid_api_key"},
+           Case{"GET", "/v1/models", "", key + key, 400, "malformed_http"},
+       }) {
+    const TestResponse response = front.Ask(one.method, one.path, one.body, one.headers);
+    EXPECT_EQ(response.status, one.status) << one.path;
+    const json::value error = Json(response.body).at("error");
+    EXPECT_EQ(Text(error.at("code")), one.code) << one.path;
+    EXPECT_FALSE(Text(error.at("message")).empty());
+    EXPECT_EQ(response.headers.contains("allow"), one.status == 405);
+    EXPECT_EQ(response.headers.contains("www-authenticate"), one.status == 401);
+  }
+  EXPECT_EQ(front.Ask("GET", "/v1/models", "", "Authorization: Bearer other\r\n").status, 200);
+  EXPECT_EQ(front.Ask("GET", "/readyz").status, 200);
+}
+
+TEST(OpenAiApi, ListsModels) {
+  Front front({"x"});
+  front.generator.models.push_back({.name = "org/model", .max_model_len = 5, .created_unix_s = 9});
+  const json::value list = Json(front.Ask("GET", "/v1/models").body);
+  EXPECT_EQ(Text(list.at("object")), "list");
+  ASSERT_EQ(list.at("data").get_array().size(), 2u);
+  EXPECT_EQ(Text(list.at("data").at(1).at("id")), "org/model");
+  EXPECT_EQ(front.Ask("GET", "/v1/models/org/model").body, front.Ask("GET", "/v1/models/org%2Fmodel").body);
+  EXPECT_EQ(front.Ask("GET", "/v1/models/org/model?x=1").status, 200);
+  EXPECT_EQ(front.Ask("POST", kChatPath, R"({"model":"org/model","messages":[{"role":"user","content":"x"}]})").status,
+            503);  // not ready
+}
+
+TEST(OpenAiApi, HealthTellsTheTruth) {
+  Front front({"x"});
+  EXPECT_EQ(front.Ask("GET", "/readyz").status, 200);
+  EXPECT_EQ(front.Ask("GET", "/health").status, 200);
+  front.health.Set(HealthState::kDraining, "draining");
+  EXPECT_EQ(front.Ask("GET", "/readyz").status, 503);
+  EXPECT_EQ(front.Ask("GET", "/livez").status, 200);
+}
+
+TEST(OpenAiApi, HeadRequestGetsNoBody) {
+  Front front({"x"});
+  HttpClient client = front.Connect();
+  client.Send(MakeHttpRequest("HEAD", "/v1/models") + MakeHttpRequest("GET", "/livez"));
+  EXPECT_EQ(client.Read(/*to_head=*/true)->status, 405);
+  EXPECT_EQ(client.Read()->body, R"({"status":"alive"})");
+}
+
+TEST(OpenAiApi, EchoesRequestId) {
+  Front front({"x"});
+  EXPECT_EQ(front.Ask("GET", "/livez", "", "X-Request-Id: abc-1\r\n").headers.at("x-request-id"), "abc-1");
+  EXPECT_FALSE(front.Ask("GET", "/livez", "", absl::StrCat("X-Request-Id: ", std::string(65, 'x'), "\r\n"))
+                   .headers.contains("x-request-id"));
+  EXPECT_EQ(front.Ask("POST", kChatPath, kStreamBody, "X-Request-Id: abc-2\r\n").headers.at("x-request-id"), "abc-2");
+}
+
+TEST(OpenAiApi, CountsUnknownParameters) {
+  Front front({"x"});
+  EXPECT_EQ(front.Chat(R"({"model":"tiny","messages":[{"role":"user","content":"x"}],"foo":1,"bar":2})").status, 200);
+  EXPECT_EQ(front.num_unknown, 2);
+  Front strict([](const ValidRequest&) { return TextScript({"x"}); }, {}, /*strict=*/true);
+  const TestResponse response = strict.Chat(R"({"model":"tiny","messages":[{"role":"user","content":"x"}],"foo":1})");
+  EXPECT_EQ(response.status, 400);
+  EXPECT_EQ(Text(Json(response.body).at("error").at("param")), "foo");
+}
+
+TEST(OpenAiApi, RequestIdsDiffer) {
+  Front front({"x"});
+  for (int i = 0; i < 50; ++i) front.Chat(kChatBody);
+  std::set<std::string> ids;
+  for (const ValidRequest& request : front.generator.requests()) ids.insert(request.request_id);
+  EXPECT_EQ(ids.size(), 50u);
+}
+
+}  // namespace
+}  // namespace swiftlet

@@ -1,0 +1,269 @@
+#include "services/gateway/openai_request.h"
+
+#include <random>
+#include <string>
+
+#include <absl/strings/str_cat.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/base/string_view.h"
+#include "services/common/errors.h"
+#include "services/gateway/validator.h"
+
+namespace swiftlet {
+namespace {
+
+using testing::ElementsAre;
+
+std::string Chat(std::string_view more) {
+  return absl::StrCat(R"({"model":"tiny","messages":[{"role":"user","content":"hi"}])", more.empty() ? "" : ",",
+                      ToAbsl(more), "}");
+}
+std::string ChatOf(std::string_view messages) {
+  return absl::StrCat(R"({"model":"tiny","messages":)", ToAbsl(messages), "}");
+}
+std::string Prompt(std::string_view prompt) { return absl::StrCat(R"({"model":"tiny","prompt":)", ToAbsl(prompt), "}"); }
+
+const std::vector<Generator::ServedModel> kModels = {{.name = "tiny", .max_model_len = 100, .ready = true}};
+
+absl::Status Check(std::string_view body, ParameterRoute route = kChatRoute) {
+  const auto request = ParseOpenAiRequest(body, route, false);
+  if (!request.ok()) return request.status();
+  for (const ValidRequest& generation : request->generations) {
+    const absl::Status status = Validate(generation, kOpenAiNames, kModels);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// The field at fault; "" for OK.
+std::string Fault(std::string_view body, ParameterRoute route = kChatRoute) {
+  const absl::Status status = Check(body, route);
+  if (status.ok()) return "";
+  EXPECT_EQ(HttpStatusCode(status), 400) << status << " " << body;
+  return ErrorParam(status).value_or("no field");
+}
+
+ValidRequest Parse(std::string_view body, ParameterRoute route = kChatRoute) {
+  auto request = ParseOpenAiRequest(body, route, true);
+  EXPECT_TRUE(request.ok()) << request.status();
+  return request->generations.at(0);
+}
+
+TEST(OpenAiRequest, ReadsEveryServedParameter) {
+  const auto request = ParseOpenAiRequest(
+      Chat(R"("temperature":0,"top_p":0.5,"top_k":-1,"min_p":0.1,"repetition_penalty":1.5,"presence_penalty":-2,
+              "frequency_penalty":2,"logit_bias":{"5":-100,"7":1.5},"seed":-1,"max_tokens":10,"min_tokens":2.0,
+              "stop":["a","b"],"stop_token_ids":[3,4],"ignore_eos":true,"stop_in_reasoning":true,"n":3,"priority":-5,
+              "cache_salt":"s","stream":true,"stream_options":{"include_usage":true})"),
+      kChatRoute, true);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_TRUE(request->stream);
+  EXPECT_TRUE(request->include_usage);
+  const ValidRequest& generation = request->generations.at(0);
+  EXPECT_TRUE(generation.sampling.has_temperature());
+  EXPECT_EQ(generation.sampling.temperature(), 0);
+  EXPECT_EQ(generation.sampling.top_p(), 0.5f);
+  EXPECT_EQ(generation.sampling.top_k(), -1);
+  EXPECT_EQ(generation.sampling.min_p(), 0.1f);
+  EXPECT_EQ(generation.sampling.repetition_penalty(), 1.5f);
+  EXPECT_EQ(generation.sampling.presence_penalty(), -2);
+  EXPECT_EQ(generation.sampling.frequency_penalty(), 2);
+  EXPECT_EQ(generation.sampling.logit_bias().at(5), -100);
+  EXPECT_EQ(generation.sampling.logit_bias().at(7), 1.5f);
+  EXPECT_EQ(generation.sampling.seed(), ~uint64_t{0});
+  EXPECT_EQ(generation.stop.max_tokens(), 10);
+  EXPECT_EQ(generation.stop.min_tokens(), 2);
+  EXPECT_THAT(generation.stop.stop(), ElementsAre("a", "b"));
+  EXPECT_THAT(generation.stop.stop_token_ids(), ElementsAre(3, 4));
+  EXPECT_TRUE(generation.stop.ignore_eos());
+  EXPECT_TRUE(generation.stop.stop_in_reasoning());
+  EXPECT_EQ(generation.num_choices, 3);
+  EXPECT_EQ(generation.priority, -5);
+  EXPECT_EQ(generation.cache_salt, "s");
+  EXPECT_TRUE(generation.split_reasoning);
+  EXPECT_TRUE(Validate(generation, kOpenAiNames, kModels).ok());
+}
+
+TEST(OpenAiRequest, LeavesOutWhatWasNotSaid) {
+  const ValidRequest request = Parse(Chat(R"("temperature":null)"));
+  EXPECT_FALSE(request.sampling.has_temperature());
+  EXPECT_FALSE(request.sampling.has_seed());
+  EXPECT_FALSE(request.stop.has_max_tokens());
+  EXPECT_EQ(request.num_choices, 1);
+}
+
+TEST(OpenAiRequest, MaxCompletionTokensWins) {
+  EXPECT_EQ(Parse(Chat(R"("max_completion_tokens":5,"max_tokens":9)")).stop.max_tokens(), 5);
+  EXPECT_EQ(Parse(Chat(R"("max_completion_tokens":5)")).stop.max_tokens(), 5);
+}
+
+TEST(OpenAiRequest, JoinsTextParts) {
+  const ValidRequest request = Parse(
+      ChatOf(R"([{"role":"system","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+                 {"role":"assistant","content":null,"tool_calls":[{"id":"1","function":{"name":"f"}}]},
+                 {"role":"tool","tool_call_id":"1","content":"3","name":"f"},
+                 {"role":"assistant","content":"ok","reasoning_content":"r","refusal":null,"annotations":[]}])"));
+  const auto& messages = std::get<ChatInput>(request.input).messages;
+  ASSERT_EQ(messages.size(), 4u);
+  EXPECT_EQ(messages[0].content(), "ab");
+  EXPECT_FALSE(messages[1].has_content());
+  EXPECT_EQ(messages[1].tool_calls().values(0).struct_value().fields().at("id").string_value(), "1");
+  EXPECT_EQ(messages[2].tool_call_id(), "1");
+  EXPECT_EQ(messages[3].reasoning_content(), "r");
+  EXPECT_TRUE(Validate(request, kOpenAiNames, kModels).ok());
+}
+
+TEST(OpenAiRequest, NamesTheMessageAtFault) {
+  EXPECT_EQ(Fault(ChatOf("[]")), "messages");
+  EXPECT_EQ(Fault(R"({"model":"tiny"})"), "messages");
+  EXPECT_EQ(Fault(ChatOf("{}")), "messages");
+  EXPECT_EQ(Fault(ChatOf(R"("hi")")), "messages");
+  EXPECT_EQ(Fault(ChatOf(R"(["hi"])")), "messages[0]");
+  EXPECT_EQ(Fault(ChatOf(R"([{"content":"x"}])")), "messages[0].role");
+  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":"x"},{"role":"robot","content":"x"}])")), "messages[1].role");
+  EXPECT_EQ(Fault(ChatOf(R"([{"role":1,"content":"x"}])")), "messages[0].role");
+  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user"}])")), "messages[0].content");
+  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":null}])")), "messages[0].content");
+  EXPECT_EQ(Fault(ChatOf(R"([{"role":"assistant","content":null}])")), "messages[0].content");
+  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":7}])")), "messages[0].content");
+  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":[{"type":"image_url","image_url":{"url":"http://x"}}]}])")),
+            "messages[0].content[0].type");
+  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":[{"type":"text"}]}])")), "messages[0].content[0].text");
+  EXPECT_EQ(Fault(ChatOf(R"([{"role":"tool","content":"x"}])")), "messages[0].tool_call_id");
+  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":"x","name":"a\nb"}])")), "messages[0].name");
+  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":"x","tool_calls":[{}]}])")), "messages[0].tool_calls");
+}
+
+TEST(OpenAiRequest, NamesTheParameterOutOfRange) {
+  const std::pair<std::string_view, std::string_view> cases[] = {
+      {R"("n":0)", "n"}, {R"("n":-1)", "n"}, {R"("n":129)", "n"}, {R"("n":9223372036854775808)", "n"},
+      {R"("n":1.5)", "n"}, {R"("n":true)", "n"}, {R"("temperature":2.0001)", "temperature"},
+      {R"("temperature":-0.1)", "temperature"}, {R"("temperature":1e300)", "temperature"},
+      {R"("temperature":"NaN")", "temperature"}, {R"("top_p":-0.1)", "top_p"}, {R"("top_p":1.0001)", "top_p"},
+      {R"("top_k":-2)", "top_k"}, {R"("top_k":2147483648)", "top_k"}, {R"("min_p":1.5)", "min_p"},
+      {R"("presence_penalty":2.01)", "presence_penalty"}, {R"("frequency_penalty":-2.01)", "frequency_penalty"},
+      {R"("repetition_penalty":0)", "repetition_penalty"}, {R"("seed":18446744073709551616)", "seed"},
+      {R"("seed":1.5)", "seed"}, {R"("max_tokens":0)", "max_tokens"}, {R"("max_tokens":-1)", "max_tokens"},
+      {R"("max_tokens":"10")", "max_tokens"}, {R"("max_tokens":1.5)", "max_tokens"},
+      {R"("max_completion_tokens":0)", "max_completion_tokens"}, {R"("min_tokens":-1)", "min_tokens"},
+      {R"("max_tokens":3,"min_tokens":4)", "min_tokens"}, {R"("stop":"")", "stop"}, {R"("stop":[1])", "stop"},
+      {R"("stop":["a","b","c","d","e","f","g","h","i","j","k","l","m","n","o","p","q"])", "stop"},
+      {R"("stop_token_ids":[-1])", "stop_token_ids"}, {R"("stop_token_ids":["1"])", "stop_token_ids"},
+      {R"("logit_bias":{"a":1})", "logit_bias"}, {R"("logit_bias":{"-1":1})", "logit_bias"},
+      {R"("logit_bias":{"1":101})", "logit_bias"}, {R"("logit_bias":{"1":"1"})", "logit_bias"},
+      {R"("priority":101)", "priority"}, {R"("stream_options":{"include_usage":true})", "stream_options"},
+      {R"("stream":true,"stream_options":{"include_usage":1})", "stream_options.include_usage"},
+      {R"("stream":"true")", "stream"}, {R"("continue_final_message":true)", "continue_final_message"},
+  };
+  for (const auto& [parameter, field] : cases) EXPECT_EQ(Fault(Chat(parameter)), field) << parameter;
+  EXPECT_EQ(Fault(Chat(absl::StrCat(R"("stop":")", std::string(257, 'x'), "\""))), "stop");
+  EXPECT_EQ(Fault(Chat(absl::StrCat(R"("cache_salt":")", std::string(65, 'x'), "\""))), "cache_salt");
+}
+
+TEST(OpenAiRequest, AcceptsTheEdgesOfRanges) {
+  for (const std::string_view parameter :
+       {R"("temperature":2.0)", R"("temperature":-0.0)", R"("temperature":1e-9)", R"("top_p":0)", R"("top_p":1e-300)",
+        R"("top_p":1)", R"("top_k":0)", R"("top_k":1e1)", R"("seed":9223372036854775807)",
+        R"("seed":18446744073709551615)", R"("n":128)", R"("stop":null)", R"("stop":[])", R"("max_tokens":10.0)",
+        R"("logit_bias":{})"}) {
+    EXPECT_EQ(Fault(Chat(parameter)), "") << parameter;
+  }
+  EXPECT_GT(Parse(Chat(R"("top_p":0)")).sampling.top_p(), 0);
+}
+
+TEST(OpenAiRequest, RefusesWhatIsNotOneStrictJsonObject) {
+  for (const std::string& body :
+       {std::string(), std::string("null"), std::string("[]"), std::string("\"x\""), std::string("123"),
+        std::string("{"), Chat("") + "x", "\xEF\xBB\xBF" + Chat(""), std::string("{'model':'tiny'}"),
+        Chat(R"("max_tokens":1,"max_tokens":2)"), Chat(R"("temperature":NaN)"), Chat(R"("temperature":1e400)"),
+        ChatOf(R"([{"role":"user","content":"\ud800"}])"), ChatOf("[{\"role\":\"user\",\"content\":\"\xff\xfe\"}]"),
+        ChatOf("[{\"role\":\"user\",\"content\":\"\xC0\x80\"}]"), Chat("\"x\":" + std::string(40, '[')),
+        Chat("\"metadata\":" + std::string(32, '[') + std::string(32, ']')), std::string(100000, '[')}) {
+    EXPECT_EQ(Fault(body), "no field") << body.substr(0, 200);
+  }
+  EXPECT_EQ(Fault(Chat("\"metadata\":" + std::string(31, '[') + std::string(31, ']'))), "");
+  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":"a\u0000b"}])")), "");
+}
+
+TEST(OpenAiRequest, CountsUnknownNamesAndRefusesThemWhenStrict) {
+  const std::string body =
+      absl::StrCat(R"({"model":"tiny","foo":1,"maxTokens":2,"stream":true,"stream_options":{"bar":1},)",
+                   R"("messages":[{"role":"user","content":"x","baz":1}]})");
+  const auto request = ParseOpenAiRequest(body, kChatRoute, /*strict=*/false);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->num_unknown, 4);
+  EXPECT_FALSE(request->generations[0].stop.has_max_tokens());
+  EXPECT_EQ(ErrorParam(ParseOpenAiRequest(body, kChatRoute, /*strict=*/true).status()), "foo");
+  EXPECT_EQ(ErrorParam(ParseOpenAiRequest(ChatOf(R"([{"role":"user","content":"x","baz":1}])"), kChatRoute, true)
+                           .status()),
+            "messages[0].baz");
+}
+
+TEST(OpenAiRequest, ReadsEachFormOfPrompt) {
+  EXPECT_EQ(std::get<TextInput>(Parse(Prompt(R"("ab")"), kCompletionsRoute).input).text, "ab");
+  EXPECT_THAT(std::get<TokenInput>(Parse(Prompt("[1,2.0,3]"), kCompletionsRoute).input).ids, ElementsAre(1, 2, 3));
+  EXPECT_FALSE(Parse(Prompt("[1]"), kCompletionsRoute).split_reasoning);
+  const auto texts = ParseOpenAiRequest(Prompt(R"(["a","b"])"), kCompletionsRoute, true);
+  ASSERT_EQ(texts->generations.size(), 2u);
+  EXPECT_EQ(std::get<TextInput>(texts->generations[1].input).text, "b");
+  const auto ids = ParseOpenAiRequest(Prompt("[[1],[2,3]]"), kCompletionsRoute, true);
+  ASSERT_EQ(ids->generations.size(), 2u);
+  EXPECT_THAT(std::get<TokenInput>(ids->generations[1].input).ids, ElementsAre(2, 3));
+}
+
+TEST(OpenAiRequest, RefusesOddPrompts) {
+  for (const std::string_view prompt :
+       {R"("")", "[]", "[[]]", R"(["a",1])", R"([1,"a"])", "[-1]", "[2147483648]", "[1.5]", "[true]", "[null]",
+        R"(["a",[1]])", R"(["a",""])", "7", "{}"}) {
+    EXPECT_EQ(Fault(Prompt(prompt), kCompletionsRoute), "prompt") << prompt;
+  }
+  std::string many = "[\"a\"";
+  for (int i = 0; i < 128; ++i) many += ",\"a\"";
+  EXPECT_EQ(Fault(Prompt(many + "]"), kCompletionsRoute), "prompt");
+  std::string ids = "[1";
+  for (int i = 0; i < 100; ++i) ids += ",1";
+  const absl::Status status = Check(Prompt(ids + "]"), kCompletionsRoute);
+  EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(ErrorCode(status), "context_length_exceeded");
+}
+
+// A request damaged at random is answered, never crashed on; what is still accepted is in range.
+TEST(OpenAiRequest, SurvivesMutation) {
+  const std::string seeds[] = {
+      Chat(R"("temperature":0.5,"stop":["a"],"logit_bias":{"5":1},"seed":7,"n":2,"stream":true,"user":"x")"),
+      ChatOf(R"([{"role":"assistant","content":null,"tool_calls":[{"a":[1,2,{"b":null}]}]},
+                 {"role":"user","content":[{"type":"text","text":"é\u00e9😀"}]}])"),
+      R"({"model":"tiny","prompt":[[1,2],[3]],"max_tokens":3,"min_tokens":1,"stop_token_ids":[1]})"};
+  const std::string_view tokens[] = {"null", "true", "-1", "1e999", "[", "]", "{", "}", "\"", ",", ":", "\\u0000",
+                                     "9999999999999999999", "0.0000001", "\xff", "\"role\":", "[[[["};
+  std::mt19937 random(5);
+  int num_accepted = 0;
+  for (int round = 0; round < 20000; ++round) {
+    std::string body = seeds[random() % std::size(seeds)];
+    for (int edits = 1 + static_cast<int>(random() % 3); edits > 0; --edits) {
+      const size_t at = random() % (body.size() + 1);
+      switch (random() % 4) {
+        case 0: body.insert(at, std::string(tokens[random() % std::size(tokens)])); break;
+        case 1: body.erase(at, 1 + random() % 5); break;
+        case 2:
+          if (at < body.size()) body[at] = static_cast<char>(random());
+          break;
+        default: body.insert(at, body.substr(random() % body.size(), random() % 20));
+      }
+      if (body.empty()) body = "{}";
+    }
+    for (const ParameterRoute route : {kChatRoute, kCompletionsRoute}) {
+      const absl::Status status = Check(body, route);
+      num_accepted += status.ok();
+      if (!status.ok()) {
+        EXPECT_THAT(HttpStatusCode(status), testing::AnyOf(400, 404)) << status;
+      }
+    }
+  }
+  EXPECT_GT(num_accepted, 100);
+}
+
+}  // namespace
+}  // namespace swiftlet

@@ -1,0 +1,46 @@
+// golden_check FOLDER: holds this build against the golden data that FOLDER/index.json lists, prints passed/total for
+// each file and model, and exits with 1 when something differs, 2 when the folder cannot be read.
+
+#include <cstdio>
+#include <string>
+
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
+
+#include "engine/base/status_macros.h"
+#include "engine/base/strict_json.h"
+#include "services/text/encode/json_fields.h"
+#include "tools/cc/golden_check/tokenizer_rows.h"
+
+namespace swiftlet {
+namespace {
+
+absl::StatusOr<bool> CheckFolder(const std::string& folder) {
+  ASSIGN_OR_RETURN(const boost::json::value index, ReadStrictJsonFile(folder + "/index.json", size_t{1} << 20));
+  ASSIGN_OR_RETURN(const JsonFields fields, JsonFields::Of(index, ""));
+  bool all_passed = true;
+  if (fields.Find("tokenizers") != nullptr) {
+    ASSIGN_OR_RETURN(const boost::json::array* entries, fields.Array("tokenizers"));
+    for (const boost::json::value& entry : *entries) {
+      ASSIGN_OR_RETURN(const bool passed, CheckTokenizerRows(folder, entry));
+      all_passed = all_passed && passed;
+    }
+  }
+  return all_passed;
+}
+
+}  // namespace
+}  // namespace swiftlet
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: golden_check FOLDER\n");
+    return 2;
+  }
+  const absl::StatusOr<bool> passed = swiftlet::CheckFolder(argv[1]);
+  if (!passed.ok()) {
+    std::fprintf(stderr, "golden_check: %s\n", passed.status().ToString().c_str());
+    return 2;
+  }
+  return *passed ? 0 : 1;
+}
