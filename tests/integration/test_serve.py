@@ -20,8 +20,9 @@ from processes import READY_SECONDS, Background, Program, free_port, get, wait_u
 class Serve(Program):
     def __init__(self, binaries: pathlib.Path, model: pathlib.Path, log: pathlib.Path, *flags: str, port: int | None = None):
         self.port = port if port is not None else free_port()
+        ports = [f"--{name}port={free_port()}" for name in ("grpc-", "admin-", "tokenizer-", "tokenizer-admin-", "worker-", "worker-admin-")]
         super().__init__(binaries / "swiftlet", "serve", "--model", str(model), "--served-model-name", "demo", "--host", "127.0.0.1",
-                         "--port", str(self.port), "--grpc-port", str(free_port()), "--admin-port", str(free_port()), *flags, log=log)
+                         "--port", str(self.port), *ports, *flags, log=log)
 
     def wait_url(self) -> str:
         def printed() -> bool:
