@@ -127,7 +127,7 @@ def wrong_shape(folder: pathlib.Path) -> None:
 
 def overlap(folder: pathlib.Path) -> None:
     def change(header):
-        header[NORM]["data_offsets"] = header["model.norm.weight"]["data_offsets"]
+        header["model.norm.weight"]["data_offsets"] = header[NORM]["data_offsets"]
 
     write_tensors(folder / "model.safetensors", change)
 
@@ -149,7 +149,7 @@ def no_tokenizer(folder: pathlib.Path) -> None:
     (folder / "tokenizer.json").unlink()
 
 
-BROKEN = [(truncate, ["model.safetensors"]), (wrong_shape, ["model.norm.weight", "256"]), (overlap, ["overlap"]),
+BROKEN = [(truncate, ["model.safetensors"]), (wrong_shape, ["model.norm.weight", "256"]), (overlap, ["model.safetensors", "model.norm.weight"]),
           (missing_tensor, [NORM]), (unknown_architecture, ["FooForCausalLM"]), (no_config, ["config.json"]),
           (no_tokenizer, ["tokenizer.json"])]
 
