@@ -1,4 +1,6 @@
 // swiftlet-gateway: the wiring. Order of life: io threads, core, doors; stopped the other way round.
+#include <absl/strings/str_format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <future>
@@ -6,9 +8,7 @@
 #include <optional>
 #include <string>
 #include <thread>
-#include <vector>
 
-#include <absl/strings/str_format.h>
 #include <boost/asio/post.hpp>
 
 #include "services/common/grpc_server.h"
@@ -16,6 +16,7 @@
 #include "services/gateway/admission.h"
 #include "services/gateway/api_keys.h"
 #include "services/gateway/endpoints.h"
+#include "services/gateway/file_limit.h"
 #include "services/gateway/gateway_flags.h"
 #include "services/gateway/gateway_metrics.h"
 #include "services/gateway/generator.h"
@@ -44,6 +45,9 @@ int Main(int argc, char** argv) {
   flags.AddTo(server.flags());
   if (const std::optional<int> code = server.Start(argc, argv)) return *code;
   RouteGrpcLog();
+  if (const int64_t files = RaiseFileLimit(); files < flags.max_connections) {
+    LogWarning("the limit of open files is below --max-connections: raise it (ulimit -n)", {{"files", files}});
+  }
   const auto tokenizer_endpoints = ParseEndpoints(flags.tokenizer_endpoints);
   if (!tokenizer_endpoints.ok()) return server.Fail(tokenizer_endpoints.status());
   const auto worker_endpoints = ParseEndpoints(flags.worker_endpoints);
