@@ -59,9 +59,11 @@ struct SampleResult {
 
 // Space for one call, kept between calls by the caller.
 struct SampleScratch {
-  std::vector<double> bin_mass;
-  std::vector<uint32_t> bin_count;
-  std::vector<std::pair<float, int32_t>> candidates;
+  std::vector<float> values;  // a part of the row: the first `size` of values and ids
+  std::vector<int32_t> ids;
+  int64_t size = 0;
+  float least = 0, most = 0;  // of those values
+  std::vector<std::pair<float, int32_t>> sorted;
   std::vector<std::pair<int32_t, float>> undo;
 };
 

@@ -40,8 +40,9 @@ absl::StatusOr<KvCache> MakeKvCache(const DecoderOptions& options, const ModelCo
   KvCacheShape shape{.num_layers = config.num_layers,
                      .num_kv_heads = config.num_kv_heads,
                      .page_head_bytes = static_cast<int64_t>(kernels.kv_page_bytes(config.head_dim))};
-  const int64_t blocks =
-      options.num_kv_blocks > 0 ? options.num_kv_blocks : options.kv_cache_bytes / shape.bytes_per_block();
+  int64_t blocks = options.kv_cache_bytes / shape.bytes_per_block();
+  if (options.max_kv_blocks > 0) blocks = std::min(blocks, options.max_kv_blocks);
+  if (options.num_kv_blocks > 0) blocks = options.num_kv_blocks;
   if (blocks < 1) {
     return absl::InvalidArgumentError(absl::StrCat("a KV cache of ", options.kv_cache_bytes,
                                                    " bytes holds no block; one takes ", shape.bytes_per_block()));

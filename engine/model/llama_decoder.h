@@ -27,6 +27,7 @@ struct DecoderOptions {
   DecoderDType dtype = DecoderDType::kAuto;
   int64_t kv_cache_bytes = int64_t{2} << 30;  // size of the KV pool, rounded down to whole blocks
   int32_t num_kv_blocks = 0;                  // > 0: this many blocks, whatever kv_cache_bytes says
+  int64_t max_kv_blocks = 0;                  // > 0: no more than this many, however many kv_cache_bytes could hold
   int32_t max_batch_tokens = 512;             // most rows of one Forward
   int32_t num_threads = 1;
   bool force_reference = false;  // the float32 oracle instead of the SIMD kernels
@@ -39,6 +40,7 @@ class LlamaDecoder final : public Decoder {
   void Forward(const DecoderBatch& batch) override;
   void ComputeLogits(std::span<const int32_t> rows, std::span<float> logits) override;
   void CopyBlock(int32_t from, int32_t to) override { kv_cache_.CopyBlock(from, to); }
+  ThreadPool* thread_pool() override { return pool_.get(); }
 
   const ModelConfig& config() const { return config_; }
   // Of names, shapes and contents of the weights: for the handshake between processes.

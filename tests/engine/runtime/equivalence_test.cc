@@ -2,10 +2,13 @@
 // and with it preemption, the prefix index, and the threads, ids and log-probabilities are the same bit for bit.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
 
+#include "engine/model/llama_decoder.h"
 #include "engine/runtime/engine.h"
 #include "tests/testing/collecting_sink.h"
 #include "tests/testing/fake_decoder.h"
@@ -61,13 +64,20 @@ std::vector<GenerationRequest> RandomRequests(Random& random, int32_t count) {
   return requests;
 }
 
+// Makes the decoder of a setup.
+using DecoderFactory = std::function<std::unique_ptr<Decoder>(const EngineSetup&)>;
+
+std::unique_ptr<Decoder> MakeFake(const EngineSetup& setup) {
+  FakeDecoderOptions options = setup.decoder;
+  options.max_batch_tokens = setup.config.max_num_batched_tokens;
+  return std::make_unique<FakeDecoder>(options);
+}
+
 using Results = std::map<CollectingSink::Key, CollectedChoice>;
 
-Results RunAll(const EngineSetup& setup, const std::vector<GenerationRequest>& requests, bool one_at_a_time,
-               uint64_t* preemptions) {
-  FakeDecoderOptions decoder = setup.decoder;
-  decoder.max_batch_tokens = setup.config.max_num_batched_tokens;
-  auto engine = Engine::Create(setup.config, std::make_unique<FakeDecoder>(decoder));
+Results RunAll(const DecoderFactory& make_decoder, const EngineSetup& setup,
+               const std::vector<GenerationRequest>& requests, bool one_at_a_time, uint64_t* preemptions) {
+  auto engine = Engine::Create(setup.config, make_decoder(setup));
   CHECK(engine.ok()) << engine.status().ToString();
   const auto sink = std::make_shared<CollectingSink>();
   int32_t choices = 0;
@@ -97,16 +107,22 @@ void ExpectEqual(const std::vector<PositionLogprobs>& a, const std::vector<Posit
   }
 }
 
-TEST(Equivalence, OutputsDoNotDependOnWhatRunsBesideThem) {
+struct Effort {
+  uint64_t num_seeds = 0;
+  int32_t num_requests = 0;
+};
+
+// Every request alone, without prefix reuse, against random setups with all at once.
+void ExpectEquivalence(const DecoderFactory& make_decoder, const Effort& effort) {
   uint64_t preemptions = 0, none = 0;
-  for (uint64_t seed = 0; seed < 16; ++seed) {
+  for (uint64_t seed = 0; seed < effort.num_seeds; ++seed) {
     SCOPED_TRACE(seed);
     Random random(seed);
-    const std::vector<GenerationRequest> requests = RandomRequests(random, 12);
+    const std::vector<GenerationRequest> requests = RandomRequests(random, effort.num_requests);
     EngineSetup alone;
     alone.decoder.num_blocks = 64;
     alone.config.enable_prefix_caching = false;
-    const Results expected = RunAll(alone, requests, true, &none);
+    const Results expected = RunAll(make_decoder, alone, requests, true, &none);
 
     for (int variant = 0; variant < 4; ++variant) {
       SCOPED_TRACE(variant);
@@ -117,12 +133,12 @@ TEST(Equivalence, OutputsDoNotDependOnWhatRunsBesideThem) {
       setup.config.scheduling_policy = random.OneIn(2) ? "fcfs" : "priority";
       setup.decoder.num_blocks = 6 + random.Below(random.OneIn(4) ? 40 : 3);
       setup.decoder.num_threads = 1 + random.Below(3);
-      const Results results = RunAll(setup, requests, random.OneIn(4), &preemptions);
+      const Results results = RunAll(make_decoder, setup, requests, random.OneIn(4), &preemptions);
       ASSERT_EQ(results.size(), expected.size());
       for (const auto& [key, choice] : expected) {
         SCOPED_TRACE(::testing::Message() << "request " << key.first << " choice " << key.second);
         const CollectedChoice& found = results.at(key);
-        EXPECT_EQ(found.ids, choice.ids);
+        ASSERT_EQ(found.ids, choice.ids);
         EXPECT_EQ(found.finish_reason, choice.finish_reason);
         ExpectEqual(found.logprobs, choice.logprobs);
         ExpectEqual(found.prompt_logprobs, choice.prompt_logprobs);
@@ -134,7 +150,26 @@ TEST(Equivalence, OutputsDoNotDependOnWhatRunsBesideThem) {
     }
   }
   EXPECT_EQ(none, 0u);
-  EXPECT_GT(preemptions, 20u) << "the pools are too large to test preemption";
+  EXPECT_GT(preemptions, effort.num_seeds) << "the pools are too large to test preemption";
+}
+
+TEST(Equivalence, OutputsDoNotDependOnWhatRunsBesideThem) {
+  ExpectEquivalence(MakeFake, {.num_seeds = 16, .num_requests = 12});
+}
+
+// The real decoder, in the kernels' formats: the demo model (bfloat16 on CPUs that have its dot product).
+TEST(Equivalence, RealLogitsDoNotDependOnWhatRunsBesideThem) {
+  const std::string directory = SWIFTLET_SOURCE_DIR "/tools/demo_model/checkpoint";
+  if (!std::filesystem::exists(directory + "/config.json")) GTEST_SKIP() << "no checkpoint at " << directory;
+  const auto make_decoder = [&](const EngineSetup& setup) -> std::unique_ptr<Decoder> {
+    auto decoder = LoadDecoder({.model_directory = directory,
+                                .num_kv_blocks = setup.decoder.num_blocks,
+                                .max_batch_tokens = setup.config.max_num_batched_tokens,
+                                .num_threads = setup.decoder.num_threads});
+    CHECK(decoder.ok()) << decoder.status().ToString();
+    return *std::move(decoder);
+  };
+  ExpectEquivalence(make_decoder, {.num_seeds = 2, .num_requests = 8});
 }
 
 TEST(Equivalence, FirstOfManyChoicesIsTheOnlyOne) {
@@ -145,9 +180,9 @@ TEST(Equivalence, FirstOfManyChoicesIsTheOnlyOne) {
     EngineSetup setup;
     setup.decoder.num_blocks = 40;
     for (GenerationRequest& request : requests) request.num_choices = 1;
-    const Results one = RunAll(setup, requests, false, &preemptions);
+    const Results one = RunAll(MakeFake, setup, requests, false, &preemptions);
     for (GenerationRequest& request : requests) request.num_choices = 5;
-    const Results five = RunAll(setup, requests, false, &preemptions);
+    const Results five = RunAll(MakeFake, setup, requests, false, &preemptions);
     for (uint64_t tag = 0; tag < requests.size(); ++tag) EXPECT_EQ(five.at({tag, 0}).ids, one.at({tag, 0}).ids);
   }
 }

@@ -1,7 +1,8 @@
-// Sampling without a sort, in at most three passes over the row (AMD EPYC Turin, one core, 152k ids: see
-// docs/benchmarks.md):
-//   1. largest logit, and whether all are finite
-//   2. when top_k or top_p cut: mass and count by value bin; the bin of the cut is gathered and sorted, the rest is not
+// Sampling without a sort, in few passes over the row:
+//   1. the largest logit, and whether all are finite
+//   2. where top_k or top_p cut: count or mass above eight pivots at once; the values between two of them are copied
+//   out
+//      and searched likewise, until few or equal ones are left
 //   3. the race: coarse noise for 16 ids from one Philox block; the few ids whose coarse noise can still beat the best
 //      score so far get their exact score
 #include "engine/kernels/sampling.h"
@@ -30,9 +31,15 @@ struct Cut {
   int32_t last_id = std::numeric_limits<int32_t>::max();
 };
 
-// Values below the largest fall into bins of equal width; the last bin takes all that is further down.
-constexpr int32_t kBins = 2048;
-constexpr float kBinsPerUnit = 100;  // e^-20.47 of the largest probability at the end
+struct MaxResult {
+  float max;
+  bool finite;
+};
+
+constexpr int kPivots = 8;
+// Distances of the first pivots below the largest value: log-weights that cut real and random rows alike.
+constexpr float kFirstPivots[kPivots] = {1, 2.5f, 4, 5.5f, 7, 8.5f, 10, 13};
+constexpr int64_t kFew = 256;  // so many are sorted
 
 }  // namespace swiftlet::simd
 #endif
@@ -48,11 +55,6 @@ using Words = hn::RebindToUnsigned<Floats>;
 using V = hn::Vec<Floats>;
 using W = hn::Vec<Words>;
 constexpr int kLanes = hn::MaxLanes(Floats());
-
-struct MaxResult {
-  float max;
-  bool finite;
-};
 
 MaxResult MaxOfRow(const float* values, int64_t count) {
   const Floats d;
@@ -117,129 +119,177 @@ struct Scaled {
   float At(int64_t id) const { return row[id] * inverse_temperature; }
 };
 
-// The bin of z, the same for vectors and scalars: one subtraction, one product, one truncation.
-HWY_INLINE V BinPosition(Floats d, V z, float max) {
-  const V position = hn::Mul(hn::Sub(hn::Set(d, max), z), hn::Set(d, kBinsPerUnit));
-  return hn::Min(position, hn::Set(d, static_cast<float>(kBins - 1)));
-}
+// Where values and their ids come from: the whole row, or a list copied out of it, ids rising in both.
+struct FromRow {
+  const Scaled& z;
+  int64_t count() const { return z.count; }
+  V Values(int64_t i) const {
+    return hn::Mul(hn::LoadU(Floats(), z.row + i), hn::Set(Floats(), z.inverse_temperature));
+  }
+  hn::Vec<Ints> Ids(int64_t i) const { return hn::Iota(Ints(), static_cast<int32_t>(i)); }
+  float Value(int64_t i) const { return z.At(i); }
+  int32_t Id(int64_t i) const { return static_cast<int32_t>(i); }
+};
+struct FromList {
+  const SampleScratch& list;
+  int64_t count() const { return list.size; }
+  V Values(int64_t i) const { return hn::LoadU(Floats(), list.values.data() + i); }
+  hn::Vec<Ints> Ids(int64_t i) const { return hn::LoadU(Ints(), list.ids.data() + i); }
+  float Value(int64_t i) const { return list.values[i]; }
+  int32_t Id(int64_t i) const { return list.ids[i]; }
+};
 
-// Mass and count of each bin over ids with z >= low. Two sets of bins, so that neighbours of equal bin do not wait for
-// each other's addition.
-void FillBins(const Scaled& z, float low, SampleScratch& scratch) {
+// Copies what is in [low, high) and within `cut` to the list, which may be the source itself.
+template <typename Source>
+void CopyOut(const Source& source, float low, float high, const Cut& cut, SampleScratch& list) {
   const Floats d;
   const Ints di;
-  scratch.bin_mass.assign(2 * (kBins + 1), 0);
-  scratch.bin_count.assign(2 * (kBins + 1), 0);
-  double* const mass = scratch.bin_mass.data();
-  uint32_t* const counts = scratch.bin_count.data();
-  HWY_ALIGN float weights[kLanes];
-  HWY_ALIGN int32_t bins[kLanes];
-  const V scale = hn::Set(d, z.inverse_temperature), vector_low = hn::Set(d, low), shift = hn::Set(d, z.max);
-  const auto trash = hn::Set(di, kBins);
-  for (int64_t i = 0; i < z.count; i += kLanes) {
-    const int64_t left = z.count - i;
-    const V y = left >= kLanes ? hn::LoadU(d, z.row + i)
-                               : hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(left)),
-                                                hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(left)), d, z.row + i),
-                                                hn::Set(d, -std::numeric_limits<float>::infinity()));
-    const V value = hn::Mul(y, scale);
-    const auto keep = hn::And(hn::Ge(value, vector_low), hn::Gt(value, hn::Set(d, -1e30f)));
-    const auto bin = hn::ConvertTo(di, BinPosition(d, hn::IfThenElse(keep, value, shift), z.max));
-    hn::Store(hn::IfThenElse(hn::RebindMask(di, keep), bin, trash), di, bins);
-    hn::Store(hn::Exp(d, hn::Sub(value, shift)), d, weights);
-    for (int k = 0; k < kLanes; ++k) {
-      const int32_t at = 2 * bins[k] + (k & 1);
-      mass[at] += static_cast<double>(weights[k]);
-      ++counts[at];
-    }
+  const int64_t count = source.count();
+  list.values.resize(std::max<size_t>(list.values.size(), count + kLanes));
+  list.ids.resize(list.values.size());
+  V vector_least = hn::Set(d, std::numeric_limits<float>::infinity()), vector_most = hn::Neg(vector_least);
+  int64_t size = 0, i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const V value = source.Values(i);
+    auto keep = hn::And(hn::And(hn::Ge(value, hn::Set(d, low)), hn::Lt(value, hn::Set(d, high))),
+                        hn::Ge(value, hn::Set(d, cut.value)));
+    if (hn::AllFalse(d, keep)) continue;
+    const auto ids = source.Ids(i);
+    const auto beyond =
+        hn::And(hn::Eq(value, hn::Set(d, cut.value)), hn::RebindMask(d, hn::Gt(ids, hn::Set(di, cut.last_id))));
+    keep = hn::And(keep, hn::Not(beyond));
+    vector_least = hn::Min(vector_least, hn::IfThenElse(keep, value, vector_least));
+    vector_most = hn::Max(vector_most, hn::IfThenElse(keep, value, vector_most));
+    // Compressed in registers: storing under a compressing mask is microcode on Zen 4. What is written beyond the kept
+    // lanes lies within what was read, or in the padding.
+    hn::StoreU(hn::Compress(ids, hn::RebindMask(di, keep)), di, list.ids.data() + size);
+    hn::StoreU(hn::Compress(value, keep), d, list.values.data() + size);
+    size += static_cast<int64_t>(hn::CountTrue(d, keep));
   }
-  for (int32_t bin = 0; bin < kBins; ++bin) {
-    mass[bin] = mass[2 * bin] + mass[2 * bin + 1];
-    counts[bin] = counts[2 * bin] + counts[2 * bin + 1];
+  list.least = hn::GetLane(hn::MinOfLanes(d, vector_least));
+  list.most = hn::GetLane(hn::MaxOfLanes(d, vector_most));
+  for (; i < count; ++i) {
+    const float value = source.Value(i);
+    const int32_t id = source.Id(i);
+    if (!(value >= low && value < high && value >= cut.value) || (value == cut.value && id > cut.last_id)) continue;
+    list.values[size] = value;
+    list.ids[size++] = id;
+    list.least = std::min(list.least, value);
+    list.most = std::max(list.most, value);
   }
+  list.size = size;
 }
 
-// The (z, id) of one bin, in order of (z down, id up).
-void GatherBin(const Scaled& z, float low, int32_t bin, SampleScratch& scratch) {
+// What is measured of a set of ids: their number, or their mass exp(z - max).
+struct Count {
+  static V Of(V) { return hn::Set(Floats(), 1.0f); }
+  static double Of(float, float) { return 1; }
+};
+struct Mass {
+  static V Of(V below_max) { return hn::Exp(Floats(), below_max); }
+  static double Of(float value, float max) { return std::exp(static_cast<double>(value) - max); }
+};
+
+// above[j] = measure of the values >= pivots[j], above[kPivots] = of all. Float sums of at most 64 terms a lane.
+template <typename Measure, typename Source>
+void MeasureAbove(const Source& source, float max, const float* pivots, double* above) {
   const Floats d;
-  const Ints di;
-  auto& candidates = scratch.candidates;
-  candidates.clear();
-  const V scale = hn::Set(d, z.inverse_temperature), vector_low = hn::Set(d, low);
+  const int64_t count = source.count();
+  std::fill_n(above, kPivots + 1, 0.0);
+  const V shift = hn::Set(d, max);
   int64_t i = 0;
-  for (; i + kLanes <= z.count; i += kLanes) {
-    const V value = hn::Mul(hn::LoadU(d, z.row + i), scale);
-    const auto keep = hn::And(hn::Ge(value, vector_low), hn::Gt(value, hn::Set(d, -1e30f)));
-    const auto bins = hn::ConvertTo(di, BinPosition(d, hn::IfThenElse(keep, value, hn::Set(d, z.max)), z.max));
-    const auto hit = hn::And(keep, hn::RebindMask(d, hn::Eq(bins, hn::Set(di, bin))));
-    if (hn::AllFalse(d, hit)) continue;
-    uint8_t bits[8] = {};
-    hn::StoreMaskBits(d, hit, bits);
-    for (uint32_t set = bits[0] | uint32_t{bits[1]} << 8; set != 0; set &= set - 1) {
-      const int64_t id = i + __builtin_ctz(set);
-      candidates.emplace_back(z.At(id), static_cast<int32_t>(id));
-    }
-  }
-  for (; i < z.count; ++i) {
-    const float value = z.At(i);
-    if (!(value >= low && value > -1e30f)) continue;
-    const auto position = static_cast<int32_t>(hn::GetLane(BinPosition(d, hn::Set(d, value), z.max)));
-    if (position == bin) candidates.emplace_back(value, static_cast<int32_t>(i));
-  }
-  std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
-    return a.first > b.first || (a.first == b.first && a.second < b.second);
-  });
-}
-
-Cut FindCut(const SampleArgs& args, const Scaled& z, float low, SampleScratch& scratch) {
-  Cut cut;
-  cut.value = low;
-  FillBins(z, low, scratch);
-  const double* const mass = scratch.bin_mass.data();
-  const uint32_t* const counts = scratch.bin_count.data();
-
-  // top_k: the first `end` bins are kept whole; of the next, the first `partial` candidates.
-  int32_t end = kBins;
-  size_t partial = 0;
-  if (args.top_k > 0) {
-    uint64_t before = 0;
-    for (end = 0; end < kBins && before + counts[end] <= static_cast<uint32_t>(args.top_k); ++end)
-      before += counts[end];
-    partial = static_cast<size_t>(args.top_k) - before;
-    if (end < kBins) {
-      GatherBin(z, low, end, scratch);
-      if (partial > 0) {
-        cut = {scratch.candidates[partial - 1].first, scratch.candidates[partial - 1].second};
-      } else {
-        // The bins before are exactly top_k ids: cut just above this one.
-        cut = {scratch.candidates.front().first, -1};
+  while (i + kLanes <= count) {
+    V sums[kPivots + 1];
+    for (V& sum : sums) sum = hn::Zero(d);  // in registers, if the loops over them are unrolled
+    for (int k = 0; k < 64 && i + kLanes <= count; ++k, i += kLanes) {
+      const V value = source.Values(i);
+      const V weight = Measure::Of(hn::Sub(value, shift));
+      sums[kPivots] = hn::Add(sums[kPivots], weight);
+#pragma GCC unroll 8
+      for (int j = 0; j < kPivots; ++j) {
+        sums[j] = hn::Add(sums[j], hn::IfThenElseZero(hn::Ge(value, hn::Set(d, pivots[j])), weight));
       }
     }
+#pragma GCC unroll 9
+    for (int j = 0; j <= kPivots; ++j) above[j] += hn::GetLane(hn::SumOfLanes(d, sums[j]));
+  }
+  for (; i < count; ++i) {
+    const float value = source.Value(i);
+    const double weight = Measure::Of(value, max);
+    above[kPivots] += weight;
+    for (int j = 0; j < kPivots; ++j) above[j] += value >= pivots[j] ? weight : 0;
+  }
+}
+
+// The last one kept of the shortest beginning of `source`, in order of (z down, id up), whose measure is at least
+// `target`, or `fraction` of the measure of all when target < 0. Uses up the list.
+template <typename Measure, typename Source>
+Cut FindCut(const Source& source, float max, double target, double fraction, SampleScratch& list) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  float pivots[kPivots];
+  double above[kPivots + 1];
+  for (int j = 0; j < kPivots; ++j) pivots[j] = max - kFirstPivots[j];
+  MeasureAbove<Measure>(source, max, pivots, above);
+  if (target < 0) target = fraction * above[kPivots];
+
+  double before = 0;  // measure of what is above the interval searched
+  float low = -kInfinity, high = kInfinity;
+  for (bool first = true;; first = false) {
+    int j = 0;
+    while (j < kPivots && before + above[j] < target) ++j;
+    if (j > 0) high = pivots[j - 1];
+    if (j < kPivots) low = pivots[j];
+    if (j > 0) before += above[j - 1];
+    first ? CopyOut(source, low, high, Cut(), list) : CopyOut(FromList{list}, low, high, Cut(), list);
+    if (list.size <= kFew) break;
+    if (list.least == list.most) break;
+    // Evenly spaced where that is sensible; where values reach far down, ever further from the top.
+    const float top = list.most, range = top - list.least;
+    for (int k = 0; k < kPivots; ++k) {
+      pivots[k] = range < 100 ? top - range * static_cast<float>(k + 1) / (kPivots + 1) : top - std::exp2f(2 * k);
+    }
+    if (!(pivots[kPivots - 1] < top)) pivots[0] = top;  // neighbouring floats: split off the largest
+    MeasureAbove<Measure>(FromList{list}, max, pivots, above);
+  }
+  if (list.size == 0) return {low, std::numeric_limits<int32_t>::max()};  // rounding: all above the interval is kept
+  if (list.size <= kFew) {
+    auto& few = list.sorted;
+    few.clear();
+    for (int64_t i = 0; i < list.size; ++i) few.emplace_back(list.values[i], list.ids[i]);
+    std::sort(few.begin(), few.end(), [](const auto& a, const auto& b) {
+      return a.first > b.first || (a.first == b.first && a.second < b.second);
+    });
+    size_t last = 0;
+    while ((before += Measure::Of(few[last].first, max)) < target && last + 1 < few.size()) ++last;
+    return {few[last].first, few[last].second};
+  }
+  // All are equal, ids rising.
+  const double needed = std::ceil((target - before) / Measure::Of(list.values[0], max));
+  const auto last = static_cast<int64_t>(std::clamp(needed, 1.0, static_cast<double>(list.size))) - 1;
+  return {list.values[0], list.ids[last]};
+}
+
+// The cut of min_p, top_k and top_p, one after the other on what the former left.
+Cut FindCuts(const SampleArgs& args, const Scaled& z, SampleScratch& list) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  Cut cut;
+  bool in_list = false;
+  if (args.min_p > 0) {
+    cut.value = z.max + std::log(args.min_p);
+    if (args.top_k == 0 && !(args.top_p < 1)) return cut;
+    CopyOut(FromRow{z}, cut.value, kInfinity, cut, list);
+    in_list = true;
+  }
+  if (args.top_k > 0 && args.top_k < (in_list ? list.size : z.count)) {
+    cut = in_list ? FindCut<Count>(FromList{list}, z.max, args.top_k, 0, list)
+                  : FindCut<Count>(FromRow{z}, z.max, args.top_k, 0, list);
+    if (!(args.top_p < 1)) return cut;
+    CopyOut(FromRow{z}, -kInfinity, kInfinity, cut, list);
+    in_list = true;
   }
   if (!(args.top_p < 1)) return cut;
-
-  const auto weight = [&](float value) { return std::exp(static_cast<double>(value) - z.max); };
-  double total = 0, partial_mass = 0;
-  for (int32_t bin = 0; bin < end; ++bin) total += mass[bin];
-  if (end < kBins) {
-    for (size_t i = 0; i < partial; ++i) partial_mass += weight(scratch.candidates[i].first);
-  }
-  const double target = args.top_p * (total + partial_mass);
-  double before = 0;
-  int32_t bin = 0;
-  while (bin < end && before + mass[bin] < target) before += mass[bin++];
-  if (bin == end && end == kBins) return cut;  // all that min_p and top_k left
-  if (bin < end) {
-    GatherBin(z, low, bin, scratch);
-    partial = scratch.candidates.size();
-  }
-  if (partial == 0) return cut;
-  // The candidate that reaches the target is the last kept; rounding may put it past the last of the bin.
-  size_t kept = 0;
-  while (kept < partial && (before < target || (bin == 0 && kept == 0)))
-    before += weight(scratch.candidates[kept++].first);
-  if (kept == 0) kept = 1;
-  return {scratch.candidates[kept - 1].first, scratch.candidates[kept - 1].second};
+  return in_list ? FindCut<Mass>(FromList{list}, z.max, -1, args.top_p, list)
+                 : FindCut<Mass>(FromRow{z}, z.max, -1, args.top_p, list);
 }
 
 #if HWY_TARGET != HWY_SCALAR  // which has neither bytes in words nor words in double words
@@ -277,25 +327,29 @@ HWY_INLINE PhiloxVectors PhiloxOf(Words d, W counter0, const DrawKey& key) {
 
 // argmax of z + Gumbel over the ids within `cut`, which hold the largest z.
 int32_t Race(const SampleArgs& args, const Scaled& z, const Cut& cut, int64_t first_id) {
+  static const std::array<float, 256> log_coarse = [] {
+    std::array<float, 256> logs = {};
+    for (size_t c = 1; c < logs.size(); ++c) logs[c] = std::log(static_cast<float>(c) / 256);
+    return logs;
+  }();
   const DrawKey& key = args.key;
   const auto score_of = [&](int64_t id, uint32_t coarse) {
     return z.At(id) + GumbelNoise(coarse, FineNoise(key, static_cast<uint32_t>(id)));
   };
   auto best_id = static_cast<int32_t>(first_id);
   double best = score_of(first_id, CoarseNoise(key, static_cast<uint32_t>(first_id)));
-  // v >= c / 256 and -ln(1 - v) >= v: a token beats `best` only with c <= 256 exp(z - best). c = 0 can always win while
-  // z is within ln(2^41) of it. The margins cover the rounding of exp and of z in float32.
-  float floor_z = 0;
-  int32_t limit = 0;
+  // v >= c / 256 and -ln(1 - v) >= v: a token beats `best` only when z - ln(c / 256) > best. With c = 0, while z is
+  // within ln(2^41) of it. The margins cover the rounding of z in float32.
+  float floor_z = 0, floor_coarse = 0;
   const auto tighten = [&] {
     floor_z = static_cast<float>(std::max<double>(cut.value, best - 28.5));
-    limit = static_cast<int32_t>(std::min(255.0, 256.0 * std::exp(z.max - best) * 1.0001));
+    floor_coarse = static_cast<float>(best - 5.6);  // ln 256 = 5.545: below it only c = 0 can win
   };
   tighten();
   const auto consider = [&](int64_t id, uint32_t coarse) {
     const float value = z.At(id);
     if (value < floor_z || (value == cut.value && id > cut.last_id) || id == first_id) return;
-    if (coarse > 0 && coarse > 256.0 * std::exp(static_cast<double>(value) - best) * 1.0001) return;
+    if (coarse > 0 && value - log_coarse[coarse] < best - 1e-3) return;
     const double score = score_of(id, coarse);
     if (score > best || (score == best && id < best_id)) {
       best = score;
@@ -315,6 +369,10 @@ int32_t Race(const SampleArgs& args, const Scaled& z, const Cut& cut, int64_t fi
     for (int k = 1; k < 16; ++k) max = hn::Max(max, hn::LoadU(d, z.row + base + k * kLanes));
     max = hn::Mul(max, hn::Set(d, z.inverse_temperature));
     if (hn::AllTrue(d, hn::Lt(max, hn::Set(d, floor_z)))) continue;
+    int32_t limit = 0;
+    if (const float group_max = hn::GetLane(hn::MaxOfLanes(d, max)); group_max >= floor_coarse) {
+      limit = static_cast<int32_t>(std::min(255.0, 256.001 * std::exp(group_max - best)));
+    }
     const PhiloxVectors noise = PhiloxOf(dw, hn::Iota(dw, static_cast<uint32_t>(base / 16)), key);
     for (int word = 0; word < 4; ++word) {
       const auto bytes = hn::BitCast(db, noise.words[word]);
@@ -329,7 +387,6 @@ int32_t Race(const SampleArgs& args, const Scaled& z, const Cut& cut, int64_t fi
       for (int k = 0; k < 8; ++k) set |= uint64_t{bits[k]} << (8 * k);
       for (; set != 0; set &= set - 1) {
         const int at = __builtin_ctzll(set);
-        if (stored[at] > limit) continue;
         consider(base + 16 * (at / 4) + 4 * word + at % 4, stored[at]);
       }
     }
@@ -342,22 +399,20 @@ int32_t Race(const SampleArgs& args, const Scaled& z, const Cut& cut, int64_t fi
   return best_id;
 }
 
-int32_t DrawImpl(const SampleArgs& args, SampleScratch& scratch) {
-  const auto count = static_cast<int64_t>(args.logits.size());
-  const float max = MaxOfRow(args.logits.data(), count).max;
-  const int64_t first_id = FirstEqual(args.logits.data(), count, max);
-  if (args.temperature == 0 || max == -std::numeric_limits<float>::infinity()) return static_cast<int32_t>(first_id);
-  const float inverse_temperature = 1 / args.temperature;
-  const Scaled z = {args.logits.data(), count, inverse_temperature, max * inverse_temperature};
-  Cut cut;
-  cut.value = args.min_p > 0 ? z.max + std::log(args.min_p) : std::numeric_limits<float>::lowest();
-  if (args.top_k == 1) return static_cast<int32_t>(first_id);
-  if (args.top_k > 0 || args.top_p < 1) cut = FindCut(args, z, cut.value, scratch);
-  return Race(args, z, cut, first_id);
+MaxResult MaxImpl(const float* values, int64_t count) {
+  return MaxOfRow(values, count);
 }
 
-bool AllFiniteImpl(const float* values, int64_t count) {
-  return MaxOfRow(values, count).finite;
+// `max`: the largest logit after the edits.
+int32_t DrawImpl(const SampleArgs& args, float max, SampleScratch& scratch) {
+  const auto count = static_cast<int64_t>(args.logits.size());
+  const int64_t first_id = FirstEqual(args.logits.data(), count, max);
+  if (args.temperature == 0 || args.top_k == 1 || max == -std::numeric_limits<float>::infinity()) {
+    return static_cast<int32_t>(first_id);
+  }
+  const float inverse_temperature = 1 / args.temperature;
+  const Scaled z = {args.logits.data(), count, inverse_temperature, max * inverse_temperature};
+  return Race(args, z, FindCuts(args, z, scratch), first_id);
 }
 
 bool ScoreImpl(std::span<const float> logits, int32_t token_id, int32_t num_top, PositionLogprobs* result) {
@@ -401,8 +456,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace swiftlet::simd {
 
-HWY_EXPORT(AllFiniteImpl);
 HWY_EXPORT(DrawImpl);
+HWY_EXPORT(MaxImpl);
 HWY_EXPORT(ScoreImpl);
 
 bool ScoreToken(std::span<const float> logits, int32_t token_id, int32_t num_top, PositionLogprobs* result) {
@@ -435,6 +490,7 @@ class RowEdits {
       }
     }
   }
+  bool any() const { return !undo_.empty(); }
   ~RowEdits() {
     for (auto it = undo_.rbegin(); it != undo_.rend(); ++it) logits_[it->first] = it->second;
   }
@@ -453,11 +509,14 @@ class RowEdits {
 
 SampleResult Sample(const SampleArgs& args, SampleScratch& scratch) {
   SampleResult result;
-  result.finite = HWY_DYNAMIC_DISPATCH(AllFiniteImpl)(args.logits.data(), static_cast<int64_t>(args.logits.size()));
+  const auto count = static_cast<int64_t>(args.logits.size());
+  MaxResult max = HWY_DYNAMIC_DISPATCH(MaxImpl)(args.logits.data(), count);
+  result.finite = max.finite;
   if (!result.finite) return result;
   {
     const RowEdits edits(args, scratch);
-    result.token_id = HWY_DYNAMIC_DISPATCH(DrawImpl)(args, scratch);
+    if (edits.any()) max = HWY_DYNAMIC_DISPATCH(MaxImpl)(args.logits.data(), count);
+    result.token_id = HWY_DYNAMIC_DISPATCH(DrawImpl)(args, max.max, scratch);
   }
   if (args.num_top >= 0) ScoreToken(args.logits, result.token_id, args.num_top, &result.logprobs);
   return result;
