@@ -10,6 +10,9 @@
 namespace swiftlet {
 namespace {
 
+// timeout(1) and some shells send a signal to the process and then to its group: that is one request to stop, not two.
+constexpr std::chrono::milliseconds kSameRequest{300};
+
 sigset_t StopSet() {
   sigset_t set;
   sigemptyset(&set);
@@ -43,7 +46,10 @@ void StopSignal::Watch() {
     std::lock_guard<std::mutex> lock(mutex_);
     if (closing_) return;
     if (number < 0) continue;
-    if (!waiting_ || stopped_) _exit(128 + number);
+    const auto now = std::chrono::steady_clock::now();
+    if (first_signal_.has_value() && now - *first_signal_ < kSameRequest) continue;
+    if (!waiting_ || first_signal_.has_value()) _exit(128 + number);
+    first_signal_ = now;
     stopped_ = true;
     changed_.notify_all();
   }

@@ -1,6 +1,6 @@
 // SIGINT and SIGTERM, read by a waiting thread and never in a handler. Made by main before any other thread exists, so
-// that all inherit the blocked mask. Until Wait is called, and from the second signal on, a signal ends the process at
-// once with 128 + its number.
+// that all inherit the blocked mask. Until Wait is called, and from the second signal on (300 ms after the first), a
+// signal ends the process at once with 128 + its number.
 #pragma once
 
 #include <absl/status/status.h>
@@ -8,6 +8,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 namespace swiftlet {
@@ -34,6 +35,7 @@ class StopSignal {
   bool waiting_ = false;  // all guarded by mutex_
   bool stopped_ = false;
   bool closing_ = false;
+  std::optional<std::chrono::steady_clock::time_point> first_signal_;
   absl::Status status_;
   std::thread watcher_;
 };

@@ -38,7 +38,9 @@ TEST(StopSignalDeathTest, SecondSignalEndsTheProcess) {
         std::thread sender([] {
           std::this_thread::sleep_for(std::chrono::milliseconds(50));
           kill(getpid(), SIGTERM);
-          std::this_thread::sleep_for(std::chrono::milliseconds(200));
+          std::this_thread::sleep_for(std::chrono::milliseconds(50));
+          kill(getpid(), SIGTERM);  // the same request
+          std::this_thread::sleep_for(std::chrono::milliseconds(400));
           kill(getpid(), SIGINT);
         });
         (void)stop.Wait();

@@ -39,6 +39,22 @@ absl::StatusOr<std::vector<int32_t>> FreePorts(size_t count) {
   return ports;
 }
 
+absl::Status CheckPort(const std::string& host, int32_t port, const std::string& flag) {
+  beast::error_code error;
+  const auto address = asio::ip::make_address(host, error);
+  if (error) return absl::InvalidArgumentError(absl::StrCat("--host: \"", host, "\" is not an IP address"));
+  const Tcp::endpoint endpoint(address, static_cast<uint16_t>(port));
+  asio::io_context context;
+  Tcp::acceptor acceptor(context);
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(1, error);
+  if (!error) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("cannot listen on ", host, ":", port, ": ", error.message(), "; choose another port with --", flag));
+}
+
 bool IsReady(const std::string& host, int32_t admin_port) {
   beast::error_code error;
   const auto address = asio::ip::make_address(host, error);

@@ -12,6 +12,9 @@ namespace swiftlet {
 // `count` different ports of 127.0.0.1 that nobody listens on now.
 absl::StatusOr<std::vector<int32_t>> FreePorts(size_t count);
 
+// UNAVAILABLE, with the flag to change, when host:port cannot be listened on now: known before minutes of loading.
+absl::Status CheckPort(const std::string& host, int32_t port, const std::string& flag);
+
 // GET /readyz answers 200 within half a second. Blocks. `host` is an IP address.
 bool IsReady(const std::string& host, int32_t admin_port);
 

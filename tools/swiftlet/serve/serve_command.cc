@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <utility>
 
 #include "services/common/flags.h"
 #include "services/common/server.h"
@@ -39,6 +40,11 @@ int ServeCommand(int argc, char** argv) {
   const absl::StatusOr<std::vector<int32_t>> ports = FreePorts(open.size());
   if (!ports.ok()) return Fail(ports.status());
   for (size_t i = 0; i < open.size(); ++i) *open[i] = (*ports)[i];
+
+  for (const auto& [port, flag] : {std::pair(options.port, "port"), std::pair(options.grpc_port, "grpc-port"),
+                                   std::pair(options.admin_port, "admin-port")}) {
+    if (const absl::Status status = CheckPort(options.host, port, flag); !status.ok()) return Fail(status);
+  }
 
   std::vector<std::string> environment;
   for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {

@@ -143,7 +143,8 @@ ServePlan MakeServePlan(const ServeOptions& options, const std::string& bin,
       {absl::StrCat("--port=", options.port), absl::StrCat("--grpc-port=", options.grpc_port),
        absl::StrCat("--tokenizer-endpoints=", Address(kInternalHost, options.tokenizer_port)),
        absl::StrCat("--worker-endpoints=", Address(kInternalHost, options.worker_port))});
-  if (!options.api_keys.empty()) {  // not on the command line, which every user of the machine can read
+  plan.children.back().after_others = true;  // a model that cannot be served opens no port to the outside
+  if (!options.api_keys.empty()) {           // not on the command line, which every user of the machine can read
     plan.children.back().spec.environment.push_back(
         absl::StrCat("SWIFTLET_API_KEY=", absl::StrJoin(options.api_keys, ",")));
   }

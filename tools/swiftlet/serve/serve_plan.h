@@ -55,6 +55,7 @@ struct PlannedChild {
   ChildSpec spec;
   std::string admin_host;  // where its /readyz is
   int32_t admin_port = 0;
+  bool after_others = false;  // started once those before it are ready
 };
 
 struct ServePlan {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/status_macros.h"
 #include "tools/swiftlet/serve/child_process.h"
 #include "tools/swiftlet/serve/ports.h"
 
@@ -28,10 +29,10 @@ void Say(const std::string& line) {
   std::fputs(absl::StrCat("swiftlet serve: ", line, "\n").c_str(), stderr);
 }
 
-// True when every child said so; false when a signal or the end of a child came first.
-bool AwaitReady(const ServePlan& plan, StopSignal& stop) {
+// True when the first `count` children said so; false when a signal or the end of a child came first.
+bool AwaitReady(const ServePlan& plan, size_t count, StopSignal& stop) {
   size_t ready = 0;
-  while (ready < plan.children.size()) {
+  while (ready < count) {
     if (IsReady(plan.children[ready].admin_host, plan.children[ready].admin_port)) {
       ++ready;
     } else if (!absl::IsDeadlineExceeded(stop.WaitFor(kPoll))) {
@@ -39,6 +40,18 @@ bool AwaitReady(const ServePlan& plan, StopSignal& stop) {
     }
   }
   return absl::IsDeadlineExceeded(stop.WaitFor(std::chrono::milliseconds(0)));
+}
+
+// True when all run and are ready; false when something came first. An error when one cannot be started.
+absl::StatusOr<bool> StartAll(const ServePlan& plan, StopSignal& stop, Children& children) {
+  for (const PlannedChild& planned : plan.children) {
+    if (planned.after_others && !AwaitReady(plan, children.size(), stop)) return false;
+    ASSIGN_OR_RETURN(std::unique_ptr<ChildProcess> child, ChildProcess::Start(planned.spec, [&stop] {
+                       stop.Fail(absl::AbortedError("a child has ended"));
+                     }));
+    children.push_back(std::move(child));
+  }
+  return AwaitReady(plan, children.size(), stop);
 }
 
 bool HasEnded(ChildProcess& child) {
@@ -68,16 +81,12 @@ bool StopAll(Children& children, double drain_seconds) {
 
 int Supervise(const ServePlan& plan, StopSignal& stop) {
   Children children;
-  for (const PlannedChild& planned : plan.children) {
-    absl::StatusOr<std::unique_ptr<ChildProcess>> child =
-        ChildProcess::Start(planned.spec, [&stop] { stop.Fail(absl::AbortedError("a child has ended")); });
-    if (!child.ok()) {
-      Say(std::string(child.status().message()));
-      return kSoftware;  // those that run are killed with `children`
-    }
-    children.push_back(*std::move(child));
+  const absl::StatusOr<bool> ready = StartAll(plan, stop, children);
+  if (!ready.ok()) {
+    Say(std::string(ready.status().message()));
+    return kSoftware;  // those that run are killed with `children`
   }
-  if (AwaitReady(plan, stop)) {
+  if (*ready) {
     std::fputs(plan.banner.c_str(), stdout);
     std::fflush(stdout);
   }

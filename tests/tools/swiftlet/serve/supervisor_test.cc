@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "services/common/admin_server.h"
 #include "tools/swiftlet/serve/ports.h"
 
 namespace swiftlet {
@@ -113,6 +114,28 @@ TEST_F(SupervisorTest, ChildThatDoesNotStopIsKilled) {
   EXPECT_NE(result.status, 0);
   EXPECT_THAT(result.err, HasSubstr("gateway has not stopped in time"));
   EXPECT_THAT(result.err, HasSubstr("gateway was killed by signal 9"));
+}
+
+TEST_F(SupervisorTest, LastChildIsNotStartedBeforeTheOthersAreReady) {
+  plan_.children[2].after_others = true;
+  Tell(0, "--no-such-flag");
+  const Result result = Run(false);
+  EXPECT_EQ(result.status, 78);
+  EXPECT_THAT(result.err, Not(HasSubstr("gateway")));
+}
+
+TEST(Ports, TakenPortIsRefusedWithItsFlag) {
+  const auto free = FreePorts(1);
+  ASSERT_TRUE(free.ok());
+  EXPECT_TRUE(CheckPort("127.0.0.1", free->front(), "port").ok());
+  Health health;
+  Metrics metrics;
+  const auto server = AdminServer::Start({.host = "127.0.0.1", .port = free->front()}, health, metrics);
+  ASSERT_TRUE(server.ok());
+  const absl::Status status = CheckPort("127.0.0.1", free->front(), "grpc-port");
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--grpc-port"));
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckPort("nowhere", 1, "port")));
 }
 
 TEST_F(SupervisorTest, MissingBinaryIsNamed) {
