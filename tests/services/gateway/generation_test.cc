@@ -269,7 +269,7 @@ TEST(Generation, FillsInTheModelsDefaults) {
   request.stop.clear_max_tokens();
   request.stop.add_stop("never sent to a worker");
   gateway.Ask(request);
-  const v1::Submit& submit = gateway.workers_wire.seen().at(0);
+  const v1::Submit submit = gateway.workers_wire.seen().at(0);
   EXPECT_FLOAT_EQ(submit.sampling().temperature(), 0.6F);
   EXPECT_FLOAT_EQ(submit.sampling().top_p(), 0.95F);
   EXPECT_EQ(submit.sampling().repetition_penalty(), 1);
