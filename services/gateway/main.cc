@@ -119,13 +119,15 @@ int Main(int argc, char** argv) {
   return server.Run(
       [&](steady_clock::time_point deadline) {
         readiness.reset();
+        generator.Refuse();
         std::thread grpc_drain([&] { (*grpc)->Shutdown(deadline); });
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady_clock::now());
         (*http)->Drain(std::max(left, std::chrono::milliseconds(0)));
         grpc_drain.join();
         metrics.StopWatching();
         server.health().Listen(nullptr);
-        // What was cut off tells the workers to cancel.
+        // What the deadline cut off tells the workers to cancel.
+        generator.EndAll(absl::UnavailableError("the gateway is stopping"));
         for (int i = 0; i < 100 && generator.active() > 0; ++i) {
           std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }
