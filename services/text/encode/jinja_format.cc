@@ -45,12 +45,12 @@ std::string FixedText(double value, int64_t precision, char type) {
 
 std::string RadixText(Integer value, unsigned radix, bool capital) {
   const bool negative = value < 0;
-  unsigned __int128 rest = negative ? -static_cast<unsigned __int128>(value) : static_cast<unsigned __int128>(value);
   std::string digits;
   do {
-    digits.push_back((capital ? "0123456789ABCDEF" : "0123456789abcdef")[static_cast<size_t>(rest % radix)]);
-    rest /= radix;
-  } while (rest != 0);
+    const int digit = static_cast<int>(value % static_cast<int>(radix));
+    digits.push_back((capital ? "0123456789ABCDEF" : "0123456789abcdef")[digit < 0 ? -digit : digit]);
+    value /= static_cast<int>(radix);
+  } while (value != 0);
   if (negative) digits.push_back('-');
   std::reverse(digits.begin(), digits.end());
   return digits;
