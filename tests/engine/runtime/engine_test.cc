@@ -206,6 +206,30 @@ TEST_F(EngineTest, NotFiniteLogitsFailOneSequenceAlone) {
   ExpectIdle();
 }
 
+TEST_F(EngineTest, NotFiniteScoresOfAPromptFailAllItsChoices) {
+  FakeDecoderOptions options;
+  options.poison_token = 51;
+  EngineConfig config;
+  config.max_num_seqs = 8;
+  config.max_num_batched_tokens = 40;
+  Start(config, options);
+  for (int32_t at = 0; at < 100; at += 9) {
+    SCOPED_TRACE(at);
+    const auto sink = std::make_shared<CollectingSink>();
+    GenerationRequest request = Request(Prompt(100), 20);
+    request.prompt_ids[at] = 51;
+    request.prompt_logprobs = 1;
+    request.num_choices = 4;
+    ASSERT_TRUE(engine_->Submit(1, request, sink).ok());
+    sink->WaitForFinishes(4);
+    for (const auto& [key, choice] : sink->choices()) {
+      EXPECT_EQ(choice.finish_reason, FinishReason::kError);
+      EXPECT_TRUE(choice.ids.empty());
+    }
+  }
+  ExpectIdle();
+}
+
 TEST_F(EngineTest, CancelEndsWithinASecondOfLongWork) {
   FakeDecoderOptions options;
   options.step_us = 1000;
