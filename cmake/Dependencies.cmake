@@ -22,22 +22,28 @@ find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 set(ARCHIVES /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE})
 file(GLOB absl_archives ${ARCHIVES}/libabsl_*.a)
 
+# One archive as a target: CMake then knows what comes after it on the link line.
+function(swiftlet_archive name file)
+  add_library(${name} STATIC IMPORTED GLOBAL)
+  set_target_properties(${name} PROPERTIES IMPORTED_LOCATION ${file})
+  target_link_options(${name} INTERFACE -Wl,--exclude-libs,ALL)
+endfunction()
+
 # Archives that refer to each other in circles, as one item of the link line: a linker script with a GROUP.
 # (--start-group and --end-group among the libraries do not survive CMake's removal of repeated items.)
 function(swiftlet_archive_group name)
   list(JOIN ARGN "\n  " archives)
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/lib${name}.a CONTENT "GROUP(\n  ${archives}\n)\n")
-  add_library(${name} INTERFACE)
-  target_link_options(${name} INTERFACE -Wl,--exclude-libs,ALL)
-  target_link_libraries(${name} INTERFACE ${CMAKE_BINARY_DIR}/lib${name}.a Threads::Threads)
+  swiftlet_archive(${name} ${CMAKE_BINARY_DIR}/lib${name}.a)
+  target_link_libraries(${name} INTERFACE Threads::Threads)
 endfunction()
 
 # Abseil alone: what the engine links.
 swiftlet_archive_group(absl_static ${absl_archives})
 
 # Protobuf messages without gRPC: what the gateway's core links, so that it runs under ThreadSanitizer.
-add_library(protobuf_static INTERFACE)
-target_link_libraries(protobuf_static INTERFACE ${ARCHIVES}/libprotobuf.a absl_static ZLIB::ZLIB)
+swiftlet_archive(protobuf_static ${ARCHIVES}/libprotobuf.a)
+target_link_libraries(protobuf_static INTERFACE absl_static ZLIB::ZLIB)
 
 # gRPC with everything below it.
 swiftlet_archive_group(grpc_static
@@ -46,9 +52,14 @@ swiftlet_archive_group(grpc_static
   ${ARCHIVES}/libre2.a ${ARCHIVES}/libcares.a ${OPENSSL_SSL_LIBRARY} ${OPENSSL_CRYPTO_LIBRARY} ${ZLIB_LIBRARIES})
 
 # Shared on purpose, and after every archive on the link line: the other order binds our protobuf symbols to the old
-# protobuf inside it. tests/build/symbols_test.sh checks the result.
+# protobuf inside it. CMake puts a library after those that depend on it, so for programs with both the archives claim
+# to; program() in Module.cmake sets the property. tests/link/symbols_test.sh checks the result.
 add_library(sentencepiece_shared INTERFACE)
 target_link_libraries(sentencepiece_shared INTERFACE ${ARCHIVES}/libsentencepiece.so)
+foreach(archives IN ITEMS absl_static protobuf_static grpc_static)
+  target_link_libraries(${archives} INTERFACE
+    $<$<BOOL:$<TARGET_PROPERTY:SWIFTLET_SENTENCEPIECE>>:sentencepiece_shared>)
+endforeach()
 
 add_library(boost_json INTERFACE)
 target_link_libraries(boost_json INTERFACE Boost::json)

@@ -129,6 +129,11 @@ function(program name)
   endif()
   swiftlet_link(${name} PRIVATE "${arg_DEPS}")
   target_link_libraries(${name} PRIVATE ${arg_LIBS})
+  foreach(module IN ITEMS services/text/encode services/tokenizer)
+    if(module IN_LIST arg_DEPS OR module STREQUAL arg_MODULE)
+      set_property(TARGET ${name} PROPERTY SWIFTLET_SENTENCEPIECE ON)  # see cmake/Dependencies.cmake
+    endif()
+  endforeach()
 endfunction()
 
 # module_test(engine_kv_test SRCS block_pool_test.cc ... DEPS engine/kv [LIBS ...] [LABELS unit] [ARGS ...])

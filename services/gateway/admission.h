@@ -1,5 +1,5 @@
 // How much work the gateway has accepted and not ended, and the answer when that is too much. One for the gateway; any
-// thread. A permit is held by the Generation until its end.
+// thread. A permit is held by the RequestConductor until its end.
 #pragma once
 
 #include <absl/status/status.h>

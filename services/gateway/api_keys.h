@@ -1,11 +1,11 @@
 // Who may call: the keys given by --api-key, for both doors. Immutable after construction; any thread.
 #pragma once
 
+#include <absl/status/status.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/status/status.h>
 
 namespace swiftlet {
 

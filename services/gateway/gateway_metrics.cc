@@ -72,32 +72,39 @@ GatewayMetrics::GatewayMetrics(Metrics& metrics)
       completion_tokens_(metrics.AddCounter("swiftlet_gateway_completion_tokens_total", "generated tokens")),
       reasoning_tokens_(metrics.AddCounter("swiftlet_gateway_reasoning_tokens_total",
                                            "part of the generated tokens that was reasoning")),
-      resumptions_(metrics.AddCounter("swiftlet_gateway_resumptions_total",
-                                      "times another worker took over a running request")),
+      resumptions_(
+          metrics.AddCounter("swiftlet_gateway_resumptions_total", "times another worker took over a running request")),
       unknown_parameters_(metrics.AddCounter("swiftlet_gateway_unknown_parameters_total",
                                              "request parameters that were ignored because nobody knows them")),
       encode_(metrics.AddHistogram("swiftlet_gateway_encode_seconds", "arrival to prompt ids", LatencyBuckets())),
-      queue_(metrics.AddHistogram("swiftlet_gateway_queue_seconds", "submission to first planned step",
-                                  LatencyBuckets())),
+      queue_(
+          metrics.AddHistogram("swiftlet_gateway_queue_seconds", "submission to first planned step", LatencyBuckets())),
       first_token_(metrics.AddHistogram("swiftlet_gateway_time_to_first_token_seconds", "arrival to first token",
                                         DurationBuckets())),
-      inter_token_(metrics.AddHistogram("swiftlet_gateway_inter_token_seconds",
-                                        "time between two tokens of a choice", LatencyBuckets())),
+      inter_token_(metrics.AddHistogram("swiftlet_gateway_inter_token_seconds", "time between two tokens of a choice",
+                                        LatencyBuckets())),
       duration_(metrics.AddHistogram("swiftlet_gateway_request_seconds", "arrival to end", DurationBuckets())),
       watched_(std::make_shared<Watched>(metrics)) {
-  constexpr std::pair<v1::FinishReason, const char*> kReasons[] = {
-      {v1::FINISH_REASON_STOP, "stop"},           {v1::FINISH_REASON_LENGTH, "length"},
-      {v1::FINISH_REASON_CANCELLED, "cancelled"}, {v1::FINISH_REASON_DEADLINE, "deadline"},
-      {v1::FINISH_REASON_ERROR, "error"}};
+  constexpr std::pair<v1::FinishReason, const char*> kReasons[] = {{v1::FINISH_REASON_STOP, "stop"},
+                                                                   {v1::FINISH_REASON_LENGTH, "length"},
+                                                                   {v1::FINISH_REASON_CANCELLED, "cancelled"},
+                                                                   {v1::FINISH_REASON_DEADLINE, "deadline"},
+                                                                   {v1::FINISH_REASON_ERROR, "error"}};
   for (const auto& [reason, name] : kReasons) {
-    requests_[reason] = &metrics.AddCounter("swiftlet_gateway_requests_total",
-                                            "ended requests, by how their first choice ended",
-                                            {{"finish_reason", name}});
+    requests_[reason] =
+        &metrics.AddCounter("swiftlet_gateway_requests_total", "ended requests, by how their first choice ended",
+                            {{"finish_reason", name}});
+  }
+  for (const int status : {0, 200, 400, 401, 403, 404, 405, 408, 413, 414, 415, 429, 431, 499, 500, 501, 503, 504}) {
+    responses_[status] = &metrics.AddCounter("swiftlet_gateway_http_responses_total", "answers begun, by HTTP status",
+                                             {{"code", status == 0 ? "other" : std::to_string(status)}});
   }
   metrics.AddCollector([watched = watched_] { watched->Collect(); });
 }
 
-GatewayMetrics::~GatewayMetrics() { StopWatching(); }
+GatewayMetrics::~GatewayMetrics() {
+  StopWatching();
+}
 
 void GatewayMetrics::OnFirstToken(int64_t since_arrival_us) {
   ++watched_->streaming;
@@ -122,6 +129,11 @@ void GatewayMetrics::OnEnd(const RequestRecord& record) {
   ObserveUs(encode_, record.encode_us);
   ObserveUs(queue_, record.queue_us);
   ObserveUs(duration_, record.total_us);
+}
+
+void GatewayMetrics::CountHttpResponse(int status) {
+  const auto counter = responses_.find(status);
+  (counter != responses_.end() ? counter : responses_.find(0))->second->Increment();
 }
 
 void GatewayMetrics::Watch(std::function<GatewayLoad()> load) {

@@ -32,6 +32,7 @@ class GatewayMetrics : public GenerationObserver {
   void OnTokens(int64_t gap_us, int32_t tokens) override;
   void OnEnd(const RequestRecord& record) override;
 
+  void CountHttpResponse(int status);
   void CountUnknownParameters(int count) { unknown_parameters_.Increment(count); }
 
   // `load` is called at each scrape, on the scraping thread, until StopWatching returns.
@@ -42,6 +43,7 @@ class GatewayMetrics : public GenerationObserver {
   struct Watched;
 
   std::map<v1::FinishReason, prometheus::Counter*> requests_;  // by the first choice's reason
+  std::map<int, prometheus::Counter*> responses_;              // by HTTP status; 0 = one that is not listed
   prometheus::Counter& prompt_tokens_;
   prometheus::Counter& cached_tokens_;
   prometheus::Counter& completion_tokens_;

@@ -1,4 +1,5 @@
-// The Generator of this gateway: makes a Generation of every request and keeps account of those alive. Owned by main.
+// The Generator of this gateway: starts a RequestConductor for every request and keeps account of those alive. Owned by
+// main.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +19,9 @@
 
 namespace swiftlet {
 
-class Generation;
+class RequestConductor;
 
-// What Generations work with. All of it outlives them and is thread-safe.
+// What conductors work with. All of it outlives them and is thread-safe.
 struct GenerationParts {
   Clock& clock;
   const ModelDirectory& directory;
@@ -51,28 +52,28 @@ class GatewayGenerator : public Generator {
                                           Executor home) override;
   std::vector<ServedModel> Models() const override;
 
-  // Generations that have not ended. Any thread.
+  // Requests that have not ended. Any thread.
   int64_t active() const;
   // Any thread. New requests are refused with UNAVAILABLE; those alive go on.
   void Refuse();
-  // Any thread. Each Generation alive ends with `status`, on its home.
+  // Any thread. Each request alive ends with `status`, on its home.
   void EndAll(const absl::Status& status);
 
  private:
-  friend class Generation;
+  friend class RequestConductor;
   uint64_t NextRequestId();
-  void Forget(const Generation* generation);
+  void Forget(const RequestConductor* generation);
 
   struct Alive {
-    std::weak_ptr<Generation> generation;
+    std::weak_ptr<RequestConductor> generation;
     Executor home;
   };
   const GenerationParts parts_;
   const GenerationOptions options_;
   mutable std::mutex mutex_;
-  std::unordered_map<const Generation*, Alive> alive_;  // guarded by mutex_
-  bool refusing_ = false;                               // guarded by mutex_
-  uint64_t next_request_id_ = 1;                        // guarded by mutex_
+  std::unordered_map<const RequestConductor*, Alive> alive_;  // guarded by mutex_
+  bool refusing_ = false;                                     // guarded by mutex_
+  uint64_t next_request_id_ = 1;                              // guarded by mutex_
 };
 
 }  // namespace swiftlet

@@ -1,8 +1,8 @@
 #include "services/gateway/grpc_request.h"
 
-#include <utility>
-
 #include <absl/strings/str_cat.h>
+
+#include <utility>
 
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
@@ -15,8 +15,8 @@ namespace {
 // As ValidRequest counts them: 0 = none, k + 1 = the chosen token and the k most likely.
 absl::StatusOr<int32_t> LogprobCount(std::string_view field, int32_t asked) {
   if (asked >= 0 && asked <= limits::kMaxLogprobs) return asked + 1;
-  return InvalidField(field, absl::StrCat("`", ToAbsl(field), "` must be between 0 and ", limits::kMaxLogprobs,
-                                          ", not ", asked));
+  return InvalidField(
+      field, absl::StrCat("`", ToAbsl(field), "` must be between 0 and ", limits::kMaxLogprobs, ", not ", asked));
 }
 
 template <typename Request>
@@ -43,13 +43,16 @@ absl::StatusOr<ValidRequest> FromGenerateRequest(const v1::GenerateRequest& requ
     ASSIGN_OR_RETURN(valid.prompt_logprobs, LogprobCount("prompt_logprobs", request.prompt_logprobs()));
   }
   switch (request.prompt_case()) {
-    case v1::GenerateRequest::kText: valid.input = TextInput{request.text()}; return valid;
+    case v1::GenerateRequest::kText:
+      valid.input = TextInput{request.text()};
+      return valid;
     case v1::GenerateRequest::kTokenIds: {
       const auto& ids = request.token_ids().ids();
       valid.input = TokenInput{{ids.begin(), ids.end()}};
       return valid;
     }
-    case v1::GenerateRequest::PROMPT_NOT_SET: break;
+    case v1::GenerateRequest::PROMPT_NOT_SET:
+      break;
   }
   return InvalidField("prompt", "neither `text` nor `token_ids` is set");
 }

@@ -1,14 +1,15 @@
 #include "services/gateway/grpc_service.h"
 
+#include <absl/strings/str_cat.h>
+#include <grpcpp/server_context.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <random>
 #include <utility>
 
-#include <absl/strings/str_cat.h>
 #include <boost/asio/post.hpp>
-#include <grpcpp/server_context.h>
 
 #include "services/common/grpc_errors.h"
 #include "services/common/limits.h"
@@ -29,7 +30,8 @@ constexpr auto kSlowCallerLimit = std::chrono::seconds(30);  // one message not 
 // One server-streamed call. gRPC's reactions post to `home_`; every member below it is touched there alone. Lives
 // until OnDone: `self_` keeps it, the sink and what was posted share it.
 template <typename Response>
-class StreamCall : public grpc::ServerWriteReactor<Response>, public std::enable_shared_from_this<StreamCall<Response>> {
+class StreamCall : public grpc::ServerWriteReactor<Response>,
+                   public std::enable_shared_from_this<StreamCall<Response>> {
  public:
   StreamCall(asio::any_io_executor home, bool return_token_ids)
       : home_(std::move(home)), return_token_ids_(return_token_ids) {}
@@ -219,6 +221,8 @@ GrpcDoor::GrpcDoor(Generator& generator, const ApiKeys& keys, IoThreads& io)
 
 GrpcDoor::~GrpcDoor() = default;
 
-grpc::Service& GrpcDoor::service() { return *service_; }
+grpc::Service& GrpcDoor::service() {
+  return *service_;
+}
 
 }  // namespace swiftlet

@@ -3,6 +3,7 @@
 #include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
@@ -26,28 +27,30 @@ using boost::system::error_code;
 namespace {
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-constexpr size_t kReadBytes = 4 << 10;         // one read outside the parser's
-constexpr size_t kReadAheadBytes = 64 << 10;   // pipelined requests kept while an answer is under way
+constexpr size_t kReadBytes = 4 << 10;        // one read outside the parser's
+constexpr size_t kReadAheadBytes = 64 << 10;  // pipelined requests kept while an answer is under way
 constexpr size_t kMaxTargetBytes = 8 << 10;
 constexpr ptrdiff_t kMaxFields = 100;
-constexpr size_t kDrainBodyBytes = 64 << 10;   // of a refused request, read so that the connection can be kept
-constexpr size_t kMaxLingerBytes = 32 << 20;   // of a refused request, thrown away so that the refusal can be read
+constexpr size_t kDrainBodyBytes = 64 << 10;  // of a refused request, read so that the connection can be kept
+constexpr size_t kMaxLingerBytes = 32 << 20;  // of a refused request, thrown away so that the refusal can be read
 
 using Parser = http::request_parser<http::string_body>;
 
-std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
+std::string_view View(beast::string_view text) {
+  return {text.data(), text.size()};
+}
 
 absl::Status TooLarge() {
-  return WithErrorCode(absl::InvalidArgumentError(absl::StrCat("the request body is larger than ",
-                                                               limits::kMaxBodyBytes, " bytes")),
-                       "request_too_large");
+  return WithErrorCode(
+      absl::InvalidArgumentError(absl::StrCat("the request body is larger than ", limits::kMaxBodyBytes, " bytes")),
+      "request_too_large");
 }
 
 absl::Status HeadersTooLarge() {
-  return WithErrorCode(absl::InvalidArgumentError(absl::StrCat("the request's headers are larger than ",
-                                                               limits::kMaxHeaderBytes, " bytes or more than ",
-                                                               kMaxFields, " fields")),
-                       "headers_too_large");
+  return WithErrorCode(
+      absl::InvalidArgumentError(absl::StrCat("the request's headers are larger than ", limits::kMaxHeaderBytes,
+                                              " bytes or more than ", kMaxFields, " fields")),
+      "headers_too_large");
 }
 
 // OK: nobody is there to be told.
@@ -72,7 +75,8 @@ absl::Status CheckHead(const http::request_header<>& head) {
     return WithErrorCode(absl::InvalidArgumentError("the request target is longer than 8192 bytes"), "uri_too_long");
   }
   const auto malformed = [](std::string_view what) {
-    return WithErrorCode(absl::InvalidArgumentError(absl::StrCat("malformed HTTP request: ", ToAbsl(what))), "malformed_http");
+    return WithErrorCode(absl::InvalidArgumentError(absl::StrCat("malformed HTTP request: ", ToAbsl(what))),
+                         "malformed_http");
   };
   if (head.version() != 10 && head.version() != 11) return malformed("the version is neither 1.0 nor 1.1");
   if (head.version() == 11 && head.count(http::field::host) != 1) return malformed("needs exactly one Host header");
@@ -233,8 +237,8 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
     request = MakeRequest(parser.get());
     head_only_ = request.method == "HEAD";
     answer = host_->handler().Check(request);
-    const bool read_body = !answer.has_value() || (parser.content_length().has_value() &&
-                                                   *parser.content_length() <= kDrainBodyBytes);
+    const bool read_body =
+        !answer.has_value() || (parser.content_length().has_value() && *parser.content_length() <= kDrainBodyBytes);
     if (read_body && !parser.is_done()) {
       if (absl::EqualsIgnoreCase(ToAbsl(View(parser.get()[http::field::expect])), "100-continue")) {
         head_ = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -243,8 +247,8 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
       const Clock::time_point start = Clock::now();
       int64_t body_bytes = 0;
       while (!parser.is_done()) {
-        deadline_ = start + options.body_grace + std::chrono::milliseconds(
-                                                     body_bytes * 1000 / options.min_body_bytes_per_s);
+        deadline_ =
+            start + options.body_grace + std::chrono::milliseconds(body_bytes * 1000 / options.min_body_bytes_per_s);
         const auto [error, num_bytes] = co_await http::async_read_some(socket_, buffer_, parser, kAwait);
         if (closed_) co_return false;
         body_bytes += static_cast<int64_t>(num_bytes);
@@ -326,13 +330,13 @@ asio::awaitable<void> HttpConnection::Linger() {
 
 void HttpConnection::Begin(HttpResponse response, bool streaming) {
   CHECK(!done_ && !ended_ && !streaming_) << "an answer begins once";
+  if (host_->options().on_response) host_->options().on_response(response.status);
   if (draining_) keep_alive_ = false;
   streaming_ = streaming;
   chunked_ = streaming && !http_1_0_;
   absl::StrAppend(&head_, "HTTP/1.1 ", response.status, " ",
                   ToAbsl(View(http::obsolete_reason(http::int_to_status(response.status)))),
-                  "\r\nDate: ", ToAbsl(host_->date()),
-                  "\r\nContent-Type: ", response.content_type, "\r\n");
+                  "\r\nDate: ", ToAbsl(host_->date()), "\r\nContent-Type: ", response.content_type, "\r\n");
   for (const auto& [name, value] : response.headers) absl::StrAppend(&head_, name, ": ", value, "\r\n");
   if (!streaming) {
     absl::StrAppend(&head_, "Content-Length: ", response.body.size(), "\r\n");

@@ -80,15 +80,15 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool head_only_ = false;   // HEAD: no body may follow
   bool keep_alive_ = false;  // after this answer
   // Its answer.
-  bool streaming_ = false;   // begun by StartStream
+  bool streaming_ = false;  // begun by StartStream
   bool chunked_ = false;
   bool ended_ = false;
-  bool done_ = true;         // every byte was written
+  bool done_ = true;  // every byte was written
   std::string filler_;
-  std::string head_;         // to be written, raw
-  std::string body_;         // to be written after it; one chunk where the answer is chunked
-  std::string tail_;         // to be written last, raw
-  std::string out_;          // being written
+  std::string head_;  // to be written, raw
+  std::string body_;  // to be written after it; one chunk where the answer is chunked
+  std::string tail_;  // to be written last, raw
+  std::string out_;   // being written
   size_t out_sent_ = 0;
   bool writing_ = false;
   Clock::time_point last_progress_;

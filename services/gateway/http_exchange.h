@@ -2,6 +2,8 @@
 // see these types alone.
 #pragma once
 
+#include <absl/status/status.h>
+
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,18 +12,17 @@
 #include <utility>
 #include <vector>
 
-#include <absl/status/status.h>
 #include <boost/asio/any_io_executor.hpp>
 
 namespace swiftlet {
 
 struct HttpRequest {
   std::string method;
-  std::string path;              // target up to '?', as sent: never decoded, so that all checks see the same one
-  std::string authorization;     // header values, empty when absent
+  std::string path;           // target up to '?', as sent: never decoded, so that all checks see the same one
+  std::string authorization;  // header values, empty when absent
   std::string content_encoding;
-  std::string request_id;        // the caller's X-Request-Id where it is printable and short, else empty
-  std::string body;              // empty while HttpHandler::Check looks at the head
+  std::string request_id;  // the caller's X-Request-Id where it is printable and short, else empty
+  std::string body;        // empty while HttpHandler::Check looks at the head
 };
 
 struct HttpResponse {

@@ -1,10 +1,10 @@
 #include "services/gateway/http_routes.h"
 
-#include <string_view>
-#include <utility>
-
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
+
+#include <string_view>
+#include <utility>
 
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
@@ -41,7 +41,8 @@ const Route& FindRoute(std::string_view path) {
   for (const Route& route : kRoutes) {
     if (route.path == path) return route;
   }
-  return absl::StartsWith(ToAbsl(path), ToAbsl(kModelPrefix)) && path.size() > kModelPrefix.size() ? kModelRoute : kUnknownRoute;
+  return absl::StartsWith(ToAbsl(path), ToAbsl(kModelPrefix)) && path.size() > kModelPrefix.size() ? kModelRoute
+                                                                                                   : kUnknownRoute;
 }
 
 }  // namespace
@@ -68,8 +69,8 @@ std::optional<HttpResponse> HttpRoutes::Check(const HttpRequest& head) {
     return response;
   }
   if (!head.content_encoding.empty() && !absl::EqualsIgnoreCase(head.content_encoding, "identity")) {
-    return ErrorResponse(WithErrorCode(absl::InvalidArgumentError("a compressed body is not accepted"),
-                                       "unsupported_media_type"));
+    return ErrorResponse(
+        WithErrorCode(absl::InvalidArgumentError("a compressed body is not accepted"), "unsupported_media_type"));
   }
   return std::nullopt;
 }
@@ -81,13 +82,18 @@ void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> excha
       response.body = R"({"status":"alive"})";
       return exchange->Respond(std::move(response));
     }
-    case Target::kReady: return exchange->Respond(Readiness());
-    case Target::kModels: return exchange->Respond(api_.ListModels());
+    case Target::kReady:
+      return exchange->Respond(Readiness());
+    case Target::kModels:
+      return exchange->Respond(api_.ListModels());
     case Target::kModel:
       return exchange->Respond(api_.GetModel(std::string_view(request.path).substr(kModelPrefix.size())));
-    case Target::kChat: return api_.Generate(kChatRoute, std::move(request), std::move(exchange));
-    case Target::kCompletions: return api_.Generate(kCompletionsRoute, std::move(request), std::move(exchange));
-    case Target::kUnknown: break;  // Check has answered
+    case Target::kChat:
+      return api_.Generate(kChatRoute, std::move(request), std::move(exchange));
+    case Target::kCompletions:
+      return api_.Generate(kCompletionsRoute, std::move(request), std::move(exchange));
+    case Target::kUnknown:
+      break;  // Check has answered
   }
 }
 

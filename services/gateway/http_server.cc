@@ -1,5 +1,10 @@
 #include "services/gateway/http_server.h"
 
+#include <absl/container/flat_hash_set.h>
+#include <absl/strings/str_cat.h>
+#include <absl/time/clock.h>
+#include <absl/time/time.h>
+
 #include <atomic>
 #include <future>
 #include <optional>
@@ -7,10 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include <absl/container/flat_hash_set.h>
-#include <absl/strings/str_cat.h>
-#include <absl/time/clock.h>
-#include <absl/time/time.h>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -34,7 +35,8 @@ constexpr std::string_view kFullAnswer =
 // The connections of one io thread. All on that thread, but for the counter.
 class Shard : public HttpConnectionHost, public std::enable_shared_from_this<Shard> {
  public:
-  Shard(asio::io_context& context, const HttpServerOptions& options, HttpHandler& handler, std::shared_ptr<std::atomic<int>> count)
+  Shard(asio::io_context& context, const HttpServerOptions& options, HttpHandler& handler,
+        std::shared_ptr<std::atomic<int>> count)
       : context_(context), options_(options), handler_(handler), count_(std::move(count)), timer_(context) {}
 
   asio::io_context& context() { return context_; }
@@ -126,7 +128,8 @@ class HttpServer::Core : public std::enable_shared_from_this<Core> {
     error_code error;
     const auto address = asio::ip::make_address(options.host, error);
     if (error) {
-      return absl::InvalidArgumentError(absl::StrCat("--host ", options.host, " is not a numeric address: give one "
+      return absl::InvalidArgumentError(absl::StrCat("--host ", options.host,
+                                                     " is not a numeric address: give one "
                                                      "such as 0.0.0.0 or 127.0.0.1"));
     }
     const tcp::endpoint endpoint(address, options.port);
@@ -136,8 +139,8 @@ class HttpServer::Core : public std::enable_shared_from_this<Core> {
     if (!error) acceptor_.listen(4096, error);
     if (!error) port_ = acceptor_.local_endpoint(error).port();
     if (error == asio::error::address_in_use) {
-      return absl::UnavailableError(absl::StrCat(options.host, ":", options.port,
-                                                 " is in use: stop what listens there, or give another --port"));
+      return absl::UnavailableError(
+          absl::StrCat(options.host, ":", options.port, " is in use: stop what listens there, or give another --port"));
     }
     if (error) {
       return absl::UnavailableError(
@@ -189,9 +192,7 @@ class HttpServer::Core : public std::enable_shared_from_this<Core> {
         socket.non_blocking(true, ignored);
         socket.send(asio::buffer(kFullAnswer), 0, ignored);
       } else {
-        asio::post(shard->context(), [shard, socket = std::move(socket)]() mutable {
-          shard->Add(std::move(socket));
-        });
+        asio::post(shard->context(), [shard, socket = std::move(socket)]() mutable { shard->Add(std::move(socket)); });
       }
       self->Accept();
     });
@@ -221,8 +222,12 @@ HttpServer::~HttpServer() {
   core_->ForEachShard(&Shard::Stop);
 }
 
-uint16_t HttpServer::port() const { return core_->port(); }
-int HttpServer::num_connections() const { return core_->num_connections(); }
+uint16_t HttpServer::port() const {
+  return core_->port();
+}
+int HttpServer::num_connections() const {
+  return core_->num_connections();
+}
 
 bool HttpServer::Drain(std::chrono::milliseconds limit) {
   core_->StopAccepting();

@@ -3,13 +3,13 @@
 // Owned by main; public methods may be called from any thread but the io threads.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
-
-#include <absl/status/statusor.h>
 
 #include "services/gateway/http_exchange.h"
 
@@ -26,10 +26,11 @@ struct HttpServerOptions {
   std::chrono::milliseconds header_timeout{10'000};  // from a request's first byte to the end of its headers
   std::chrono::milliseconds body_grace{10'000};      // for the body, plus the time that min_body_rate allows
   int64_t min_body_bytes_per_s = 1024;
-  std::chrono::milliseconds write_timeout{30'000};   // without the caller taking one byte
-  std::chrono::milliseconds ping_interval{15'000};   // silence in a stream before its filler is sent
-  std::chrono::milliseconds linger{1'000};           // for the caller to read a refusal while it still sends
-  std::chrono::milliseconds tick{250};               // how often the above are looked at
+  std::chrono::milliseconds write_timeout{30'000};  // without the caller taking one byte
+  std::chrono::milliseconds ping_interval{15'000};  // silence in a stream before its filler is sent
+  std::chrono::milliseconds linger{1'000};          // for the caller to read a refusal while it still sends
+  std::chrono::milliseconds tick{250};              // how often the above are looked at
+  std::function<void(int status)> on_response;      // told the status of each answer, on io threads; may be empty
 };
 
 class HttpServer {

@@ -13,7 +13,9 @@ IoThreads::IoThreads(int count) {
   for (auto& context : contexts_) threads_.emplace_back([&context = *context] { context.run(); });
 }
 
-IoThreads::~IoThreads() { Stop(); }
+IoThreads::~IoThreads() {
+  Stop();
+}
 
 void IoThreads::Stop() {
   for (auto& context : contexts_) context->stop();

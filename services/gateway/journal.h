@@ -1,6 +1,6 @@
 // What the gateway knows of one request's output, whoever generated it: the accepted ids of every choice, and which
 // message may add to them. It is what a request is resumed from, and what usage is counted from.
-// Owned by its Generation, on the home executor.
+// Owned by its RequestConductor, on the home executor.
 #pragma once
 
 #include <cstdint>

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include <absl/strings/str_format.h>
 #include <boost/asio/post.hpp>
 
 #include "services/common/grpc_server.h"
@@ -15,6 +16,7 @@
 #include "services/gateway/admission.h"
 #include "services/gateway/api_keys.h"
 #include "services/gateway/endpoints.h"
+#include "services/gateway/gateway_flags.h"
 #include "services/gateway/gateway_metrics.h"
 #include "services/gateway/generator.h"
 #include "services/gateway/grpc_service.h"
@@ -32,32 +34,6 @@ namespace swiftlet {
 namespace {
 
 using std::chrono::steady_clock;
-
-struct GatewayFlags {
-  int32_t port = 8000;
-  int32_t grpc_port = 8001;
-  std::string tokenizer_endpoints = "127.0.0.1:8101";
-  std::string worker_endpoints = "127.0.0.1:8201";
-  double endpoint_refresh_seconds = 5;
-  std::vector<std::string> api_keys;
-  bool strict_parameters = false;
-  int32_t http_threads = std::clamp(static_cast<int32_t>(std::thread::hardware_concurrency() / 2), 1, 16);
-  int32_t max_connections = HttpServerOptions().max_connections;
-  int64_t max_requests = Admission::Options().max_requests;
-
-  void AddTo(Flags& flags) {
-    flags.AddPort("port", &port, "HTTP port of the OpenAI routes; 0 = any free one");
-    flags.AddPort("grpc-port", &grpc_port, "port of swiftlet.v1.InferenceService; 0 = any free one");
-    flags.Add("tokenizer-endpoints", &tokenizer_endpoints, "tokenizers, as host:port,host:port");
-    flags.Add("worker-endpoints", &worker_endpoints, "model workers, as host:port,host:port");
-    flags.Add("endpoint-refresh-seconds", &endpoint_refresh_seconds, "between two look-ups of their names", {0.1, 3600});
-    flags.AddSecret("api-key", &api_keys, "key that callers must send; repeatable; none = everybody may call");
-    flags.Add("strict-parameters", &strict_parameters, "refuse request parameters that are not known");
-    flags.Add("http-threads", &http_threads, "threads for connections", {1, 256});
-    flags.Add("max-connections", &max_connections, "open HTTP connections", {1, 1 << 20});
-    flags.Add("max-requests", &max_requests, "accepted requests that have not ended", {1, 1 << 24});
-  }
-};
 
 int Main(int argc, char** argv) {
   Server server({.name = "gateway",
@@ -81,7 +57,8 @@ int Main(int argc, char** argv) {
   GrpcTokenizerConnector connector;
   GrpcWorkerTransport transport;
   TokenizerPool tokenizers({}, control_executor, clock, connector, directory);
-  WorkerPool workers({}, control_executor, clock, transport, directory);
+  const std::string gateway_id = absl::StrFormat("gateway-%016x", RandomSeed());
+  WorkerPool workers({.link = {.gateway_id = gateway_id}}, control_executor, clock, transport, directory);
   Admission admission({.max_requests = flags.max_requests});
   GatewayMetrics metrics(server.metrics());
   GatewayGenerator generator({.clock = clock,
@@ -110,6 +87,7 @@ int Main(int argc, char** argv) {
   http_options.host = server.host();
   http_options.port = static_cast<uint16_t>(flags.port);
   http_options.max_connections = flags.max_connections;
+  http_options.on_response = [&](int status) { metrics.CountHttpResponse(status); };
   auto http = HttpServer::Start(http_options, io, routes);
   if (!http.ok()) return server.Fail(http.status());
   GrpcDoor door(generator, keys, io);
@@ -162,4 +140,6 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace swiftlet
 
-int main(int argc, char** argv) { return swiftlet::Main(argc, argv); }
+int main(int argc, char** argv) {
+  return swiftlet::Main(argc, argv);
+}

@@ -23,9 +23,7 @@ class OpenAiAnswer::Sink : public GenerationSink {
 };
 
 OpenAiAnswer::OpenAiAnswer(AnswerOptions options, std::shared_ptr<HttpExchange> exchange)
-    : options_(std::move(options)),
-      renderer_(options_.head, options_.include_usage),
-      exchange_(std::move(exchange)) {}
+    : options_(std::move(options)), renderer_(options_.head, options_.include_usage), exchange_(std::move(exchange)) {}
 
 void OpenAiAnswer::Start(Generator& generator, std::vector<ValidRequest> requests) {
   num_running_ = requests.size();
@@ -61,8 +59,10 @@ void OpenAiAnswer::OnDeltas(std::vector<ChoiceDelta> deltas, int32_t first_choic
   for (ChoiceDelta& delta : deltas) {
     CHECK(delta.choice >= 0 && delta.choice < options_.choices_per_generation) << "choice " << delta.choice;
     const int32_t index = first_choice + delta.choice;
+    const bool finished =
+        delta.finish_reason == v1::FINISH_REASON_STOP || delta.finish_reason == v1::FINISH_REASON_LENGTH;
+    if (!finished) delta.finish_reason = v1::FINISH_REASON_UNSPECIFIED;  // of the rest, OnEnd's status tells
     if (options_.stream) {
-      const bool finished = delta.finish_reason != v1::FINISH_REASON_UNSPECIFIED;
       if (delta.text.empty() && delta.reasoning.empty() && !finished) continue;  // held back, or a special token
       renderer_.AppendDelta(events_, delta, index, !opened_[index]);
       opened_[index] = true;
@@ -70,7 +70,7 @@ void OpenAiAnswer::OnDeltas(std::vector<ChoiceDelta> deltas, int32_t first_choic
       WholeChoice& choice = choices_[index];
       (options_.head.style == OpenAiStyle::kChat ? choice.reasoning : choice.text) += delta.reasoning;
       choice.text += delta.text;
-      if (delta.finish_reason != v1::FINISH_REASON_UNSPECIFIED) choice.finish_reason = delta.finish_reason;
+      if (finished) choice.finish_reason = delta.finish_reason;
     }
   }
   exchange_->Write(events_);
@@ -90,6 +90,7 @@ void OpenAiAnswer::OnEnd(const absl::Status& status, const v1::Usage& usage) {
 }
 
 void OpenAiAnswer::Finish() {
+  OnStart();  // an answer may be empty
   const std::shared_ptr<HttpExchange> exchange = std::exchange(exchange_, nullptr);
   handles_.clear();
   if (!options_.stream) {

@@ -1,12 +1,12 @@
 #include "services/gateway/openai_api.h"
 
-#include <optional>
-#include <random>
-#include <utility>
-
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <absl/time/clock.h>
+
+#include <optional>
+#include <random>
+#include <utility>
 
 #include "engine/base/status_macros.h"
 #include "services/common/errors.h"
@@ -101,8 +101,8 @@ HttpResponse OpenAiApi::GetModel(std::string_view name) const {
     response.body = RenderModel(model);
     return response;
   }
-  return ErrorResponse(WithParam(WithErrorCode(absl::NotFoundError("The model does not exist"), "model_not_found"),
-                                 "model"));
+  return ErrorResponse(
+      WithParam(WithErrorCode(absl::NotFoundError("The model does not exist"), "model_not_found"), "model"));
 }
 
 }  // namespace swiftlet

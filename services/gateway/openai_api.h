@@ -16,8 +16,8 @@
 namespace swiftlet {
 
 struct OpenAiApiOptions {
-  bool strict_parameters = false;             // an unknown parameter is an error
-  std::function<void(int)> count_unknown;     // told how many unknown parameters a request had; may be empty
+  bool strict_parameters = false;          // an unknown parameter is an error
+  std::function<void(int)> count_unknown;  // told how many unknown parameters a request had; may be empty
 };
 
 class OpenAiApi {

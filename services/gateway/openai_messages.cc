@@ -1,6 +1,7 @@
 #include "services/gateway/openai_messages.h"
 
 #include <absl/strings/str_cat.h>
+
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
@@ -31,7 +32,8 @@ absl::StatusOr<std::string> ParsePart(const json::value& part, const std::string
   if (type == nullptr) return InvalidField(field + ".type", absl::StrCat("`", field, ".type` is missing"));
   ASSIGN_OR_RETURN(const std::string type_name, ParseString(*type, field + ".type"));
   if (type_name != "text") {
-    return InvalidField(field + ".type", absl::StrCat("`", field, ".type` must be \"text\": this server reads no "
+    return InvalidField(field + ".type", absl::StrCat("`", field,
+                                                      ".type` must be \"text\": this server reads no "
                                                       "other kind of content"));
   }
   const json::value* text = object.if_contains("text");
@@ -56,12 +58,20 @@ absl::StatusOr<std::string> ParseContent(const json::value& content, const std::
 // The depth is bounded by the parser's.
 void CopyJson(const json::value& from, google::protobuf::Value& to) {
   switch (from.kind()) {
-    case json::kind::null: to.set_null_value(google::protobuf::NULL_VALUE); break;
-    case json::kind::bool_: to.set_bool_value(from.get_bool()); break;
+    case json::kind::null:
+      to.set_null_value(google::protobuf::NULL_VALUE);
+      break;
+    case json::kind::bool_:
+      to.set_bool_value(from.get_bool());
+      break;
     case json::kind::int64:
     case json::kind::uint64:
-    case json::kind::double_: to.set_number_value(from.to_number<double>()); break;
-    case json::kind::string: to.set_string_value(Text(from)); break;
+    case json::kind::double_:
+      to.set_number_value(from.to_number<double>());
+      break;
+    case json::kind::string:
+      to.set_string_value(Text(from));
+      break;
     case json::kind::array:
       to.mutable_list_value();
       for (const json::value& one : from.get_array()) CopyJson(one, *to.mutable_list_value()->add_values());

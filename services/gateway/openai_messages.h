@@ -1,11 +1,12 @@
 // The `messages` of a chat request, from JSON to protobuf. Pure; any thread.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <functional>
 #include <string>
 #include <vector>
 
-#include <absl/status/statusor.h>
 #include <boost/json/value.hpp>
 
 #include "swiftlet/v1/tokenizer.pb.h"

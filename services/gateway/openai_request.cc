@@ -1,11 +1,12 @@
 #include "services/gateway/openai_request.h"
 
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
+
 #include <cmath>
 #include <limits>
 #include <optional>
 
-#include <absl/strings/numbers.h>
-#include <absl/strings/str_cat.h>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
@@ -98,7 +99,8 @@ absl::Status ReadLogitBias(const json::object& body, v1::SamplingParams& samplin
   for (const auto& member : value->get_object()) {
     int32_t id;
     const std::string_view key(member.key().data(), member.key().size());
-    if (!absl::SimpleAtoi(ToAbsl(key), &id)) return InvalidField("logit_bias", "a key of `logit_bias` is not a token id");
+    if (!absl::SimpleAtoi(ToAbsl(key), &id))
+      return InvalidField("logit_bias", "a key of `logit_bias` is not a token id");
     if (!member.value().is_number()) return InvalidField("logit_bias", "a value of `logit_bias` is not a number");
     (*sampling.mutable_logit_bias())[id] = static_cast<float>(member.value().to_number<double>());
   }
@@ -167,10 +169,12 @@ absl::Status ReadStreamOptions(const json::object& body, const UnknownName& on_u
   if (options == nullptr) return absl::OkStatus();
   if (!request.stream) return InvalidField("stream_options", "`stream_options` needs `stream`: true");
   for (const auto& member : options->get_object()) {
-    const std::string field = absl::StrCat("stream_options.", absl::string_view(member.key().data(), member.key().size()));
+    const std::string field =
+        absl::StrCat("stream_options.", absl::string_view(member.key().data(), member.key().size()));
     if (field == "stream_options.include_usage") {
       if (member.value().is_null()) continue;
-      if (!member.value().is_bool()) return InvalidField(field, absl::StrCat("`", ToAbsl(field), "` must be true or false"));
+      if (!member.value().is_bool())
+        return InvalidField(field, absl::StrCat("`", ToAbsl(field), "` must be true or false"));
       request.include_usage = member.value().get_bool();
     } else if (field != "stream_options.include_obfuscation") {
       RETURN_IF_ERROR(on_unknown(field));

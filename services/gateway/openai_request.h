@@ -2,11 +2,11 @@
 // are settled here, ranges in validator.h. Pure; any thread.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 #include "services/gateway/parameter_table.h"
 #include "services/gateway/valid_request.h"

@@ -1,5 +1,8 @@
 #include "services/gateway/parameter_table.h"
 
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -7,8 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -110,22 +111,29 @@ static_assert(std::is_sorted(kTable.begin(), kTable.end(),
 
 uint8_t KindsOf(const json::value& value) {
   switch (value.kind()) {
-    case json::kind::string: return kString;
+    case json::kind::string:
+      return kString;
     case json::kind::int64:
-    case json::kind::uint64: return kInteger | kNumber;
-    case json::kind::double_: return std::trunc(value.get_double()) == value.get_double() ? kInteger | kNumber : kNumber;
-    case json::kind::bool_: return kBoolean;
-    case json::kind::array: return kArray;
-    case json::kind::object: return kObject;
-    case json::kind::null: return 0;
+    case json::kind::uint64:
+      return kInteger | kNumber;
+    case json::kind::double_:
+      return std::trunc(value.get_double()) == value.get_double() ? kInteger | kNumber : kNumber;
+    case json::kind::bool_:
+      return kBoolean;
+    case json::kind::array:
+      return kArray;
+    case json::kind::object:
+      return kObject;
+    case json::kind::null:
+      return 0;
   }
   return 0;
 }
 
 std::string KindNames(uint8_t kinds) {
-  constexpr std::pair<ParameterKind, absl::string_view> kNames[] = {
-      {kString, "a string"}, {kInteger, "an integer"}, {kNumber, "a number"},
-      {kBoolean, "true or false"}, {kArray, "a list"}, {kObject, "an object"}};
+  constexpr std::pair<ParameterKind, absl::string_view> kNames[] = {{kString, "a string"}, {kInteger, "an integer"},
+                                                                    {kNumber, "a number"}, {kBoolean, "true or false"},
+                                                                    {kArray, "a list"},    {kObject, "an object"}};
   std::vector<absl::string_view> names;
   for (const auto& [kind, name] : kNames) {
     if (kinds & kind) names.push_back(name);
@@ -140,7 +148,9 @@ bool Equal(const json::value& a, const json::value& b) {
 
 }  // namespace
 
-std::span<const Parameter> Parameters() { return kTable; }
+std::span<const Parameter> Parameters() {
+  return kTable;
+}
 
 const Parameter* FindParameter(std::string_view name, ParameterRoute route) {
   auto row = std::lower_bound(kTable.begin(), kTable.end(), name,
@@ -154,7 +164,8 @@ const Parameter* FindParameter(std::string_view name, ParameterRoute route) {
 absl::Status CheckParameter(const Parameter& parameter, const json::value& value) {
   if (value.is_null() || parameter.handling == kNoEffect) return absl::OkStatus();
   if ((KindsOf(value) & parameter.kinds) == 0) {
-    return InvalidField(parameter.name, absl::StrCat("`", ToAbsl(parameter.name), "` must be ", KindNames(parameter.kinds)));
+    return InvalidField(parameter.name,
+                        absl::StrCat("`", ToAbsl(parameter.name), "` must be ", KindNames(parameter.kinds)));
   }
   if (parameter.handling == kServed) return absl::OkStatus();
   const auto neutral = ParseStrictJson(parameter.neutral);
@@ -164,8 +175,9 @@ absl::Status CheckParameter(const Parameter& parameter, const json::value& value
   }
   std::vector<std::string> accepted = {"null"};
   for (const json::value& one : neutral->get_array()) accepted.push_back(json::serialize(one));
-  return InvalidField(parameter.name, absl::StrCat("`", ToAbsl(parameter.name), "` is not served by this server; it accepts ",
-                                                   absl::StrJoin(accepted, ", "), " only"));
+  return InvalidField(parameter.name,
+                      absl::StrCat("`", ToAbsl(parameter.name), "` is not served by this server; it accepts ",
+                                   absl::StrJoin(accepted, ", "), " only"));
 }
 
 }  // namespace swiftlet

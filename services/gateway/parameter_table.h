@@ -2,11 +2,12 @@
 // is not here is unknown.
 #pragma once
 
+#include <absl/status/status.h>
+
 #include <cstdint>
 #include <span>
 #include <string_view>
 
-#include <absl/status/status.h>
 #include <boost/json/value.hpp>
 
 namespace swiftlet {

@@ -1,5 +1,5 @@
 // From what a caller asked to what a worker is told: the model's defaults filled in, the length of the prompt known.
-// Pure; called by Generation once the prompt is encoded.
+// Pure; called by RequestConductor once the prompt is encoded.
 #pragma once
 
 #include <absl/status/statusor.h>

@@ -96,14 +96,15 @@ void TokenizerPool::Publish() {
   directory_.SetTokenizers(std::move(views));
 }
 
-std::shared_ptr<TokenizerPool::Tokenizer> TokenizerPool::Choose(const std::string& tokenizer_hash,
+std::shared_ptr<TokenizerPool::Tokenizer> TokenizerPool::Choose(const EncodeOrder& order,
                                                                 const std::string& except) const {
   std::shared_ptr<Tokenizer> best;
   for (const auto& [address, tokenizer] : tokenizers_) {
     if (!tokenizer->healthy || address == except) continue;
     const auto& models = tokenizer->info.models();
     const bool serves = std::any_of(models.begin(), models.end(), [&](const v1::TokenizedModel& model) {
-      return model.tokenizer_hash() == tokenizer_hash;
+      return model.name() == order.model && model.tokenizer_hash() == order.tokenizer_hash &&
+             model.template_hash() == order.template_hash;
     });
     if (serves && (best == nullptr || tokenizer->pending < best->pending)) best = tokenizer;
   }
@@ -125,7 +126,7 @@ uint64_t TokenizerPool::Encode(EncodeOrder order) {
 
 void TokenizerPool::Dispatch(uint64_t ticket, const std::string& except) {
   Pending& pending = pending_.at(ticket);
-  const std::shared_ptr<Tokenizer> tokenizer = Choose(pending.order.tokenizer_hash, except);
+  const std::shared_ptr<Tokenizer> tokenizer = Choose(pending.order, except);
   if (tokenizer == nullptr) {
     return Finish(ticket, WithRetryAfter(absl::UnavailableError("no tokenizer that serves the model can be reached"),
                                          options_.longest_backoff_us / 1000));
@@ -162,7 +163,7 @@ void TokenizerPool::OnEncoded(uint64_t ticket, absl::StatusOr<EncodedPrompt> pro
     Probe(tokenizer);
   }
   const std::string failed = pending.address;
-  if (pending.retried || Choose(pending.order.tokenizer_hash, failed) == nullptr) {
+  if (pending.retried || Choose(pending.order, failed) == nullptr) {
     return Finish(ticket, WithRetryAfter(std::move(prompt).status(), options_.longest_backoff_us / 1000));
   }
   pending.retried = true;

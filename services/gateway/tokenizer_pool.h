@@ -25,8 +25,11 @@ namespace swiftlet {
 // One prompt to encode. Bounded in number by admission: every request has at most one.
 struct EncodeOrder {
   std::variant<v1::EncodeChatRequest, v1::EncodePromptRequest> request;
-  std::string tokenizer_hash;  // of the tokenizers that will do
-  int64_t timeout_us = 0;      // > 0
+  // Of the tokenizers that will do.
+  std::string model;
+  std::string tokenizer_hash;
+  std::string template_hash;
+  int64_t timeout_us = 0;  // > 0
   Executor home;
   std::function<void(absl::StatusOr<EncodedPrompt>)> done;  // on `home`, exactly once unless cancelled
 };
@@ -47,7 +50,7 @@ class TokenizerPool {
 
   // The tokenizers there are, as host:port.
   void SetAddresses(std::vector<std::string> addresses);
-  // UNAVAILABLE when no healthy tokenizer has the hash. Encoding is idempotent: a call that ends UNAVAILABLE is tried
+  // UNAVAILABLE when no healthy tokenizer will do. Encoding is idempotent: a call that ends UNAVAILABLE is tried
   // once more at another tokenizer. Returns a ticket for Cancel.
   uint64_t Encode(EncodeOrder order);
   // `done` is not called once this took effect.
@@ -85,7 +88,7 @@ class TokenizerPool {
   void OnInfo(const std::shared_ptr<Tokenizer>& tokenizer, absl::StatusOr<v1::GetInfoResponse> info);
   void FetchVocabulary(const std::shared_ptr<Tokenizer>& tokenizer, const v1::TokenizedModel& model);
   void Publish();
-  std::shared_ptr<Tokenizer> Choose(const std::string& tokenizer_hash, const std::string& except) const;
+  std::shared_ptr<Tokenizer> Choose(const EncodeOrder& order, const std::string& except) const;
   void Dispatch(uint64_t ticket, const std::string& except);
   void OnEncoded(uint64_t ticket, absl::StatusOr<EncodedPrompt> prompt);
   void Finish(uint64_t ticket, absl::StatusOr<EncodedPrompt> prompt);

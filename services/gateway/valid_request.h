@@ -31,7 +31,7 @@ struct ValidRequest {
   std::string request_id;  // ours, unique in this gateway: "chatcmpl-..." or "cmpl-..."
   std::string model;       // one of the served names
   std::variant<ChatInput, TextInput, TokenInput> input;
-  v1::SamplingParams sampling;  // as asked, ranges checked; absent fields take the model's defaults in generation.cc
+  v1::SamplingParams sampling;  // as asked, ranges checked; resolve_request.h fills absent fields from the model's defaults
   v1::StopRules stop;           // as asked, ranges checked
   int32_t num_choices = 1;
   int32_t logprobs = 0;         // 0 = none, k + 1 = the chosen token and the k most likely

@@ -1,9 +1,9 @@
 #include "services/gateway/validator.h"
 
+#include <absl/strings/str_cat.h>
+
 #include <algorithm>
 #include <string>
-
-#include <absl/strings/str_cat.h>
 
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
@@ -56,8 +56,8 @@ absl::Status CheckSampling(const v1::SamplingParams& sampling, std::string_view 
       return InvalidField(absl::StrCat(ToAbsl(prefix), "logit_bias"), absl::StrCat("token id ", id, " is negative"));
     }
     if (!(bias >= -limits::kMaxLogitBiasValue && bias <= limits::kMaxLogitBiasValue)) {
-      return InvalidField(absl::StrCat(ToAbsl(prefix), "logit_bias"), absl::StrCat("the bias of token id ", id,
-                                                                           " must be between -100 and 100"));
+      return InvalidField(absl::StrCat(ToAbsl(prefix), "logit_bias"),
+                          absl::StrCat("the bias of token id ", id, " must be between -100 and 100"));
     }
   }
   return absl::OkStatus();
@@ -79,9 +79,8 @@ absl::Status CheckStop(const v1::StopRules& stop, const FieldNames& names) {
   }
   for (const std::string& text : stop.stop()) {
     if (text.empty() || text.size() > limits::kMaxStopBytes) {
-      return InvalidField(names.stop_strings,
-                          absl::StrCat("a stop string must have 1 to ", limits::kMaxStopBytes, " bytes, not ",
-                                       text.size()));
+      return InvalidField(names.stop_strings, absl::StrCat("a stop string must have 1 to ", limits::kMaxStopBytes,
+                                                           " bytes, not ", text.size()));
     }
   }
   return absl::OkStatus();
@@ -89,8 +88,8 @@ absl::Status CheckStop(const v1::StopRules& stop, const FieldNames& names) {
 
 absl::Status CheckText(std::string_view field, size_t num_bytes) {
   if (num_bytes <= limits::kMaxPromptTextBytes) return absl::OkStatus();
-  return InvalidField(field, absl::StrCat("the text of the prompt is longer than ", limits::kMaxPromptTextBytes,
-                                          " bytes"));
+  return InvalidField(field,
+                      absl::StrCat("the text of the prompt is longer than ", limits::kMaxPromptTextBytes, " bytes"));
 }
 
 bool IsLabel(std::string_view text) {
@@ -107,7 +106,8 @@ absl::Status CheckMessage(const v1::ChatMessage& message, const std::string& fie
   }
   if (!message.has_content() && !(assistant && message.tool_calls().values_size() > 0)) {
     return InvalidField(field + ".content",
-                        absl::StrCat("`", field, ".content` is missing: only an assistant message with tool calls "
+                        absl::StrCat("`", field,
+                                     ".content` is missing: only an assistant message with tool calls "
                                      "may do without"));
   }
   if (!assistant && message.tool_calls().values_size() > 0) {

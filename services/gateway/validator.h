@@ -1,10 +1,10 @@
 // The one validator, for REST and gRPC alike: whatever reaches a Generator has passed it. Pure; any thread.
 #pragma once
 
+#include <absl/status/status.h>
+
 #include <string_view>
 #include <vector>
-
-#include <absl/status/status.h>
 
 #include "services/gateway/generation.h"
 #include "services/gateway/valid_request.h"
@@ -22,8 +22,8 @@ struct FieldNames {
   std::string_view token_ids;
 };
 inline constexpr FieldNames kOpenAiNames = {"", "", "max_tokens", "stop", "n", "prompt", "prompt"};
-inline constexpr FieldNames kGrpcNames = {"sampling.", "stop.",  "stop.max_tokens", "stop.stop",
-                                          "num_choices", "text", "token_ids"};
+inline constexpr FieldNames kGrpcNames = {"sampling.",   "stop.", "stop.max_tokens", "stop.stop",
+                                          "num_choices", "text",  "token_ids"};
 
 // INVALID_ARGUMENT, NOT_FOUND or OUT_OF_RANGE naming the field; UNAVAILABLE when no worker serves the model now.
 absl::Status Validate(const ValidRequest& request, const FieldNames& names,

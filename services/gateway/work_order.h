@@ -1,4 +1,4 @@
-// What passes between a Generation, on its home executor, and the pool of workers, on the control executor.
+// What passes between a RequestConductor, on its home executor, and the pool of workers, on the control executor.
 #pragma once
 
 #include <absl/status/status.h>
@@ -13,7 +13,7 @@
 
 namespace swiftlet {
 
-// Implemented by Generation; every call comes on the order's home executor.
+// Implemented by RequestConductor; every call comes on the order's home executor.
 class WorkListener {
  public:
   virtual ~WorkListener() = default;

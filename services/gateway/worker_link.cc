@@ -10,6 +10,8 @@
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
+#include "engine/base/string_view.h"
+#include "services/common/logging.h"
 
 namespace swiftlet {
 namespace {
@@ -159,6 +161,7 @@ void WorkerLink::OnMessage(uint64_t attempt, v1::AttachResponse message) {
     state_ = State::kAttached;
     backoff_us_ = options_.shortest_backoff_us;
     problem_ = absl::OkStatus();
+    LogInfo("attached to a worker", {{"address", address_}, {"worker", worker_->worker_id()}, {"model", model().name()}});
     return on_change_();
   }
   switch (message.message_case()) {
@@ -257,7 +260,10 @@ void WorkerLink::OnClosed(uint64_t attempt, const absl::Status& status) {
 }
 
 void WorkerLink::Fail(const absl::Status& status) {
-  problem_ = absl::Status(status.code(), absl::StrCat("worker ", address_, ": ", status.message()));
+  absl::Status problem(status.code(), absl::StrCat("worker ", address_, ": ", status.message()));
+  // Once for each new reason: the link tries again twice a second.
+  if (problem != problem_ && !retired_) LogWarning("no stream to a worker", {{"reason", ToStd(problem.message())}});
+  problem_ = std::move(problem);
   ++attempt_;
   if (stream_ != nullptr) stream_->Close();
   stream_.reset();

@@ -1,8 +1,10 @@
 """Starts the real binaries on free ports, and stops them. One folder of logs a test run; a failure shows their ends."""
 
 import http.client
+import itertools
 import json
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -12,10 +14,19 @@ import time
 READY_SECONDS = 120  # a sanitizer build on a busy machine
 
 
+_ports = itertools.cycle(random.sample(range(12000, 32000), 2000))
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """Below the range from which the kernel takes ports for outgoing connections, so that none takes it before its owner."""
+    for port in _ports:
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("unreachable")
 
 
 def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:

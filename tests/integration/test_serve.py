@@ -20,8 +20,9 @@ from processes import READY_SECONDS, Background, Program, free_port, get, wait_u
 class Serve(Program):
     def __init__(self, binaries: pathlib.Path, model: pathlib.Path, log: pathlib.Path, *flags: str, port: int | None = None):
         self.port = port if port is not None else free_port()
+        ports = [f"--{name}port={free_port()}" for name in ("grpc-", "admin-", "tokenizer-", "tokenizer-admin-", "worker-", "worker-admin-")]
         super().__init__(binaries / "swiftlet", "serve", "--model", str(model), "--served-model-name", "demo", "--host", "127.0.0.1",
-                         "--port", str(self.port), "--grpc-port", str(free_port()), "--admin-port", str(free_port()), *flags, log=log)
+                         "--port", str(self.port), *ports, *flags, log=log)
 
     def wait_url(self) -> str:
         def printed() -> bool:
@@ -126,7 +127,7 @@ def wrong_shape(folder: pathlib.Path) -> None:
 
 def overlap(folder: pathlib.Path) -> None:
     def change(header):
-        header[NORM]["data_offsets"] = header["model.norm.weight"]["data_offsets"]
+        header["model.norm.weight"]["data_offsets"] = header[NORM]["data_offsets"]
 
     write_tensors(folder / "model.safetensors", change)
 
@@ -148,7 +149,7 @@ def no_tokenizer(folder: pathlib.Path) -> None:
     (folder / "tokenizer.json").unlink()
 
 
-BROKEN = [(truncate, ["model.safetensors"]), (wrong_shape, ["model.norm.weight", "256"]), (overlap, ["overlap"]),
+BROKEN = [(truncate, ["model.safetensors"]), (wrong_shape, ["model.norm.weight", "256"]), (overlap, ["model.safetensors", "model.norm.weight"]),
           (missing_tensor, [NORM]), (unknown_architecture, ["FooForCausalLM"]), (no_config, ["config.json"]),
           (no_tokenizer, ["tokenizer.json"])]
 

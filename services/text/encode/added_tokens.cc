@@ -1,8 +1,8 @@
 #include "services/text/encode/added_tokens.h"
 
-#include <algorithm>
-
 #include <utf8proc.h>
+
+#include <algorithm>
 
 #include "services/text/encode/unicode.h"
 
@@ -36,7 +36,9 @@ bool IsWordAt(std::string_view text, size_t at) {
   return at < text.size() && IsWordCharacter(DecodeUtf8(text.data() + at).codepoint);
 }
 
-bool IsWordBefore(std::string_view text, size_t at) { return at > 0 && IsWordAt(text, PreviousCharacter(text, at)); }
+bool IsWordBefore(std::string_view text, size_t at) {
+  return at > 0 && IsWordAt(text, PreviousCharacter(text, at));
+}
 
 size_t EndOfSpace(std::string_view text, size_t at) {
   while (at < text.size()) {

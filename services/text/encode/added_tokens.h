@@ -2,14 +2,14 @@
 // Const and shared by all threads once built.
 #pragma once
 
+#include <absl/types/span.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/types/span.h>
 
 namespace swiftlet {
 

@@ -16,7 +16,8 @@ struct BpeTokenizer::Scratch {
 // Takes a Scratch for the time of one call.
 class BpeTokenizer::ScratchLease {
  public:
-  explicit ScratchLease(const BpeTokenizer& owner) : owner_(owner) {
+  // A Scratch grows with the text, by some 30 bytes a byte; one that served a huge text is not kept.
+  ScratchLease(const BpeTokenizer& owner, size_t text_bytes) : owner_(owner), is_kept_(text_bytes <= kMaxKeptBytes) {
     {
       std::lock_guard<std::mutex> lock(owner_.mutex_);
       if (!owner_.idle_.empty()) {
@@ -27,6 +28,7 @@ class BpeTokenizer::ScratchLease {
     if (scratch_ == nullptr) scratch_ = std::make_unique<Scratch>();
   }
   ~ScratchLease() {
+    if (!is_kept_) return;
     std::lock_guard<std::mutex> lock(owner_.mutex_);
     owner_.idle_.push_back(std::move(scratch_));
   }
@@ -36,7 +38,10 @@ class BpeTokenizer::ScratchLease {
   Scratch& operator*() const { return *scratch_; }
 
  private:
+  static constexpr size_t kMaxKeptBytes = size_t{1} << 20;
+
   const BpeTokenizer& owner_;
+  const bool is_kept_;
   std::unique_ptr<Scratch> scratch_;
 };
 
@@ -59,8 +64,7 @@ std::vector<Authorship> AuthorsOf(const std::vector<bool>& trust) {
 
 }  // namespace
 
-BpeTokenizer::BpeTokenizer(TokenizerFacts facts, Parts parts)
-    : Tokenizer(std::move(facts)), parts_(std::move(parts)) {}
+BpeTokenizer::BpeTokenizer(TokenizerFacts facts, Parts parts) : Tokenizer(std::move(facts)), parts_(std::move(parts)) {}
 
 BpeTokenizer::~BpeTokenizer() = default;
 
@@ -70,7 +74,7 @@ absl::StatusOr<std::vector<int32_t>> BpeTokenizer::Encode(absl::Span<const TextS
   std::vector<int32_t> ids;
   if (options.add_special_tokens) ids = parts_.post_processor.before;
   ids.reserve(ids.size() + joined.text().size() / 3 + 8);
-  ScratchLease scratch(*this);
+  ScratchLease scratch(*this, joined.text().size());
   RETURN_IF_ERROR(EncodeText(joined.text(), joined.authors(), *scratch, ids));
   if (options.add_special_tokens) {
     ids.insert(ids.end(), parts_.post_processor.after.begin(), parts_.post_processor.after.end());
@@ -105,8 +109,8 @@ absl::Status BpeTokenizer::EncodeStretch(std::string_view text, absl::Span<const
     RETURN_IF_ERROR(parts_.normalizer.Apply(normal, scratch.regex));
     text = normal.text;
     if (text.empty()) return absl::OkStatus();
-    normal_authors = normal.tracks_trust ? AuthorsOf(normal.trust)
-                                         : std::vector<Authorship>{{text.size(), !has_user_text}};
+    normal_authors =
+        normal.tracks_trust ? AuthorsOf(normal.trust) : std::vector<Authorship>{{text.size(), !has_user_text}};
     authors = normal_authors;
   }
   if (parts_.normalized_matcher.empty()) return EncodePieces(text, has_user_text, at_start, scratch, ids);

@@ -29,9 +29,13 @@ constexpr std::array<int16_t, kAlphabetEnd> kBytes = [] {
 
 }  // namespace
 
-char32_t CharacterOfByte(uint8_t byte) { return kCharacters[byte]; }
+char32_t CharacterOfByte(uint8_t byte) {
+  return kCharacters[byte];
+}
 
-int ByteOfCharacter(char32_t codepoint) { return codepoint < kAlphabetEnd ? kBytes[codepoint] : -1; }
+int ByteOfCharacter(char32_t codepoint) {
+  return codepoint < kAlphabetEnd ? kBytes[codepoint] : -1;
+}
 
 bool AppendBytesOfToken(std::string_view token, std::string& out) {
   const size_t before = out.size();

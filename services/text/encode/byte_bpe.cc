@@ -1,10 +1,10 @@
 #include "services/text/encode/byte_bpe.h"
 
+#include <absl/strings/str_format.h>
+
 #include <algorithm>
 #include <functional>
 #include <utility>
-
-#include <absl/strings/str_format.h>
 
 #include "services/text/encode/byte_alphabet.h"
 #include "services/text/encode/unicode.h"

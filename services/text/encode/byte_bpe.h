@@ -48,9 +48,9 @@ class BpeModel {
  public:
   // How the text of a piece becomes the units that merges start from.
   enum class Units {
-    kBytes,            // one a byte; `tokens` is keyed by bytes
-    kCharacters,       // one a character; `tokens` is keyed by text
-    kSpelledBytes,     // as kCharacters, of the piece written in the byte alphabet
+    kBytes,         // one a byte; `tokens` is keyed by bytes
+    kCharacters,    // one a character; `tokens` is keyed by text
+    kSpelledBytes,  // as kCharacters, of the piece written in the byte alphabet
   };
   struct Options {
     Units units = Units::kBytes;
@@ -86,8 +86,8 @@ class BpeModel {
   TokenTable tokens_;
   MergeTable merges_;
   std::vector<bool> reserved_;
-  bool can_form_reserved_ = false;  // whether `guarded` makes a difference at all
-  std::vector<int32_t> byte_ids_;   // kBytes: id of each byte; with byte_fallback: id of each <0xNN>; else kAbsent
+  bool can_form_reserved_ = false;    // whether `guarded` makes a difference at all
+  std::vector<int32_t> byte_ids_;     // kBytes: id of each byte; with byte_fallback: id of each <0xNN>; else kAbsent
   std::vector<uint32_t> byte_ranks_;  // kBytes: the rank of each pair of bytes, [256 * left + right];
                                       // empty where a byte has no token
   // Whether merging the bytes of a token gives the token back: found on first use, so that a piece that is a token

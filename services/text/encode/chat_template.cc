@@ -112,7 +112,10 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Compile(std::s
   ChatInput probe;
   probe.messages = boost::json::array{boost::json::object{{"role", "user"}, {"content", "a"}}};
   probe.tools = nullptr;
+  // A short message needs some thousand steps; what spins or doubles is found out within a fraction of a second.
+  const jinja::Limits limits = std::exchange(compiled->limits, {.steps = 500'000, .created_bytes = size_t{32} << 20});
   const absl::StatusOr<Text> rendered = compiled->Run(compiled->program, special_tokens, probe);
+  compiled->limits = limits;
   if (absl::IsResourceExhausted(rendered.status())) return absl::InvalidArgumentError(rendered.status().message());
 
   std::unique_ptr<ChatTemplate> result(new ChatTemplate());
@@ -185,8 +188,9 @@ bool ChatTemplate::ReadsVariable(std::string_view name) const {
 
 std::vector<std::string> ChatTemplate::Keywords() const {
   std::vector<std::string> keywords;
-  for (const std::string& name : compiled_->program.names) {
-    if (AcceptsKeyword(name)) keywords.push_back(name);
+  const jinja::Program& program = compiled_->program;
+  for (size_t i = 0; i < program.names.size(); ++i) {
+    if (program.is_free[i] && AcceptsKeyword(program.names[i])) keywords.push_back(program.names[i]);
   }
   return keywords;
 }

@@ -66,7 +66,7 @@ class ChatTemplate {
   bool ReadsVariable(std::string_view name) const;
   // Whether `name` may come in chat_template_kwargs: the template reads it and it is not one of those we set.
   bool AcceptsKeyword(std::string_view name) const;
-  std::vector<std::string> Keywords() const;         // all that AcceptsKeyword is true for
+  std::vector<std::string> Keywords() const;         // those that the template does not first set itself
   const std::string& hash() const { return hash_; }  // SHA-256 of the source, hexadecimal
   const std::optional<ReasoningTags>& reasoning_tags() const { return reasoning_tags_; }
   const std::string& source() const { return source_; }

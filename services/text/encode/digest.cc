@@ -1,8 +1,7 @@
 #include "services/text/encode/digest.h"
 
-#include <openssl/evp.h>
-
 #include <absl/strings/escaping.h>
+#include <openssl/evp.h>
 
 #include "engine/base/check.h"
 #include "engine/base/string_view.h"

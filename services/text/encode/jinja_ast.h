@@ -121,6 +121,7 @@ struct Statement {
 struct Program {
   std::vector<std::string> names;  // of all variables, by Symbol
   std::vector<bool> is_read;       // whether the template reads the variable anywhere
+  std::vector<bool> is_free;       // whether it does so before any statement above sets it
   Symbol loop = 0;
   Symbol caller = 0;
   Symbol varargs = 0;

@@ -18,6 +18,8 @@ Symbol ExpressionParser::Intern(std::string_view name) {
   if (is_new) {
     program_.names.emplace_back(name);
     program_.is_read.push_back(false);
+    program_.is_free.push_back(false);
+    is_assigned_.push_back(false);
   }
   return entry->second;
 }
@@ -234,6 +236,8 @@ ExpressionParser::Result ExpressionParser::ParsePrimary() {
         node->kind = Kind::kName;
         node->symbol = Intern(token.text);
         program_.is_read[static_cast<size_t>(node->symbol)] = true;
+        if (!is_assigned_[static_cast<size_t>(node->symbol)])
+          program_.is_free[static_cast<size_t>(node->symbol)] = true;
       }
       tokens_.Advance();
       return node;

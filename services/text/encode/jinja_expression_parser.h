@@ -21,6 +21,8 @@ class ExpressionParser {
       : tokens_(tokens), program_(program), limits_(limits) {}
 
   Symbol Intern(std::string_view name);
+  // The template sets the variable from here on.
+  void MarkAssigned(Symbol symbol) { is_assigned_[static_cast<size_t>(symbol)] = true; }
   // One expression; `with_condition`: whether `a if b else c` may stand there.
   Result ParseExpression(bool with_condition = true);
   // One expression, or several with commas between them: a tuple.
@@ -68,6 +70,7 @@ class ExpressionParser {
   Program& program_;
   const Limits& limits_;
   std::unordered_map<std::string, Symbol> symbols_;
+  std::vector<bool> is_assigned_;
   int depth_ = 0;
 };
 

@@ -193,22 +193,21 @@ absl::Status Interpreter::ExecuteFor(const Statement& statement) {
     }
     loop->items = std::move(passing);
   }
-  if (loop->items.empty()) {
-    ScopeGuard scope(*this, scope_);
-    return Execute(statement.branches[1].body);
-  }
-  loop->nesting = loop_nesting_;
-  const Depth nesting(loop_nesting_);
+  bool completed = false;  // an iteration ran to its end: as in Jinja, a break or continue does not count for `else`
   absl::Status status;
   for (loop->index = 0; status.ok() && loop->index < loop->items.size(); ++loop->index) {
     ScopeGuard scope(*this, scope_);
     Define(program_.loop, Value::Of(loop));
     status = Assign(statement.target, loop->items[loop->index]);
     if (status.ok()) status = Execute(statement.branches[0].body);
-    if (std::exchange(flow_, Flow::kNext) == Flow::kBreak) break;
+    const Flow flow = std::exchange(flow_, Flow::kNext);
+    completed = completed || flow == Flow::kNext;
+    if (flow == Flow::kBreak) break;
   }
   loop->last_changed.clear();  // whoever still holds the loop must not hold itself through it
-  return status;
+  if (!status.ok() || completed || statement.branches[1].body.empty()) return status;
+  ScopeGuard scope(*this, scope_);
+  return Execute(statement.branches[1].body);
 }
 
 absl::Status Interpreter::Assign(const Target& target, Value value) {
@@ -304,11 +303,8 @@ Interpreter::Result Interpreter::CallMacro(const MacroDefinition& macro, Scope* 
   const Depth depth(depth_);
   ScopeGuard guard(*this, scope);
   RETURN_IF_ERROR(BindMacroArguments(macro, arguments));
-  const int nesting = std::exchange(loop_nesting_, 0);
-  absl::StatusOr<Text> text = Capture(macro.body);
-  loop_nesting_ = nesting;
-  RETURN_IF_ERROR(text.status());
-  return runtime_.NewString(*std::move(text));
+  ASSIGN_OR_RETURN(Text text, Capture(macro.body));
+  return runtime_.NewString(std::move(text));
 }
 
 absl::Status Interpreter::ExecuteCallBlock(const Statement& statement) {

@@ -68,7 +68,6 @@ class Interpreter {
   TextBuilder* out_ = nullptr;
   Flow flow_ = Flow::kNext;
   int depth_ = 0;
-  int loop_nesting_ = 0;
   int error_line_ = 0;
 };
 

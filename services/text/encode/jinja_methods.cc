@@ -22,21 +22,21 @@ Result DictItems(Runtime& runtime, const Value& self, const CallArguments& argum
   RETURN_IF_ERROR(BindArguments("items", arguments, {}).status());
   std::vector<Value> items;
   for (const auto& [key, value] : self.dict().entries()) items.push_back(Value::Tuple({key, value}));
-  return runtime.NewList(std::move(items), SequenceKind::kView);
+  return runtime.NewList(std::move(items), SequenceKind::kItemsView);
 }
 
 Result DictKeys(Runtime& runtime, const Value& self, const CallArguments& arguments) {
   RETURN_IF_ERROR(BindArguments("keys", arguments, {}).status());
   std::vector<Value> keys;
   for (const auto& entry : self.dict().entries()) keys.push_back(entry.first);
-  return runtime.NewList(std::move(keys), SequenceKind::kView);
+  return runtime.NewList(std::move(keys), SequenceKind::kKeysView);
 }
 
 Result DictValues(Runtime& runtime, const Value& self, const CallArguments& arguments) {
   RETURN_IF_ERROR(BindArguments("values", arguments, {}).status());
   std::vector<Value> values;
   for (const auto& entry : self.dict().entries()) values.push_back(entry.second);
-  return runtime.NewList(std::move(values), SequenceKind::kView);
+  return runtime.NewList(std::move(values), SequenceKind::kValuesView);
 }
 
 Result DictGet(Runtime&, const Value& self, const CallArguments& arguments) {
@@ -124,8 +124,8 @@ Value LoopField(const LoopState& loop, std::string_view name) {
   if (name == "length") return Value::Int(length);
   if (name == "revindex") return Value::Int(length - index);
   if (name == "revindex0") return Value::Int(length - index - 1);
-  if (name == "depth") return Value::Int(loop.nesting + 1);
-  if (name == "depth0") return Value::Int(loop.nesting);
+  if (name == "depth") return Value::Int(1);  // only recursive loops go deeper
+  if (name == "depth0") return Value::Int(0);
   if (name == "previtem") {
     return index > 0 ? loop.items[loop.index - 1] : Value::UndefinedBecause("there is no previous item");
   }
@@ -163,9 +163,7 @@ const Method* FindMethod(const Value& object, std::string_view name) {
     case Value::Kind::kLoop:
       return Find(kLoopMethods, name);
     case Value::Kind::kSequence:
-      return object.sequence().kind == SequenceKind::kIterator || object.sequence().kind == SequenceKind::kView
-                 ? nullptr
-                 : Find(kListMethods, name);
+      return object.sequence().kind == SequenceKind::kIterator || object.is_view() ? nullptr : Find(kListMethods, name);
     default:
       return nullptr;
   }

@@ -141,6 +141,7 @@ class Parser {
     ASSIGN_OR_RETURN(statement->target, ParseTarget(false));
     RETURN_IF_ERROR(tokens_.ExpectName("in"));
     ASSIGN_OR_RETURN(statement->expression, expressions_.ParseTuple(false));
+    MarkAssigned(statement->target);
     if (tokens_.SkipName("if")) {
       ASSIGN_OR_RETURN(statement->condition, expressions_.ParseExpression());
     }
@@ -190,6 +191,11 @@ class Parser {
     return tuple;
   }
 
+  void MarkAssigned(const Target& target) {
+    if (target.parts.empty() && target.attribute.empty()) expressions_.MarkAssigned(target.symbol);
+    for (const Target& part : target.parts) MarkAssigned(part);
+  }
+
   absl::StatusOr<std::string> ParseVariableName() {
     static constexpr std::string_view kReserved[] = {"true", "false", "none", "True", "False", "None",
                                                      "and",  "or",    "not",  "if",   "in",    "is"};
@@ -217,11 +223,13 @@ class Parser {
     ASSIGN_OR_RETURN(statement->target, ParseTarget(true));
     if (tokens_.SkipOperator("=")) {
       ASSIGN_OR_RETURN(statement->expression, expressions_.ParseTuple());
+      MarkAssigned(statement->target);
       return statement;
     }
     statement->kind = Kind::kSetBlock;
     ASSIGN_OR_RETURN(statement->expression, FiltersOverHole());
     ASSIGN_OR_RETURN(Block body, ParseBody("endset"));
+    MarkAssigned(statement->target);
     statement->branches.push_back({nullptr, std::move(body)});
     return statement;
   }
@@ -248,6 +256,7 @@ class Parser {
       } else if (!macro.parameters.empty() && macro.parameters.back().default_value != nullptr) {
         return SyntaxError(tokens_.line(), "non-default argument follows default argument");
       }
+      expressions_.MarkAssigned(parameter.symbol);
       macro.parameters.push_back(std::move(parameter));
     }
     tokens_.Advance();
@@ -278,6 +287,7 @@ class Parser {
     auto macro = std::make_shared<MacroDefinition>();
     ASSIGN_OR_RETURN(macro->name, ParseVariableName());
     statement->target.symbol = expressions_.Intern(macro->name);
+    MarkAssigned(statement->target);
     RETURN_IF_ERROR(ParseParameters(*macro));
     RETURN_IF_ERROR(ParseMacroBody(*macro, "endmacro"));
     statement->macro = std::move(macro);
@@ -307,6 +317,7 @@ class Parser {
       target.symbol = expressions_.Intern(name);
       RETURN_IF_ERROR(tokens_.ExpectOperator("="));
       ASSIGN_OR_RETURN(ExpressionPointer value, expressions_.ParseExpression());
+      MarkAssigned(target);
       statement->assignments.emplace_back(std::move(target), std::move(value));
     }
     ASSIGN_OR_RETURN(Block body, ParseBody("endwith"));

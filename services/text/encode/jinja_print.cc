@@ -109,8 +109,11 @@ absl::Status AppendReprAt(const Value& value, size_t size_limit, int depth, Text
           out.Append(")");
           return absl::OkStatus();
         }
-        case SequenceKind::kView:
-          out.Append("dict_view([");
+        case SequenceKind::kItemsView:
+        case SequenceKind::kKeysView:
+        case SequenceKind::kValuesView:
+          out.Append(value.type_name());
+          out.Append("([");
           break;
         case SequenceKind::kTuple:
           out.Append("(");
@@ -120,9 +123,9 @@ absl::Status AppendReprAt(const Value& value, size_t size_limit, int depth, Text
           break;
       }
       RETURN_IF_ERROR(AppendItems(sequence.items, size_limit, depth, out));
-      out.Append(sequence.kind == SequenceKind::kTuple  ? (sequence.items.size() == 1 ? ",)" : ")")
-                 : sequence.kind == SequenceKind::kView ? "])"
-                                                        : "]");
+      out.Append(sequence.kind == SequenceKind::kTuple ? (sequence.items.size() == 1 ? ",)" : ")")
+                 : value.is_view()                     ? "])"
+                                                       : "]");
       break;
     }
     case Value::Kind::kDict: {

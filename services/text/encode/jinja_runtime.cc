@@ -39,6 +39,9 @@ Value Runtime::NewString(std::string_view text, bool user) {
 
 absl::StatusOr<Value> Runtime::NewList(std::vector<Value> items, SequenceKind kind) {
   steps_ += items.size();
+  if (items.size() > limits_.list_items) {
+    return LimitError(Concat("the template made a list of more than ", limits_.list_items, " items"));
+  }
   Value list = Value::List(std::move(items), kind);
   if (list.depth() > limits_.value_depth) {
     return LimitError(Concat("the template nested values more than ", limits_.value_depth, " deep"));

@@ -26,9 +26,10 @@ struct Limits {
   int call_depth = 400;                    // nested evaluations, macros included
   int value_depth = 100;                   // lists in lists
   uint64_t steps = 10'000'000;             // nodes evaluated and elements or 64-byte pieces handled
-  size_t string_bytes = size_t{64} << 20;  // one string, the output included
-  size_t created_bytes = size_t{1} << 30;  // all strings of a rendering together
+  size_t string_bytes = size_t{32} << 20;     // one string, the output included
+  size_t created_bytes = size_t{512} << 20;   // all strings of a rendering together
   int64_t range_length = 100'000;          // as in Jinja's sandbox
+  size_t list_items = kMaxItems;             // of one list
 };
 
 class Runtime {

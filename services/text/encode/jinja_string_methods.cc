@@ -165,7 +165,7 @@ Result Replace(Runtime& runtime, const Value& self, const CallArguments& argumen
   RETURN_IF_ERROR(RequireString(*bound[1]));
   ASSIGN_OR_RETURN(const int64_t count, IntegerArgument(bound[2], -1));
   Text result;
-  runtime.Spend(self.bytes().size() / 64);
+  runtime.Spend(self.bytes().size() / 16);
   if (!ReplaceText(self.text(), bound[0]->text(), bound[1]->text(), count, runtime.limits().string_bytes, result)) {
     return runtime.CheckStringSize(runtime.limits().string_bytes + 1);
   }

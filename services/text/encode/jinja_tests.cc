@@ -60,7 +60,7 @@ bool Mapping(const Value& value) {
   return value.is_dict();
 }
 bool SequenceLike(const Value& value) {
-  return IsSized(value) && !(value.is_sequence() && value.sequence().kind == SequenceKind::kView);
+  return IsSized(value) && !value.is_view();
 }
 bool Iterable(const Value& value) {
   return value.is_undefined() || value.is_string() || value.is_dict() || value.is_sequence() ||

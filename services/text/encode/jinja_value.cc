@@ -121,8 +121,12 @@ std::string Value::type_name() const {
           return "range";
         case SequenceKind::kIterator:
           return "generator";
-        case SequenceKind::kView:
-          return "dict view";
+        case SequenceKind::kItemsView:
+          return "dict_items";
+        case SequenceKind::kKeysView:
+          return "dict_keys";
+        case SequenceKind::kValuesView:
+          return "dict_values";
       }
       return "list";
     case Kind::kDict:
@@ -286,6 +290,9 @@ absl::StatusOr<std::vector<Value>> Iterate(const Value& value) {
       for (const auto& [key, unused] : value.dict().entries()) items.push_back(key);
       return items;
     case Value::Kind::kString:
+      if (value.bytes().size() / 4 > kMaxItems || CodePointCount(value.bytes()) > static_cast<int64_t>(kMaxItems)) {
+        return absl::ResourceExhaustedError(Concat("a walk over a string of more than ", kMaxItems, " characters"));
+      }
       for (size_t at = 0; at < value.bytes().size();) {
         const size_t begin = at;
         DecodeCodePoint(value.bytes(), at);

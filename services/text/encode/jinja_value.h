@@ -24,6 +24,9 @@ class Value;
 class Runtime;
 struct LoopState;
 
+// The most items that one list holds or one string is walked into.
+inline constexpr size_t kMaxItems = 1'000'000;
+
 __extension__ typedef __int128 Integer;  // holds all of JSON's 64-bit integers, signed and unsigned, and sums of them
 
 // What a lookup that found nothing yields: prints as nothing, and fails with `message` when more is asked of it.
@@ -35,8 +38,10 @@ enum class SequenceKind {
   kList,
   kTuple,
   kRange,
-  kIterator,  // what map, select, items and others return: no length, no index, and it can be walked once
-  kView,      // dict.keys(), .values(), .items(): a length, no index
+  kIterator,   // what map, select, items and others return: no length, no index, and it can be walked once
+  kItemsView,  // dict.items(), .keys(), .values(): a length, no index
+  kKeysView,
+  kValuesView,
 };
 
 struct Sequence {
@@ -127,6 +132,7 @@ class Value {
   bool is_string() const { return kind() == Kind::kString; }
   bool is_sequence() const { return kind() == Kind::kSequence; }
   bool is_dict() const { return kind() == Kind::kDict; }
+  bool is_view() const { return is_sequence() && sequence().kind >= SequenceKind::kItemsView; }
   bool is_function() const { return kind() == Kind::kFunction; }
   bool is_number() const { return is_bool() || is_integer() || is_float(); }
   bool is_integral() const { return is_bool() || is_integer(); }  // Python's bool is an int
@@ -160,7 +166,6 @@ class Value {
 struct LoopState {
   std::vector<Value> items;
   size_t index = 0;  // of the current item, from 0
-  int nesting = 0;   // loop.depth0
   std::vector<Value> last_changed;
   bool has_changed = false;
 };

@@ -1,9 +1,10 @@
 #include "services/text/encode/json_fields.h"
 
-#include <utility>
-
 #include <absl/status/status.h>
 #include <absl/strings/str_cat.h>
+
+#include <utility>
+
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
@@ -17,10 +18,13 @@ namespace {
 namespace json = boost::json;
 
 absl::Status WrongKind(std::string_view path, std::string_view expected, const json::value& found) {
-  return absl::InvalidArgumentError(absl::StrCat(ToAbsl(path), ": expected ", ToAbsl(expected), ", found ", ToAbsl(JsonKind(found))));
+  return absl::InvalidArgumentError(
+      absl::StrCat(ToAbsl(path), ": expected ", ToAbsl(expected), ", found ", ToAbsl(JsonKind(found))));
 }
 
-std::string_view View(const json::string& text) { return {text.data(), text.size()}; }
+std::string_view View(const json::string& text) {
+  return {text.data(), text.size()};
+}
 
 }  // namespace
 
@@ -57,7 +61,8 @@ const json::value* JsonFields::Find(std::string_view key) const {
 
 absl::StatusOr<const json::value*> JsonFields::Require(std::string_view key, std::string_view expected) const {
   const json::value* value = object_->if_contains({key.data(), key.size()});
-  if (value == nullptr) return absl::InvalidArgumentError(absl::StrCat(PathOf(key), ": missing, expected ", ToAbsl(expected)));
+  if (value == nullptr)
+    return absl::InvalidArgumentError(absl::StrCat(PathOf(key), ": missing, expected ", ToAbsl(expected)));
   return value;
 }
 

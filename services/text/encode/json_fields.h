@@ -2,11 +2,12 @@
 // string". For loaders; any thread.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-#include <absl/status/statusor.h>
 #include <boost/json/fwd.hpp>
 
 namespace swiftlet {

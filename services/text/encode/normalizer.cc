@@ -1,12 +1,13 @@
 #include "services/text/encode/normalizer.h"
 
+#include <absl/strings/str_cat.h>
+#include <utf8proc.h>
+
 #include <algorithm>
 #include <utility>
 
-#include <absl/strings/str_cat.h>
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
-#include <utf8proc.h>
 
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"

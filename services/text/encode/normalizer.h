@@ -2,13 +2,14 @@
 // Const and shared by all threads once built.
 #pragma once
 
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <absl/status/status.h>
-#include <absl/status/statusor.h>
 #include <boost/json/fwd.hpp>
 
 #include "services/text/encode/added_tokens.h"

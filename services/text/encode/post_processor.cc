@@ -1,9 +1,10 @@
 #include "services/text/encode/post_processor.h"
 
+#include <absl/strings/str_cat.h>
+
 #include <string>
 #include <string_view>
 
-#include <absl/strings/str_cat.h>
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 

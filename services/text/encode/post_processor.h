@@ -1,11 +1,12 @@
 // The "post_processor" of a tokenizer.json, as far as a single text goes: the ids put before and after it.
 #pragma once
 
+#include <absl/functional/function_ref.h>
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <vector>
 
-#include <absl/functional/function_ref.h>
-#include <absl/status/statusor.h>
 #include <boost/json/fwd.hpp>
 
 namespace swiftlet {

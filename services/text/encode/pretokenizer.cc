@@ -1,9 +1,10 @@
 #include "services/text/encode/pretokenizer.h"
 
+#include <absl/strings/str_cat.h>
+
 #include <algorithm>
 #include <utility>
 
-#include <absl/strings/str_cat.h>
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 
@@ -82,9 +83,8 @@ absl::StatusOr<PreTokenizer::Behavior> PreTokenizer::ParseBehavior(std::string_v
   if (name == "MergedWithPrevious") return Behavior::kMergedWithPrevious;
   if (name == "MergedWithNext") return Behavior::kMergedWithNext;
   if (name == "Contiguous") return Behavior::kContiguous;
-  return absl::InvalidArgumentError(
-      absl::StrCat(path, ": \"", ToAbsl(name),
-                   "\" is none of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      path, ": \"", ToAbsl(name), "\" is none of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous"));
 }
 
 absl::Status PreTokenizer::AppendRegexStep(std::string_view regex, Behavior behavior, bool invert) {
@@ -184,10 +184,8 @@ void PreTokenizer::Rewrite(const Step& step, bool at_start, PieceBuffer& pieces)
     const std::string_view text = pieces.text.substr(span.begin, span.end - span.begin);
     const bool is_first = at_start && span.begin == 0;
     const auto begin = static_cast<uint32_t>(out.size());
-    const bool has_prefix =
-        text.starts_with(step.prefix) || (!step.space_replacement.empty() && text.starts_with(' '));
-    const bool wants_prefix =
-        step.prepend == Prepend::kAlways || (step.prepend == Prepend::kFirst && is_first);
+    const bool has_prefix = text.starts_with(step.prefix) || (!step.space_replacement.empty() && text.starts_with(' '));
+    const bool wants_prefix = step.prepend == Prepend::kAlways || (step.prepend == Prepend::kFirst && is_first);
     if (wants_prefix && !has_prefix) out += step.prefix;
     if (step.space_replacement.empty()) {
       out += text;
@@ -212,12 +210,12 @@ absl::Status PreTokenizer::Cut(const Step& step, PieceBuffer& pieces, RegexScrat
   for (const PieceSpan& span : pieces.spans) {
     PieceBuilder builder(step.behavior, out);
     uint32_t done = span.begin;
-    RETURN_IF_ERROR(step.cut->ForEachMatch(
-        pieces.text.substr(span.begin, span.end - span.begin), scratch, [&](size_t begin, size_t end) {
-          builder.Add(done, span.begin + static_cast<uint32_t>(begin), step.invert);
-          done = span.begin + static_cast<uint32_t>(end);
-          builder.Add(span.begin + static_cast<uint32_t>(begin), done, !step.invert);
-        }));
+    RETURN_IF_ERROR(step.cut->ForEachMatch(pieces.text.substr(span.begin, span.end - span.begin), scratch,
+                                           [&](size_t begin, size_t end) {
+                                             builder.Add(done, span.begin + static_cast<uint32_t>(begin), step.invert);
+                                             done = span.begin + static_cast<uint32_t>(end);
+                                             builder.Add(span.begin + static_cast<uint32_t>(begin), done, !step.invert);
+                                           }));
     builder.Add(done, span.end, step.invert);
   }
   std::swap(pieces.spans, pieces.spare_spans);

@@ -2,14 +2,15 @@
 // Const and shared by all threads once built; each caller brings a PieceBuffer.
 #pragma once
 
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <absl/status/status.h>
-#include <absl/status/statusor.h>
 #include <boost/json/fwd.hpp>
 
 #include "services/text/encode/regex.h"
@@ -47,12 +48,12 @@ class PreTokenizer {
   enum class Prepend { kNever, kFirst, kAlways };
   // Rewrites, then cuts; a member that is not set does neither.
   struct Step {
-    std::string space_replacement;    // for every ' '; empty: ' ' stays
-    std::string prefix;               // put before each span that does not begin with it
+    std::string space_replacement;  // for every ' '; empty: ' ' stays
+    std::string prefix;             // put before each span that does not begin with it
     Prepend prepend = Prepend::kNever;
     std::optional<TextPattern> cut;
     Behavior behavior = Behavior::kIsolated;
-    bool invert = false;              // the matches are the pieces, the gaps what `behavior` speaks of
+    bool invert = false;  // the matches are the pieces, the gaps what `behavior` speaks of
   };
 
   absl::Status AppendSteps(const boost::json::value& description, const std::string& path);

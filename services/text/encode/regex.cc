@@ -1,11 +1,10 @@
 #include "services/text/encode/regex.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
+#include <absl/strings/str_cat.h>
 #include <pcre2.h>
 
 #include <cctype>
-
-#include <absl/strings/str_cat.h>
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
@@ -24,7 +23,9 @@ absl::Status Unsupported(std::string_view what, std::string_view pattern, size_t
       absl::StrCat("pattern \"", ToAbsl(pattern), "\": ", ToAbsl(what), " at byte ", at, " is not supported"));
 }
 
-bool IsHexDigit(char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; }
+bool IsHexDigit(char c) {
+  return std::isxdigit(static_cast<unsigned char>(c)) != 0;
+}
 
 }  // namespace
 
@@ -116,7 +117,9 @@ RegexScratch::~RegexScratch() {
   pcre2_match_data_free_8(match_data_);
 }
 
-void Regex::Free::operator()(pcre2_real_code_8* code) const { pcre2_code_free_8(code); }
+void Regex::Free::operator()(pcre2_real_code_8* code) const {
+  pcre2_code_free_8(code);
+}
 
 absl::StatusOr<Regex> Regex::Compile(std::string_view pattern) {
   constexpr size_t kMaxBytes = 64 << 10;
@@ -127,14 +130,14 @@ absl::StatusOr<Regex> Regex::Compile(std::string_view pattern) {
   int error = 0;
   PCRE2_SIZE error_at = 0;
   // Multiline: '^' and '$' are anchors of lines in Oniguruma's Ruby syntax. The text is checked before, once.
-  pcre2_code_8* code = pcre2_compile_8(reinterpret_cast<PCRE2_SPTR8>(translated.data()), translated.size(),
-                                       PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error,
-                                       &error_at, nullptr);
+  pcre2_code_8* code =
+      pcre2_compile_8(reinterpret_cast<PCRE2_SPTR8>(translated.data()), translated.size(),
+                      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &error_at, nullptr);
   if (code == nullptr) {
     PCRE2_UCHAR8 message[256] = {};
     pcre2_get_error_message_8(error, message, sizeof(message));
-    return absl::InvalidArgumentError(absl::StrCat("pattern \"", ToAbsl(pattern), "\": ",
-                                                   reinterpret_cast<const char*>(message), " at byte ", error_at));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "pattern \"", ToAbsl(pattern), "\": ", reinterpret_cast<const char*>(message), " at byte ", error_at));
   }
   Regex regex(code);
   // Without JIT (refused by the platform) pcre2_match interprets: slower, same matches.

@@ -2,12 +2,12 @@
 // A Regex is const and shared by all threads; each thread brings its own RegexScratch.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include <absl/status/statusor.h>
 
 struct pcre2_real_code_8;
 struct pcre2_real_match_context_8;

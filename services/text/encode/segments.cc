@@ -1,8 +1,8 @@
 #include "services/text/encode/segments.h"
 
-#include <algorithm>
-
 #include <absl/strings/str_cat.h>
+
+#include <algorithm>
 
 #include "services/text/encode/unicode.h"
 

@@ -1,13 +1,13 @@
 // Segments of a prompt as one text: shared by the tokenizers. Pure functions, any thread.
 #pragma once
 
+#include <absl/status/statusor.h>
+#include <absl/types/span.h>
+
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/status/statusor.h>
-#include <absl/types/span.h>
 
 #include "services/text/encode/added_tokens.h"
 #include "services/text/encode/tokenizer.h"

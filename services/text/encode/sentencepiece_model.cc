@@ -49,10 +49,20 @@ std::string SentencePieceModel::UnknownSurface() const {
   return text;
 }
 
-int32_t SentencePieceModel::bos_id() const { return library_->processor.bos_id(); }
-int32_t SentencePieceModel::eos_id() const { return library_->processor.eos_id(); }
-int32_t SentencePieceModel::pad_id() const { return library_->processor.pad_id(); }
-int32_t SentencePieceModel::unk_id() const { return library_->processor.unk_id(); }
-int32_t SentencePieceModel::size() const { return library_->processor.GetPieceSize(); }
+int32_t SentencePieceModel::bos_id() const {
+  return library_->processor.bos_id();
+}
+int32_t SentencePieceModel::eos_id() const {
+  return library_->processor.eos_id();
+}
+int32_t SentencePieceModel::pad_id() const {
+  return library_->processor.pad_id();
+}
+int32_t SentencePieceModel::unk_id() const {
+  return library_->processor.unk_id();
+}
+int32_t SentencePieceModel::size() const {
+  return library_->processor.GetPieceSize();
+}
 
 }  // namespace swiftlet

@@ -1,9 +1,9 @@
 #include "services/text/encode/sentencepiece_proto.h"
 
-#include <cstdint>
-
 #include <absl/status/status.h>
 #include <absl/strings/str_cat.h>
+
+#include <cstdint>
 
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
@@ -16,9 +16,9 @@ class FieldReader {
  public:
   struct Field {
     uint32_t number = 0;
-    uint64_t varint = 0;      // wire type 0
-    size_t at = 0;            // where the payload begins
-    std::string_view bytes;   // wire type 2
+    uint64_t varint = 0;     // wire type 0
+    size_t at = 0;           // where the payload begins
+    std::string_view bytes;  // wire type 2
   };
 
   // `message` begins at offset `base` of the document.
@@ -57,7 +57,8 @@ class FieldReader {
 
  private:
   absl::Status Broken(std::string_view what) const {
-    return absl::InvalidArgumentError(absl::StrCat("not a sentencepiece model: ", ToAbsl(what), " at byte ", base_ + at_));
+    return absl::InvalidArgumentError(
+        absl::StrCat("not a sentencepiece model: ", ToAbsl(what), " at byte ", base_ + at_));
   }
 
   absl::StatusOr<uint64_t> Varint() {

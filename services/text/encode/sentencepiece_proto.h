@@ -2,12 +2,12 @@
 // (sentencepiece_model.h says why they stay behind a wall), and can change the type of a piece in place.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 namespace swiftlet {
 
@@ -17,7 +17,7 @@ struct SentencePieceProto {
   struct Piece {
     std::string_view text;  // points into the bytes that were parsed
     Type type = Type::kNormal;
-    size_t type_at = 0;     // where the byte stands that says the type; 0: not written, so kNormal
+    size_t type_at = 0;  // where the byte stands that says the type; 0: not written, so kNormal
   };
   std::vector<Piece> pieces;  // by id
   bool add_dummy_prefix = true;

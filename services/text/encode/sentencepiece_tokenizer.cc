@@ -1,10 +1,10 @@
 #include "services/text/encode/sentencepiece_tokenizer.h"
 
-#include <string>
-#include <utility>
-
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_replace.h>
+
+#include <string>
+#include <utility>
 
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
@@ -108,10 +108,9 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> ParseSentencePieceModel(std::string_v
     if (token.content.empty()) continue;
     const bool is_piece = static_cast<size_t>(token.id) < proto.pieces.size();
     if (is_piece && proto.pieces[static_cast<size_t>(token.id)].text != token.content) {
-      return absl::InvalidArgumentError(absl::StrCat("tokenizer_config.json: added_tokens_decoder.", token.id, ": \"",
-                                                     token.content, "\" is piece \"",
-                                                     ToAbsl(proto.pieces[static_cast<size_t>(token.id)].text),
-                                                     "\" in the model"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("tokenizer_config.json: added_tokens_decoder.", token.id, ": \"", token.content,
+                       "\" is piece \"", ToAbsl(proto.pieces[static_cast<size_t>(token.id)].text), "\" in the model"));
     }
     if (!is_piece) facts.vocabulary.Set(token.id, {.bytes = token.content, .is_special = token.special});
     if (is_piece && token.special) facts.vocabulary.MarkSpecial(token.id);

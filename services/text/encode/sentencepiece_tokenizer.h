@@ -1,12 +1,12 @@
 // A sentencepiece .model put to work, with the added tokens of tokenizer_config.json.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 #include "services/text/encode/added_tokens.h"
 #include "services/text/encode/sentencepiece_model.h"

@@ -1,8 +1,8 @@
 #include "services/text/encode/text_pattern.h"
 
-#include <utility>
-
 #include <absl/strings/str_cat.h>
+
+#include <utility>
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"

@@ -1,13 +1,13 @@
 // A "pattern" of a tokenizer.json: {"String": ...} or {"Regex": ...}. Const and shared by all threads once built.
 #pragma once
 
-#include <optional>
-#include <string>
-#include <string_view>
-
 #include <absl/functional/function_ref.h>
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "services/text/encode/json_fields.h"
 #include "services/text/encode/regex.h"

@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_replace.h>
+
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 

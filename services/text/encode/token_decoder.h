@@ -1,12 +1,13 @@
 // The "decoder" of a tokenizer.json: what one token adds to the text, and the rules that join tokens.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <absl/status/statusor.h>
 #include <boost/json/fwd.hpp>
 
 #include "services/text/encode/vocabulary.h"

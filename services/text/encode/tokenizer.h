@@ -2,15 +2,15 @@
 // const and safe to call from any number of threads.
 #pragma once
 
+#include <absl/status/statusor.h>
+#include <absl/types/span.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <absl/status/statusor.h>
-#include <absl/types/span.h>
 
 #include "services/text/encode/vocabulary.h"
 

@@ -1,15 +1,16 @@
 #include "services/text/encode/tokenizer_config.h"
 
-#include <utility>
-
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
+
+#include <utility>
+
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
 #include "engine/base/status_macros.h"
-#include "engine/base/string_view.h"
 #include "engine/base/strict_json.h"
+#include "engine/base/string_view.h"
 #include "services/text/encode/limits.h"
 
 namespace swiftlet {

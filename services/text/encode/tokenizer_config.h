@@ -1,13 +1,13 @@
 // What a tokenizer needs of tokenizer_config.json, the file beside tokenizer.json or tokenizer.model.
 #pragma once
 
+#include <absl/functional/function_ref.h>
+#include <absl/status/statusor.h>
+
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/functional/function_ref.h>
-#include <absl/status/statusor.h>
 
 #include "services/text/encode/added_tokens.h"
 #include "services/text/encode/json_fields.h"

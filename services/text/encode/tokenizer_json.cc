@@ -1,19 +1,20 @@
 #include "services/text/encode/tokenizer_json.h"
 
+#include <absl/strings/str_cat.h>
+
 #include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <absl/strings/str_cat.h>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
 #include "engine/base/status_macros.h"
-#include "engine/base/string_view.h"
 #include "engine/base/strict_json.h"
+#include "engine/base/string_view.h"
 #include "services/text/encode/bpe_tokenizer.h"
 #include "services/text/encode/byte_alphabet.h"
 #include "services/text/encode/digest.h"
@@ -28,7 +29,9 @@ namespace json = boost::json;
 
 static_assert(kMaxTokenId < 1 << MergeTable::kIdBits);
 
-std::string_view View(const json::string& text) { return {text.data(), text.size()}; }
+std::string_view View(const json::string& text) {
+  return {text.data(), text.size()};
+}
 
 // model.vocab, keyed as the model looks tokens up.
 struct VocabularyTables {
@@ -103,7 +106,8 @@ absl::Status ForEachMerge(const JsonFields& model, const json::array& merges, Vi
       const std::string_view text = View(merge.get_string());
       const size_t space = text.find(' ');
       if (space == std::string_view::npos || text.find(' ', space + 1) != std::string_view::npos) {
-        return absl::InvalidArgumentError(absl::StrCat(where(), ": \"", ToAbsl(text), "\" is not two tokens and one space"));
+        return absl::InvalidArgumentError(
+            absl::StrCat(where(), ": \"", ToAbsl(text), "\" is not two tokens and one space"));
       }
       RETURN_IF_ERROR(visit(text.substr(0, space), text.substr(space + 1)));
     } else if (merge.is_array() && merge.get_array().size() == 2 && merge.get_array()[0].is_string() &&
@@ -162,8 +166,8 @@ absl::StatusOr<MergeTable> ReadMerges(const JsonFields& model, const VocabularyT
       for (const auto& [id, token] :
            {std::pair(left, &query.left), std::pair(right, &query.right), std::pair(joined, &query.joined)}) {
         if (id == TokenTable::kAbsent) {
-          return absl::InvalidArgumentError(absl::StrCat(model.PathOf("merges"), "[", rank, "]: \"", token->spelling,
-                                                         "\" is not in model.vocab"));
+          return absl::InvalidArgumentError(
+              absl::StrCat(model.PathOf("merges"), "[", rank, "]: \"", token->spelling, "\" is not in model.vocab"));
         }
       }
       table.Append(left, right, joined);
@@ -177,9 +181,8 @@ absl::StatusOr<MergeTable> ReadMerges(const JsonFields& model, const VocabularyT
     query.left.spelling = left;
     query.right.spelling = right;
     query.joined.spelling = left;
-    query.joined.spelling += right.starts_with(continuing_subword_prefix)
-                                 ? right.substr(continuing_subword_prefix.size())
-                                 : right;
+    query.joined.spelling +=
+        right.starts_with(continuing_subword_prefix) ? right.substr(continuing_subword_prefix.size()) : right;
     query.left.Prepare(tables);
     query.right.Prepare(tables);
     query.joined.Prepare(tables);
@@ -206,8 +209,8 @@ absl::StatusOr<BpeModel::Options> ReadModelOptions(const JsonFields& model, bool
   ASSIGN_OR_RETURN(options.fuse_unk, model.Bool("fuse_unk", false));
   ASSIGN_OR_RETURN(options.continuing_subword_prefix, model.String("continuing_subword_prefix", ""));
   ASSIGN_OR_RETURN(options.end_of_word_suffix, model.String("end_of_word_suffix", ""));
-  const bool is_plain = !options.byte_fallback && options.continuing_subword_prefix.empty() &&
-                        options.end_of_word_suffix.empty();
+  const bool is_plain =
+      !options.byte_fallback && options.continuing_subword_prefix.empty() && options.end_of_word_suffix.empty();
   options.units = !is_byte_level ? BpeModel::Units::kCharacters
                   : is_plain     ? BpeModel::Units::kBytes
                                  : BpeModel::Units::kSpelledBytes;
@@ -244,8 +247,7 @@ absl::StatusOr<std::vector<AddedToken>> ReadAddedTokens(const JsonFields& docume
     }
     owners[at] = static_cast<int32_t>(tokens.size());
     const bool is_byte_fallback = decoder.BytesOf(token.content, buffer);
-    vocabulary.Set(token.id,
-                   {.bytes = buffer, .is_special = token.special, .is_byte_fallback = is_byte_fallback});
+    vocabulary.Set(token.id, {.bytes = buffer, .is_special = token.special, .is_byte_fallback = is_byte_fallback});
     tokens.push_back(std::move(token));
   }
   return tokens;
@@ -299,12 +301,10 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> ParseTokenizerJson(std::string_view t
   }
   std::vector<bool> is_merged(tables.is_token.size());
   ASSIGN_OR_RETURN(MergeTable merges, ReadMerges(model, tables, options.continuing_subword_prefix, is_merged));
-  ASSIGN_OR_RETURN(const std::vector<AddedToken> added,
-                   ReadAddedTokens(document, decoder, tables, facts.vocabulary));
+  ASSIGN_OR_RETURN(const std::vector<AddedToken> added, ReadAddedTokens(document, decoder, tables, facts.vocabulary));
   ASSIGN_OR_RETURN(AddedTokenMatcher raw_matcher, MatcherOf(added, nullptr, false));
   ASSIGN_OR_RETURN(AddedTokenMatcher normalized_matcher, MatcherOf(added, &normalizer, true));
-  ASSIGN_OR_RETURN(PostProcessor post_processor,
-                   ParsePostProcessor(part("post_processor"), facts.vocabulary.size()));
+  ASSIGN_OR_RETURN(PostProcessor post_processor, ParsePostProcessor(part("post_processor"), facts.vocabulary.size()));
 
   std::vector<bool> reserved(tables.is_token.size());
   for (const AddedToken& token : added) {
@@ -322,8 +322,9 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> ParseTokenizerJson(std::string_view t
   const auto num_ids = static_cast<size_t>(facts.vocabulary.size());
   auto bpe = std::make_unique<const BpeModel>(std::move(options), std::move(tables.tokens), std::move(merges),
                                               std::move(reserved), num_ids);
-  BpeTokenizer::Parts parts{std::move(raw_matcher), std::move(normalized_matcher), std::move(normalizer),
-                            std::move(pretokenizer), std::move(bpe),               std::move(post_processor)};
+  BpeTokenizer::Parts parts{std::move(raw_matcher), std::move(normalized_matcher),
+                            std::move(normalizer),  std::move(pretokenizer),
+                            std::move(bpe),         std::move(post_processor)};
   return std::make_unique<BpeTokenizer>(std::move(facts), std::move(parts));
 }
 

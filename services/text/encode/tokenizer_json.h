@@ -1,10 +1,10 @@
 // Builds a Tokenizer from the text of a tokenizer.json with a BPE model.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <memory>
 #include <string_view>
-
-#include <absl/status/statusor.h>
 
 #include "services/text/encode/tokenizer.h"
 #include "services/text/encode/tokenizer_config.h"

@@ -1,8 +1,8 @@
 #include "services/text/encode/tokenizer_loader.h"
 
-#include <string_view>
-
 #include <absl/strings/str_cat.h>
+
+#include <string_view>
 
 #include "engine/base/file.h"
 #include "engine/base/status_macros.h"

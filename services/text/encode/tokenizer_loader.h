@@ -1,10 +1,10 @@
 // Makes the tokenizer of a model directory.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <memory>
 #include <string>
-
-#include <absl/status/statusor.h>
 
 #include "services/text/encode/tokenizer.h"
 

@@ -10,7 +10,9 @@ namespace swiftlet {
 
 // Length of the longest prefix of `text` that is valid UTF-8 (no surrogates, no overlong forms, <= U+10FFFF).
 size_t ValidUtf8Prefix(std::string_view text);
-inline bool IsValidUtf8(std::string_view text) { return ValidUtf8Prefix(text) == text.size(); }
+inline bool IsValidUtf8(std::string_view text) {
+  return ValidUtf8Prefix(text) == text.size();
+}
 
 // Bytes of the character that starts with `lead`; the text must be valid.
 inline int Utf8Length(char lead) {

@@ -1,8 +1,8 @@
 #include "services/text/encode/unicode_form.h"
 
-#include <algorithm>
-
 #include <utf8proc.h>
+
+#include <algorithm>
 
 #include "engine/base/check.h"
 #include "services/text/encode/unicode.h"
@@ -58,9 +58,8 @@ void Decompose(char32_t codepoint, int options, std::vector<utf8proc_int32_t>& o
   constexpr int kLongest = 18;  // U+FDFA under NFKD
   utf8proc_int32_t buffer[kLongest];
   int boundary_class = UTF8PROC_BOUNDCLASS_START;
-  const utf8proc_ssize_t count =
-      utf8proc_decompose_char(static_cast<utf8proc_int32_t>(codepoint), buffer, kLongest,
-                              static_cast<utf8proc_option_t>(options), &boundary_class);
+  const utf8proc_ssize_t count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(codepoint), buffer, kLongest,
+                                                         static_cast<utf8proc_option_t>(options), &boundary_class);
   CHECK(count >= 0 && count <= kLongest) << "U+" << std::hex << static_cast<uint32_t>(codepoint) << ": " << count;
   out.insert(out.end(), buffer, buffer + count);
 }
@@ -77,8 +76,8 @@ UnicodeForm::UnicodeForm(Form form) : form_(form), safe_(kTabulated) {
   std::string normal;
   for (char32_t codepoint = 0; codepoint < kTabulated; ++codepoint) {
     if (codepoint >= 0xD800 && codepoint < 0xE000) continue;
-    if (codepoint >= 0x1100 && codepoint < 0x1200) continue;                // Hangul letters compose among themselves
-    if (codepoint >= 0xAC00 && codepoint < 0xD7A4) {  // syllables decompose by arithmetic, not by the tables
+    if (codepoint >= 0x1100 && codepoint < 0x1200) continue;  // Hangul letters compose among themselves
+    if (codepoint >= 0xAC00 && codepoint < 0xD7A4) {          // syllables decompose by arithmetic, not by the tables
       safe_[codepoint] = composes;
       continue;
     }
@@ -155,16 +154,14 @@ void UnicodeForm::Normalize(std::string_view sequence, std::string& out) const {
     at += static_cast<size_t>(character.length);
   }
   const auto combining_class = [](utf8proc_int32_t codepoint) {
-    return IsUnknownToReference(static_cast<char32_t>(codepoint))
-               ? utf8proc_propval_t{0}
-               : utf8proc_get_property(codepoint)->combining_class;
+    return IsUnknownToReference(static_cast<char32_t>(codepoint)) ? utf8proc_propval_t{0}
+                                                                  : utf8proc_get_property(codepoint)->combining_class;
   };
   for (auto begin = codepoints.begin(); begin != codepoints.end();) {
     const auto is_starter = [&](utf8proc_int32_t codepoint) { return combining_class(codepoint) == 0; };
     const auto end = std::find_if(begin, codepoints.end(), is_starter);
-    std::stable_sort(begin, end, [&](utf8proc_int32_t a, utf8proc_int32_t b) {
-      return combining_class(a) < combining_class(b);
-    });
+    std::stable_sort(begin, end,
+                     [&](utf8proc_int32_t a, utf8proc_int32_t b) { return combining_class(a) < combining_class(b); });
     begin = end == codepoints.end() ? end : end + 1;
   }
   auto count = static_cast<utf8proc_ssize_t>(codepoints.size());

@@ -51,7 +51,8 @@ std::string Vocabulary::Decode(absl::Span<const int32_t> ids, bool skip_special)
     if (rules_.leading_space == DecoderRules::LeadingSpace::kStripFirstToken && is_first) {
       bytes.remove_prefix(std::min(bytes.find_first_not_of(' '), bytes.size()));
     }
-    if (rules_.leading_space == DecoderRules::LeadingSpace::kStripEachToken && text.empty() && bytes.starts_with(' ')) {
+    if (rules_.leading_space == DecoderRules::LeadingSpace::kStripEachToken && text.empty() && !token.is_special &&
+        bytes.starts_with(' ')) {
       bytes.remove_prefix(1);
     }
     text.append(bytes);

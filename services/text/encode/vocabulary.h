@@ -2,14 +2,14 @@
 // read by any thread afterwards. The gateway gets exactly this, over GetVocabulary and GetInfo.
 #pragma once
 
+#include <absl/types/span.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/types/span.h>
 
 namespace swiftlet {
 
@@ -23,7 +23,7 @@ struct DecoderRules {
     kKeep,
     kStripOne,         // one space, if the whole text begins with it
     kStripFirstToken,  // the leading run of spaces of the first token
-    kStripEachToken,   // one leading space of every token until the text is no longer empty
+    kStripEachToken,   // one leading space of every token that is not special, until the text is no longer empty
   };
   Kind kind = Kind::kByteLevel;
   LeadingSpace leading_space = LeadingSpace::kKeep;

@@ -1,10 +1,10 @@
 // The whole HTTP front on a FakeGenerator, on a free port.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <utility>
-
-#include <gtest/gtest.h>
 
 #include "services/common/health.h"
 #include "services/gateway/api_keys.h"

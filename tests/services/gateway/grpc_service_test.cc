@@ -105,7 +105,8 @@ TEST(GrpcDoor, StreamsChat) {
 TEST(GrpcDoor, GeneratesFromTextAndIds) {
   Door door([](const ValidRequest& request) {
     const auto* ids = std::get_if<TokenInput>(&request.input);
-    return TextScript({ids != nullptr ? absl::StrCat("ids ", ids->ids.size()) : std::get<TextInput>(request.input).text});
+    return TextScript(
+        {ids != nullptr ? absl::StrCat("ids ", ids->ids.size()) : std::get<TextInput>(request.input).text});
   });
   v1::GenerateRequest request;
   request.set_model("tiny");

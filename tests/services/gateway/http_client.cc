@@ -1,5 +1,7 @@
 #include "tests/services/gateway/http_client.h"
 
+#include <absl/strings/ascii.h>
+#include <absl/strings/str_cat.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -7,9 +9,6 @@
 #include <unistd.h>
 
 #include <cstdlib>
-
-#include <absl/strings/ascii.h>
-#include <absl/strings/str_cat.h>
 
 #include "engine/base/check.h"
 #include "engine/base/string_view.h"
@@ -40,7 +39,9 @@ HttpClient::HttpClient(uint16_t port, int receive_buffer_bytes) : socket_(socket
   CHECK(result == 0) << "connect to port " << port << ": errno " << errno;
 }
 
-HttpClient::~HttpClient() { Close(); }
+HttpClient::~HttpClient() {
+  Close();
+}
 
 void HttpClient::Send(std::string_view bytes) {
   while (!bytes.empty()) {
@@ -119,7 +120,9 @@ bool HttpClient::WaitClosed(std::chrono::milliseconds limit) {
   }
 }
 
-void HttpClient::ShutdownSend() { shutdown(socket_, SHUT_WR); }
+void HttpClient::ShutdownSend() {
+  shutdown(socket_, SHUT_WR);
+}
 
 void HttpClient::Close() {
   if (socket_ >= 0) close(socket_);
@@ -128,8 +131,8 @@ void HttpClient::Close() {
 
 std::string MakeHttpRequest(std::string_view method, std::string_view path, std::string_view body,
                             std::string_view more_headers) {
-  std::string request = absl::StrCat(ToAbsl(method), " ", ToAbsl(path), " HTTP/1.1\r\nHost: test\r\n",
-                                     ToAbsl(more_headers));
+  std::string request =
+      absl::StrCat(ToAbsl(method), " ", ToAbsl(path), " HTTP/1.1\r\nHost: test\r\n", ToAbsl(more_headers));
   if (!body.empty() || method == "POST") absl::StrAppend(&request, "Content-Length: ", body.size(), "\r\n");
   return absl::StrCat(request, "\r\n", ToAbsl(body));
 }

@@ -1,11 +1,11 @@
 #include "services/gateway/http_server.h"
 
-#include <random>
-#include <thread>
-
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <gmock/gmock.h>
+
+#include <random>
+#include <thread>
 
 #include "engine/base/string_view.h"
 #include "services/common/limits.h"
@@ -80,8 +80,8 @@ TEST(HttpServer, AnswerIsTheSameHoweverTheRequestIsSplit) {
   }
   std::mt19937 random(7);
   for (int round = 0; round < 20; ++round) {  // random pieces, chunked
-    std::string chunked = absl::StrCat("POST ", ToAbsl(kChatPath),
-                                       " HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+    std::string chunked =
+        absl::StrCat("POST ", ToAbsl(kChatPath), " HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (size_t at = 0; at < kChatBody.size();) {
       const size_t length = std::min<size_t>(1 + random() % 9, kChatBody.size() - at);
       absl::StrAppend(&chunked, absl::Hex(length), "\r\n", ToAbsl(kChatBody.substr(at, length)), "\r\n");
@@ -103,24 +103,24 @@ TEST(HttpServer, RefusesWhatItCannotFrame) {
   Front front({"x"});
   const std::string start = absl::StrCat("POST ", ToAbsl(kChatPath), " HTTP/1.1\r\nHost: t\r\n");
   const std::string smuggled = "GET /v1/models HTTP/1.1\r\nHost: t\r\n\r\n";
-  for (const std::string& request : {
-           start + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + smuggled,
-           start + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled,
-           start + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef" + smuggled,
-           start + "Content-Length: 5, 5\r\n\r\nabcde" + smuggled,
-           start + "Content-Length: +5\r\n\r\nabcde" + smuggled,
-           start + "Content-Length: 0x5\r\n\r\nabcde" + smuggled,
-           start + "Content-Length: 18446744073709551616\r\n\r\nabcde" + smuggled,
-           start + "Transfer-Encoding: xchunked\r\n\r\n" + smuggled,
-           start + "Transfer-Encoding: chunked, identity\r\n\r\n" + smuggled,
-           start + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled,
-           start + "Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF1\r\n" + smuggled,
-           start + "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n" + smuggled,
-           std::string("GET /v1/models HTTP/1.1\r\n\r\n") + smuggled,
-           std::string("GET /v1/models HTTP/1.1\r\nHost : t\r\n\r\n") + smuggled,
-           std::string("GET http://x/v1/models HTTP/1.1\r\nHost: t\r\n\r\n") + smuggled,
-           std::string("GET /v1/models HTTP/2.0\r\nHost: t\r\n\r\n") + smuggled,
-           std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")}) {
+  for (const std::string& request :
+       {start + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + smuggled,
+        start + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled,
+        start + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef" + smuggled,
+        start + "Content-Length: 5, 5\r\n\r\nabcde" + smuggled, start + "Content-Length: +5\r\n\r\nabcde" + smuggled,
+        start + "Content-Length: 0x5\r\n\r\nabcde" + smuggled,
+        start + "Content-Length: 18446744073709551616\r\n\r\nabcde" + smuggled,
+        start + "Transfer-Encoding: xchunked\r\n\r\n" + smuggled,
+        start + "Transfer-Encoding: chunked, identity\r\n\r\n" + smuggled,
+        start + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled,
+        start + "Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF1\r\n" + smuggled,
+        start + "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n" + smuggled,
+        std::string("GET /v1/models HTTP/1.1\r\n\r\n") + smuggled,
+        std::string("GET /v1/models HTTP/1.1\r\nHost : t\r\n\r\n") + smuggled,
+        std::string("GET http://x/v1/models HTTP/1.1\r\nHost: t\r\n\r\n") + smuggled,
+        std::string("GET /v1/models HTTP/2.0\r\nHost: t\r\n\r\n") + smuggled,
+        std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")}) {
     HttpClient client = front.Connect();
     client.Send(request);
     const auto response = client.Read();
@@ -134,9 +134,9 @@ TEST(HttpServer, RefusesWhatItCannotFrame) {
 
 TEST(HttpServer, BoundsHeadersAndTarget) {
   Front front({"x"});
-  EXPECT_EQ(front.Ask("GET", "/v1/models", "", absl::StrCat("X: ", std::string(limits::kMaxHeaderBytes, 'x'), "\r\n"))
-                .status,
-            431);
+  EXPECT_EQ(
+      front.Ask("GET", "/v1/models", "", absl::StrCat("X: ", std::string(limits::kMaxHeaderBytes, 'x'), "\r\n")).status,
+      431);
   std::string many;
   for (int i = 0; i < 101; ++i) absl::StrAppend(&many, "X", i, ": y\r\n");
   EXPECT_EQ(front.Ask("GET", "/v1/models", "", many).status, 431);
@@ -152,8 +152,8 @@ TEST(HttpServer, BoundsBodyByLengthAndByGrowth) {
   EXPECT_THAT(by_length.received(), testing::StartsWith("HTTP/1.1 413 "));  // no 100 before it
 
   HttpClient by_growth = front.Connect();
-  by_growth.Send(absl::StrCat("POST ", ToAbsl(kChatPath),
-                              " HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"));
+  by_growth.Send(
+      absl::StrCat("POST ", ToAbsl(kChatPath), " HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"));
   const std::string chunk = absl::StrCat("100000\r\n", std::string(0x100000, ' '), "\r\n");
   for (int i = 0; i < 10; ++i) by_growth.Send(chunk);
   const auto response = by_growth.Read();
@@ -161,7 +161,8 @@ TEST(HttpServer, BoundsBodyByLengthAndByGrowth) {
   EXPECT_EQ(response->status, 413);
   EXPECT_THAT(response->body, HasSubstr("request_too_large"));
 
-  const std::string largest = absl::StrCat(ToAbsl(kChatBody), std::string(limits::kMaxBodyBytes - kChatBody.size(), ' '));
+  const std::string largest =
+      absl::StrCat(ToAbsl(kChatBody), std::string(limits::kMaxBodyBytes - kChatBody.size(), ' '));
   EXPECT_EQ(front.Chat(largest).status, 200);
 }
 
@@ -338,9 +339,14 @@ TEST(HttpServer, SurvivesMutatedRequests) {
     for (int edits = 1 + static_cast<int>(random() % 4); edits > 0; --edits) {
       const size_t at = random() % mutant.size();
       switch (random() % 3) {
-        case 0: mutant[at] = static_cast<char>(random()); break;
-        case 1: mutant.erase(at, 1 + random() % 8); break;
-        default: mutant.insert(at, mutant.substr(random() % mutant.size(), random() % 16));
+        case 0:
+          mutant[at] = static_cast<char>(random());
+          break;
+        case 1:
+          mutant.erase(at, 1 + random() % 8);
+          break;
+        default:
+          mutant.insert(at, mutant.substr(random() % mutant.size(), random() % 16));
       }
       if (mutant.empty()) mutant = "x";
     }

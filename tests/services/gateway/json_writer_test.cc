@@ -1,11 +1,12 @@
 #include "services/gateway/json_writer.h"
 
+#include <gtest/gtest.h>
+
 #include <random>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <boost/json/value_to.hpp>
-#include <gtest/gtest.h>
 
 namespace swiftlet {
 namespace {

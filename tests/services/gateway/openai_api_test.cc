@@ -1,13 +1,14 @@
 #include "services/gateway/openai_api.h"
 
-#include <set>
-
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
+#include <gmock/gmock.h>
+
+#include <set>
+
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <boost/json/value_to.hpp>
-#include <gmock/gmock.h>
 
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
@@ -19,9 +20,13 @@ namespace {
 namespace json = boost::json;
 using testing::HasSubstr;
 
-json::value Json(std::string_view text) { return json::parse(json::string_view(text.data(), text.size())); }
+json::value Json(std::string_view text) {
+  return json::parse(json::string_view(text.data(), text.size()));
+}
 
-std::string Text(const json::value& value) { return json::value_to<std::string>(value); }
+std::string Text(const json::value& value) {
+  return json::value_to<std::string>(value);
+}
 
 // The data of each event; comments and the end marks left out.
 std::vector<std::string> Events(std::string_view body) {
@@ -61,8 +66,7 @@ TEST(OpenAiApi, AnswersChatWhole) {
   EXPECT_EQ(Text(choice.at("message").at("reasoning_content")), "thinking");
   EXPECT_EQ(Text(choice.at("finish_reason")), "stop");
   EXPECT_TRUE(choice.at("logprobs").is_null());
-  EXPECT_EQ(body.at("usage"),
-            Json(R"({"prompt_tokens":3,"completion_tokens":5,"total_tokens":8,
+  EXPECT_EQ(body.at("usage"), Json(R"({"prompt_tokens":3,"completion_tokens":5,"total_tokens":8,
                      "prompt_tokens_details":{"cached_tokens":2},
                      "completion_tokens_details":{"reasoning_tokens":3}})"));
 }
@@ -108,7 +112,8 @@ TEST(OpenAiApi, GivesEachChoiceItsIndex) {
                     {TextDelta("", v1::FINISH_REASON_STOP, 2)}};
     return script;
   });
-  const json::value body = Json(front.Chat(R"({"model":"tiny","messages":[{"role":"user","content":"x"}],"n":3})").body);
+  const json::value body =
+      Json(front.Chat(R"({"model":"tiny","messages":[{"role":"user","content":"x"}],"n":3})").body);
   const auto& choices = body.at("choices").get_array();
   ASSERT_EQ(choices.size(), 3u);
   EXPECT_EQ(Text(choices[0].at("message").at("content")), "ab");
@@ -122,7 +127,8 @@ TEST(OpenAiApi, NumbersChoicesOfSeveralPrompts) {
   Front front([](const ValidRequest& request) {
     const std::string& text = std::get<TextInput>(request.input).text;
     FakeScript script;
-    script.steps = {{TextDelta(text + "0", v1::FINISH_REASON_STOP, 0), TextDelta(text + "1", v1::FINISH_REASON_STOP, 1)}};
+    script.steps = {
+        {TextDelta(text + "0", v1::FINISH_REASON_STOP, 0), TextDelta(text + "1", v1::FINISH_REASON_STOP, 1)}};
     script.usage.set_prompt_tokens(2);
     script.usage.set_completion_tokens(2);
     return script;
@@ -184,6 +190,15 @@ TEST(OpenAiApi, TellsErrorBeforeAndInStream) {
   }
 }
 
+TEST(OpenAiApi, StreamsEmptyAnswer) {
+  Front front([](const ValidRequest&) {
+    FakeScript script;
+    script.start = false;
+    return script;
+  });
+  EXPECT_EQ(front.Chat(kStreamBody).body, "data: [DONE]\n\n");
+}
+
 TEST(OpenAiApi, ErrorsAreOpenAisOnEveryPath) {
   Front front([](const ValidRequest&) { return TextScript({"x"}); }, {}, false, {"secret", "other"});
   const std::string key = "Authorization: Bearer secret\r\n";
@@ -203,7 +218,8 @@ TEST(OpenAiApi, ErrorsAreOpenAisOnEveryPath) {
            Case{"DELETE", "/v1/models", "", key, 405, "method_not_allowed"},
            Case{"POST", "/v1/chat/completions", "{", key, 400, "invalid_value"},
            Case{"POST", "/v1/chat/completions", R"({"model":"none","messages":[]})", key, 404, "model_not_found"},
-           Case{"POST", "/v1/chat/completions", "{}", key + "Content-Encoding: gzip\r\n", 415, "unsupported_media_type"},
+           Case{"POST", "/v1/chat/completions", "{}", key + "Content-Encoding: gzip\r\n", 415,
+                "unsupported_media_type"},
            Case{"GET", "/v1/models", "", "", 401, "invalid_api_key"},
            Case{"GET", "/nope", "", "", 401, "invalid_api_key"},
            Case{"GET", "/v1/models", "", "Authorization: Bearer secre\r\n", 401, "invalid_api_key"},

@@ -1,11 +1,11 @@
 #include "services/gateway/openai_request.h"
 
-#include <random>
-#include <string>
-
 #include <absl/strings/str_cat.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <random>
+#include <string>
 
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
@@ -23,7 +23,9 @@ std::string Chat(std::string_view more) {
 std::string ChatOf(std::string_view messages) {
   return absl::StrCat(R"({"model":"tiny","messages":)", ToAbsl(messages), "}");
 }
-std::string Prompt(std::string_view prompt) { return absl::StrCat(R"({"model":"tiny","prompt":)", ToAbsl(prompt), "}"); }
+std::string Prompt(std::string_view prompt) {
+  return absl::StrCat(R"({"model":"tiny","prompt":)", ToAbsl(prompt), "}");
+}
 
 const std::vector<Generator::ServedModel> kModels = {{.name = "tiny", .max_model_len = 100, .ready = true}};
 
@@ -100,8 +102,8 @@ TEST(OpenAiRequest, MaxCompletionTokensWins) {
 }
 
 TEST(OpenAiRequest, JoinsTextParts) {
-  const ValidRequest request = Parse(
-      ChatOf(R"([{"role":"system","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+  const ValidRequest request =
+      Parse(ChatOf(R"([{"role":"system","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
                  {"role":"assistant","content":null,"tool_calls":[{"id":"1","function":{"name":"f"}}]},
                  {"role":"tool","tool_call_id":"1","content":"3","name":"f"},
                  {"role":"assistant","content":"ok","reasoning_content":"r","refusal":null,"annotations":[]}])"));
@@ -138,24 +140,47 @@ TEST(OpenAiRequest, NamesTheMessageAtFault) {
 
 TEST(OpenAiRequest, NamesTheParameterOutOfRange) {
   const std::pair<std::string_view, std::string_view> cases[] = {
-      {R"("n":0)", "n"}, {R"("n":-1)", "n"}, {R"("n":129)", "n"}, {R"("n":9223372036854775808)", "n"},
-      {R"("n":1.5)", "n"}, {R"("n":true)", "n"}, {R"("temperature":2.0001)", "temperature"},
-      {R"("temperature":-0.1)", "temperature"}, {R"("temperature":1e300)", "temperature"},
-      {R"("temperature":"NaN")", "temperature"}, {R"("top_p":-0.1)", "top_p"}, {R"("top_p":1.0001)", "top_p"},
-      {R"("top_k":-2)", "top_k"}, {R"("top_k":2147483648)", "top_k"}, {R"("min_p":1.5)", "min_p"},
-      {R"("presence_penalty":2.01)", "presence_penalty"}, {R"("frequency_penalty":-2.01)", "frequency_penalty"},
-      {R"("repetition_penalty":0)", "repetition_penalty"}, {R"("seed":18446744073709551616)", "seed"},
-      {R"("seed":1.5)", "seed"}, {R"("max_tokens":0)", "max_tokens"}, {R"("max_tokens":-1)", "max_tokens"},
-      {R"("max_tokens":"10")", "max_tokens"}, {R"("max_tokens":1.5)", "max_tokens"},
-      {R"("max_completion_tokens":0)", "max_completion_tokens"}, {R"("min_tokens":-1)", "min_tokens"},
-      {R"("max_tokens":3,"min_tokens":4)", "min_tokens"}, {R"("stop":"")", "stop"}, {R"("stop":[1])", "stop"},
+      {R"("n":0)", "n"},
+      {R"("n":-1)", "n"},
+      {R"("n":129)", "n"},
+      {R"("n":9223372036854775808)", "n"},
+      {R"("n":1.5)", "n"},
+      {R"("n":true)", "n"},
+      {R"("temperature":2.0001)", "temperature"},
+      {R"("temperature":-0.1)", "temperature"},
+      {R"("temperature":1e300)", "temperature"},
+      {R"("temperature":"NaN")", "temperature"},
+      {R"("top_p":-0.1)", "top_p"},
+      {R"("top_p":1.0001)", "top_p"},
+      {R"("top_k":-2)", "top_k"},
+      {R"("top_k":2147483648)", "top_k"},
+      {R"("min_p":1.5)", "min_p"},
+      {R"("presence_penalty":2.01)", "presence_penalty"},
+      {R"("frequency_penalty":-2.01)", "frequency_penalty"},
+      {R"("repetition_penalty":0)", "repetition_penalty"},
+      {R"("seed":18446744073709551616)", "seed"},
+      {R"("seed":1.5)", "seed"},
+      {R"("max_tokens":0)", "max_tokens"},
+      {R"("max_tokens":-1)", "max_tokens"},
+      {R"("max_tokens":"10")", "max_tokens"},
+      {R"("max_tokens":1.5)", "max_tokens"},
+      {R"("max_completion_tokens":0)", "max_completion_tokens"},
+      {R"("min_tokens":-1)", "min_tokens"},
+      {R"("max_tokens":3,"min_tokens":4)", "min_tokens"},
+      {R"("stop":"")", "stop"},
+      {R"("stop":[1])", "stop"},
       {R"("stop":["a","b","c","d","e","f","g","h","i","j","k","l","m","n","o","p","q"])", "stop"},
-      {R"("stop_token_ids":[-1])", "stop_token_ids"}, {R"("stop_token_ids":["1"])", "stop_token_ids"},
-      {R"("logit_bias":{"a":1})", "logit_bias"}, {R"("logit_bias":{"-1":1})", "logit_bias"},
-      {R"("logit_bias":{"1":101})", "logit_bias"}, {R"("logit_bias":{"1":"1"})", "logit_bias"},
-      {R"("priority":101)", "priority"}, {R"("stream_options":{"include_usage":true})", "stream_options"},
+      {R"("stop_token_ids":[-1])", "stop_token_ids"},
+      {R"("stop_token_ids":["1"])", "stop_token_ids"},
+      {R"("logit_bias":{"a":1})", "logit_bias"},
+      {R"("logit_bias":{"-1":1})", "logit_bias"},
+      {R"("logit_bias":{"1":101})", "logit_bias"},
+      {R"("logit_bias":{"1":"1"})", "logit_bias"},
+      {R"("priority":101)", "priority"},
+      {R"("stream_options":{"include_usage":true})", "stream_options"},
       {R"("stream":true,"stream_options":{"include_usage":1})", "stream_options.include_usage"},
-      {R"("stream":"true")", "stream"}, {R"("continue_final_message":true)", "continue_final_message"},
+      {R"("stream":"true")", "stream"},
+      {R"("continue_final_message":true)", "continue_final_message"},
   };
   for (const auto& [parameter, field] : cases) EXPECT_EQ(Fault(Chat(parameter)), field) << parameter;
   EXPECT_EQ(Fault(Chat(absl::StrCat(R"("stop":")", std::string(257, 'x'), "\""))), "stop");
@@ -196,9 +221,9 @@ TEST(OpenAiRequest, CountsUnknownNamesAndRefusesThemWhenStrict) {
   EXPECT_EQ(request->num_unknown, 4);
   EXPECT_FALSE(request->generations[0].stop.has_max_tokens());
   EXPECT_EQ(ErrorParam(ParseOpenAiRequest(body, kChatRoute, /*strict=*/true).status()), "foo");
-  EXPECT_EQ(ErrorParam(ParseOpenAiRequest(ChatOf(R"([{"role":"user","content":"x","baz":1}])"), kChatRoute, true)
-                           .status()),
-            "messages[0].baz");
+  EXPECT_EQ(
+      ErrorParam(ParseOpenAiRequest(ChatOf(R"([{"role":"user","content":"x","baz":1}])"), kChatRoute, true).status()),
+      "messages[0].baz");
 }
 
 TEST(OpenAiRequest, ReadsEachFormOfPrompt) {
@@ -214,9 +239,8 @@ TEST(OpenAiRequest, ReadsEachFormOfPrompt) {
 }
 
 TEST(OpenAiRequest, RefusesOddPrompts) {
-  for (const std::string_view prompt :
-       {R"("")", "[]", "[[]]", R"(["a",1])", R"([1,"a"])", "[-1]", "[2147483648]", "[1.5]", "[true]", "[null]",
-        R"(["a",[1]])", R"(["a",""])", "7", "{}"}) {
+  for (const std::string_view prompt : {R"("")", "[]", "[[]]", R"(["a",1])", R"([1,"a"])", "[-1]", "[2147483648]",
+                                        "[1.5]", "[true]", "[null]", R"(["a",[1]])", R"(["a",""])", "7", "{}"}) {
     EXPECT_EQ(Fault(Prompt(prompt), kCompletionsRoute), "prompt") << prompt;
   }
   std::string many = "[\"a\"";
@@ -236,8 +260,9 @@ TEST(OpenAiRequest, SurvivesMutation) {
       ChatOf(R"([{"role":"assistant","content":null,"tool_calls":[{"a":[1,2,{"b":null}]}]},
                  {"role":"user","content":[{"type":"text","text":"é\u00e9😀"}]}])"),
       R"({"model":"tiny","prompt":[[1,2],[3]],"max_tokens":3,"min_tokens":1,"stop_token_ids":[1]})"};
-  const std::string_view tokens[] = {"null", "true", "-1", "1e999", "[", "]", "{", "}", "\"", ",", ":", "\\u0000",
-                                     "9999999999999999999", "0.0000001", "\xff", "\"role\":", "[[[["};
+  const std::string_view tokens[] = {
+      "null",      "true", "-1",        "1e999", "[", "]", "{", "}", "\"", ",", ":", "\\u0000", "9999999999999999999",
+      "0.0000001", "\xff", "\"role\":", "[[[["};
   std::mt19937 random(5);
   int num_accepted = 0;
   for (int round = 0; round < 20000; ++round) {
@@ -245,12 +270,17 @@ TEST(OpenAiRequest, SurvivesMutation) {
     for (int edits = 1 + static_cast<int>(random() % 3); edits > 0; --edits) {
       const size_t at = random() % (body.size() + 1);
       switch (random() % 4) {
-        case 0: body.insert(at, std::string(tokens[random() % std::size(tokens)])); break;
-        case 1: body.erase(at, 1 + random() % 5); break;
+        case 0:
+          body.insert(at, std::string(tokens[random() % std::size(tokens)]));
+          break;
+        case 1:
+          body.erase(at, 1 + random() % 5);
+          break;
         case 2:
           if (at < body.size()) body[at] = static_cast<char>(random());
           break;
-        default: body.insert(at, body.substr(random() % body.size(), random() % 20));
+        default:
+          body.insert(at, body.substr(random() % body.size(), random() % 20));
       }
       if (body.empty()) body = "{}";
     }

@@ -1,12 +1,13 @@
 #include "services/gateway/parameter_table.h"
 
+#include <absl/strings/str_cat.h>
+#include <gtest/gtest.h>
+
 #include <string>
 
-#include <absl/strings/str_cat.h>
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
-#include <gtest/gtest.h>
 
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"

@@ -138,7 +138,6 @@ void ToyWorkers::Step(const std::shared_ptr<Stream>& stream) {
   }
   if (address_load != 0) *load = load_of[stream->address];
   load->set_step(++stream->steps);
-  load->set_running_sequences(load->running_sequences() + static_cast<int32_t>(stream->sequences.size()));
   if (address_load == 0) load->set_token_credit(1 << 20);
   std::vector<Sequence> going;
   for (Sequence& sequence : stream->sequences) {
@@ -176,6 +175,7 @@ void ToyWorkers::Step(const std::shared_ptr<Stream>& stream) {
     if (reason == v1::FINISH_REASON_UNSPECIFIED) going.push_back(std::move(sequence));
   }
   stream->sequences = std::move(going);
+  load->set_running_sequences(load->running_sequences() + static_cast<int32_t>(stream->sequences.size()));
   Say(stream, std::move(message));
 }
 

@@ -39,7 +39,10 @@ class VirtualClock : public Clock {
       io_.restart();
       io_.poll();
       if (done()) return true;
-      if (due_.empty() || due_.begin()->first.first > end_us) return false;
+      if (due_.empty() || due_.begin()->first.first > end_us) {
+        now_us_ = end_us;
+        return false;
+      }
       auto next = due_.extract(due_.begin());
       now_us_ = next.key().first;
       if (!*next.mapped().alive) continue;

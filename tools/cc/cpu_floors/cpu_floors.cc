@@ -88,11 +88,19 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) float BFloat16Do
   return _mm512_cvtss_f32(total);
 }
 
-bool HasAvx512() { return __builtin_cpu_supports("avx512f"); }
+bool HasAvx512() {
+  return __builtin_cpu_supports("avx512f");
+}
 #else
-uint64_t ReadAvx512(const std::byte* data, size_t bytes) { return ReadPortable(data, bytes); }
-float BFloat16Dot(int64_t rounds) { return MultiplyAddPortable(rounds); }
-bool HasAvx512() { return false; }
+uint64_t ReadAvx512(const std::byte* data, size_t bytes) {
+  return ReadPortable(data, bytes);
+}
+float BFloat16Dot(int64_t rounds) {
+  return MultiplyAddPortable(rounds);
+}
+bool HasAvx512() {
+  return false;
+}
 #endif
 
 double BestSeconds(const std::function<void()>& body) {

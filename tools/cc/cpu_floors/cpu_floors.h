@@ -7,7 +7,7 @@
 namespace swiftlet {
 
 struct CpuFloors {
-  double read_gb_per_s = 0;  // all threads reading memory far larger than the caches, 1e9 bytes
+  double read_gb_per_s = 0;    // all threads reading memory far larger than the caches, 1e9 bytes
   double dot_gflop_per_s = 0;  // all threads, operands in registers; 2 operations per multiply-add
   std::string dot_name;        // "vdpbf16ps", or "float32 multiply-add" where the CPU lacks it
 };

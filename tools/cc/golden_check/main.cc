@@ -10,10 +10,18 @@
 #include "engine/base/status_macros.h"
 #include "engine/base/strict_json.h"
 #include "services/text/encode/json_fields.h"
+#include "tools/cc/golden_check/model_cases.h"
+#include "tools/cc/golden_check/template_rows.h"
 #include "tools/cc/golden_check/tokenizer_rows.h"
 
 namespace swiftlet {
 namespace {
+
+// Runs one part of the folder: a part that cannot be read or loaded counts as different, and the others still run.
+void Count(const char* part, const absl::StatusOr<bool>& passed, bool* all_passed) {
+  if (!passed.ok()) std::printf("%s: %s\n", part, passed.status().ToString().c_str());
+  *all_passed = *all_passed && passed.ok() && *passed;
+}
 
 absl::StatusOr<bool> CheckFolder(const std::string& folder) {
   ASSIGN_OR_RETURN(const boost::json::value index, ReadStrictJsonFile(folder + "/index.json", size_t{1} << 20));
@@ -22,8 +30,18 @@ absl::StatusOr<bool> CheckFolder(const std::string& folder) {
   if (fields.Find("tokenizers") != nullptr) {
     ASSIGN_OR_RETURN(const boost::json::array* entries, fields.Array("tokenizers"));
     for (const boost::json::value& entry : *entries) {
-      ASSIGN_OR_RETURN(const bool passed, CheckTokenizerRows(folder, entry));
-      all_passed = all_passed && passed;
+      Count("tokenizers", CheckTokenizerRows(folder, entry), &all_passed);
+    }
+  }
+  if (const boost::json::value* templates = fields.Find("chat_templates"); templates != nullptr) {
+    Count("chat_templates", CheckTemplateRows(folder, *templates), &all_passed);
+  }
+  if (fields.Find("models") != nullptr) {
+    ASSIGN_OR_RETURN(const boost::json::array* models, fields.Array("models"));
+    for (const boost::json::value& model : *models) {
+      if (!model.is_string()) return absl::InvalidArgumentError("models: expected strings");
+      const std::string name(model.get_string());
+      Count(name.c_str(), CheckModelCases(folder, name), &all_passed);
     }
   }
   return all_passed;

@@ -1,13 +1,14 @@
 #include "tools/cc/golden_check/tokenizer_rows.h"
 
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+
 #include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <string_view>
 #include <vector>
 
-#include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 

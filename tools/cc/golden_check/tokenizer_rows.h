@@ -2,9 +2,10 @@
 // to.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <string>
 
-#include <absl/status/statusor.h>
 #include <boost/json/fwd.hpp>
 
 namespace swiftlet {

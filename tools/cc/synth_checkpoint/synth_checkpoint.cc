@@ -5,6 +5,10 @@
 // Scales: every linear layer keeps the size of what it is given (standard deviation 1 / sqrt(in_features)), the layers'
 // outputs are damped so that the residual stream grows slowly, and the head, whose input is of unit size, gives logits
 // of standard deviation 1, or with --peaked as much as makes the median entropy of the next token about 1 nat.
+#include <absl/status/status.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
+#include <absl/strings/str_join.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,10 +30,6 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <absl/status/status.h>
-#include <absl/strings/str_cat.h>
-#include <absl/strings/str_format.h>
-#include <absl/strings/str_join.h>
 
 #include "engine/base/file.h"
 #include "engine/base/status_macros.h"
@@ -119,7 +119,9 @@ double PeakedDeviation(const std::vector<float>& quantiles, int32_t vocab, uint6
   return 0.5 * (low + high);
 }
 
-bool EndsWith(const std::string& name, std::string_view part) { return name.ends_with(part); }
+bool EndsWith(const std::string& name, std::string_view part) {
+  return name.ends_with(part);
+}
 
 struct Values {
   double mean = 0;
@@ -205,8 +207,8 @@ absl::Status WriteShard(const std::string& path, std::span<const TensorShape> te
     uint64_t elements = 1;
     for (const int64_t extent : tensors[t].shape) elements *= static_cast<uint64_t>(extent);
     for (uint64_t first = 0; first < elements; first += kPieceBytes / element_bytes) {
-      pieces.push_back({t, first, std::min(kPieceBytes / element_bytes, elements - first),
-                        offset + first * element_bytes});
+      pieces.push_back(
+          {t, first, std::min(kPieceBytes / element_bytes, elements - first), offset + first * element_bytes});
     }
     const uint64_t end = offset + elements * element_bytes;
     entries.push_back(absl::StrFormat(R"("%s":{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]})", tensors[t].name,
@@ -236,8 +238,7 @@ absl::Status WriteShard(const std::string& path, std::span<const TensorShape> te
       const Values values = ValuesOf(tensor, config, logit_deviation);
       if (table_of != piece.tensor && options.dtype != DType::kFloat32) {
         for (size_t i = 0; i < kQuantiles; ++i) {
-          table16[i] =
-              ToBits16(static_cast<float>(values.mean + values.deviation * quantiles[i]), options.dtype);
+          table16[i] = ToBits16(static_cast<float>(values.mean + values.deviation * quantiles[i]), options.dtype);
         }
         table_of = piece.tensor;
       }
@@ -307,9 +308,8 @@ absl::Status WriteCheckpoint(const Options& options) {
   const auto parts = Split(tensors, options.shards);
   std::vector<std::string> index;
   for (size_t i = 0; i < parts.size(); ++i) {
-    const std::string name = parts.size() == 1
-                                 ? "model.safetensors"
-                                 : absl::StrFormat("model-%05d-of-%05d.safetensors", i + 1, parts.size());
+    const std::string name = parts.size() == 1 ? "model.safetensors"
+                                               : absl::StrFormat("model-%05d-of-%05d.safetensors", i + 1, parts.size());
     std::fprintf(stderr, "\rwriting %s", name.c_str());
     RETURN_IF_ERROR(WriteShard(absl::StrCat(options.out_directory, "/", name), parts[i], config, options, quantiles,
                                logit_deviation, pool));
@@ -336,9 +336,8 @@ int main(int argc, char** argv) {
   app.add_option("--out", options.out_directory, "directory to write")->required();
   app.add_option("--tokenizer", options.tokenizer_directory, "directory to copy tokenizer files from");
   app.add_option("--seed", options.seed, "equal seeds, equal weights");
-  const std::map<std::string, swiftlet::DType> dtypes = {{"bf16", swiftlet::DType::kBFloat16},
-                                                         {"f16", swiftlet::DType::kFloat16},
-                                                         {"f32", swiftlet::DType::kFloat32}};
+  const std::map<std::string, swiftlet::DType> dtypes = {
+      {"bf16", swiftlet::DType::kBFloat16}, {"f16", swiftlet::DType::kFloat16}, {"f32", swiftlet::DType::kFloat32}};
   app.add_option("--dtype", options.dtype, "bf16, f16 or f32")->transform(CLI::Transformer(dtypes));
   app.add_flag("--peaked", options.peaked, "scale the head for a median entropy of about 1 nat");
   app.add_option("--shards", options.shards, "files to split into")->check(CLI::Range(1, 1000));

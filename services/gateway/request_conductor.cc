@@ -1,114 +1,21 @@
+#include "services/gateway/request_conductor.h"
+
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
-#include <random>
 #include <span>
-#include <utility>
 
 #include <boost/asio/post.hpp>
 
 #include "engine/base/check.h"
 #include "services/common/errors.h"
-#include "services/gateway/generator.h"
-#include "services/gateway/journal.h"
 #include "services/gateway/resolve_request.h"
-#include "services/gateway/work_order.h"
-#include "services/text/decode/choice_decoder.h"
 
 namespace swiftlet {
 
-// One request, from its arrival to its end. Everything happens on its home executor but the constructor.
-//
-//   kNew --Begin--> kEncoding --ids--> kWaiting --Submit--> kRunning --every choice finished--> kEnded
-//                                         ^                     |
-//                                         +---- worker lost ----+
-// From every state: deadline, error, Abandon --> kEnded.
-class Generation final : public GenerationHandle, public WorkListener, public std::enable_shared_from_this<Generation> {
- public:
-  Generation(GatewayGenerator& owner, ValidRequest request, std::unique_ptr<GenerationSink> sink, Executor home)
-      : owner_(owner),
-        parts_(owner.parts_),
-        options_(owner.options_),
-        request_(std::move(request)),
-        sink_(std::move(sink)),
-        home_(std::move(home)),
-        arrival_us_(parts_.clock.NowUs()),
-        journal_(request_.num_choices),
-        last_token_us_(request_.num_choices, 0) {}
-
-  void Begin(bool refused);
-  void Abandon() override;
-  void End(const absl::Status& status);
-
-  void OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) override;
-  void OnOutputs(std::vector<v1::SequenceOutput> outputs) override;
-  void OnWorkLost(uint32_t epoch, const absl::Status& status) override;
-
-  // By Start, before anything else: the generation lives until its end, whoever keeps the handle.
-  void Keep() { self_ = shared_from_this(); }
-
- private:
-  enum class State { kNew, kEncoding, kWaiting, kRunning, kEnded };
-
-  absl::Status Accept();
-  void Encode();
-  void OnEncoded(absl::StatusOr<EncodedPrompt> prompt);
-  void Submit();
-  void WaitForWorker(const absl::Status& why);
-  // What was at the worker is not: another submission, unless there were too many.
-  void Resume(const absl::Status& why);
-  void CancelWork();
-
-  void TakeOutput(v1::SequenceOutput& output, std::vector<ChoiceDelta>& deltas);
-  void TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta);
-  absl::Status FailureOf(const v1::SequenceOutput& output) const;
-  void Emit(std::vector<ChoiceDelta> deltas);
-  v1::Usage CountUsage() const;
-  void Report(const absl::Status& status);
-  // State and resources of a request that has ended, with or without a last word to its caller.
-  void Close(const absl::Status& status);
-  bool ended() const { return state_ == State::kEnded; }
-
-  GatewayGenerator& owner_;
-  const GenerationParts& parts_;
-  const GenerationOptions& options_;
-  ValidRequest request_;  // the input is moved on
-  std::unique_ptr<GenerationSink> sink_;
-  const Executor home_;
-  const int64_t arrival_us_;
-  std::shared_ptr<Generation> self_;
-
-  State state_ = State::kNew;
-  std::shared_ptr<const DirectoryEntry> model_;
-  Admission::Permit permit_;
-  std::unique_ptr<Timer> deadline_;
-  std::unique_ptr<Timer> worker_timer_;
-  uint64_t encode_ticket_ = 0;
-
-  v1::Submit submit_;     // what every submission has in common
-  uint64_t work_id_ = 0;  // request_id of the current submission; 0 = none is out
-  Journal journal_;
-  std::vector<ChoiceDecoder> decoders_;            // by choice
-  std::shared_ptr<const v1::WorkerHello> worker_;  // the latest one; the next must equal it
-  std::string avoid_worker_id_;
-  bool placed_ = false;  // kRunning: the current submission is at worker_
-  int32_t resumptions_ = 0;
-  int64_t wait_until_us_ = -1;  // kWaiting: when to give up; -1 = not waiting for a worker
-  bool started_ = false;        // OnStart was called
-  bool restart_ = false;        // an output of this epoch ended it
-  absl::Status restart_reason_;
-  absl::Status failure_;  // an output of this epoch ended the request
-
-  int64_t encode_us_ = -1;
-  int64_t queue_us_ = -1;
-  int64_t first_token_us_ = -1;
-  std::vector<int64_t> last_token_us_;  // by choice; 0 = none yet
-  int32_t cached_tokens_ = -1;          // as the first worker said; a resumed prompt is always cached in part
-};
-
 // ---- arrival to submission
 
-void Generation::Begin(bool refused) {
+void RequestConductor::Begin(bool refused) {
   if (ended()) return;
   if (refused) {
     return End(WithRetryAfter(absl::UnavailableError("the gateway is shutting down"), options_.retry_after_ms));
@@ -121,7 +28,7 @@ void Generation::Begin(bool refused) {
   Encode();
 }
 
-absl::Status Generation::Accept() {
+absl::Status RequestConductor::Accept() {
   model_ = parts_.directory.Find(request_.model);
   if (model_ == nullptr) {
     return WithErrorCode(
@@ -146,7 +53,7 @@ absl::Status Generation::Accept() {
   return absl::OkStatus();
 }
 
-void Generation::Encode() {
+void RequestConductor::Encode() {
   state_ = State::kEncoding;
   EncodeOrder order;
   if (auto* chat = std::get_if<ChatInput>(&request_.input)) {
@@ -164,7 +71,9 @@ void Generation::Encode() {
     encode.set_add_special_tokens(true);
     order.request = std::move(encode);
   }
+  order.model = model_->name;
   order.tokenizer_hash = model_->tokenizer.tokenizer_hash();
+  order.template_hash = model_->tokenizer.template_hash();
   order.timeout_us = options_.encode_timeout_us;
   order.home = home_;
   order.done = [weak = weak_from_this()](absl::StatusOr<EncodedPrompt> prompt) {
@@ -173,7 +82,7 @@ void Generation::Encode() {
   encode_ticket_ = parts_.tokenizers.Encode(std::move(order));
 }
 
-void Generation::OnEncoded(absl::StatusOr<EncodedPrompt> prompt) {
+void RequestConductor::OnEncoded(absl::StatusOr<EncodedPrompt> prompt) {
   if (state_ != State::kEncoding) return;
   encode_ticket_ = 0;
   if (!prompt.ok()) return End(prompt.status());
@@ -192,7 +101,7 @@ void Generation::OnEncoded(absl::StatusOr<EncodedPrompt> prompt) {
   Submit();
 }
 
-void Generation::Submit() {
+void RequestConductor::Submit() {
   WorkOrder order;
   order.submit = submit_;
   work_id_ = owner_.NextRequestId();
@@ -225,14 +134,14 @@ void Generation::Submit() {
 
 // ---- losing a worker
 
-void Generation::OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) {
+void RequestConductor::OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) {
   if (state_ != State::kRunning || epoch != journal_.epoch()) return;
   placed_ = true;
   worker_ = std::move(worker);
   wait_until_us_ = -1;
 }
 
-void Generation::OnWorkLost(uint32_t epoch, const absl::Status& status) {
+void RequestConductor::OnWorkLost(uint32_t epoch, const absl::Status& status) {
   if (state_ != State::kRunning || epoch != journal_.epoch()) return;
   work_id_ = 0;
   if (placed_) return Resume(status);
@@ -240,7 +149,7 @@ void Generation::OnWorkLost(uint32_t epoch, const absl::Status& status) {
   WaitForWorker(status);
 }
 
-void Generation::WaitForWorker(const absl::Status& why) {
+void RequestConductor::WaitForWorker(const absl::Status& why) {
   const int64_t now_us = parts_.clock.NowUs();
   if (wait_until_us_ < 0) wait_until_us_ = now_us + options_.worker_wait_us;
   if (now_us >= wait_until_us_) {
@@ -251,7 +160,7 @@ void Generation::WaitForWorker(const absl::Status& why) {
   worker_timer_ = parts_.clock.After(home_, options_.worker_poll_us, [this] { Submit(); });
 }
 
-void Generation::Resume(const absl::Status& why) {
+void RequestConductor::Resume(const absl::Status& why) {
   if (resumptions_ >= options_.max_resumptions) {
     return End(WithErrorCode(
         WithRetryAfter(absl::UnavailableError(absl::StrCat("the request lost its worker ", resumptions_ + 1,
@@ -264,13 +173,13 @@ void Generation::Resume(const absl::Status& why) {
   Submit();
 }
 
-void Generation::CancelWork() {
+void RequestConductor::CancelWork() {
   if (work_id_ != 0) parts_.workers.Cancel(std::exchange(work_id_, 0));
 }
 
 // ---- outputs
 
-void Generation::OnOutputs(std::vector<v1::SequenceOutput> outputs) {
+void RequestConductor::OnOutputs(std::vector<v1::SequenceOutput> outputs) {
   if (state_ != State::kRunning) return;
   const auto keep = shared_from_this();  // the sink may abandon
   std::vector<ChoiceDelta> deltas;
@@ -288,7 +197,7 @@ void Generation::OnOutputs(std::vector<v1::SequenceOutput> outputs) {
   if (journal_.num_open() == 0) End(absl::OkStatus());
 }
 
-void Generation::TakeOutput(v1::SequenceOutput& output, std::vector<ChoiceDelta>& deltas) {
+void RequestConductor::TakeOutput(v1::SequenceOutput& output, std::vector<ChoiceDelta>& deltas) {
   switch (journal_.Judge(output)) {
     case Journal::Verdict::kIgnore:
       return;
@@ -301,7 +210,8 @@ void Generation::TakeOutput(v1::SequenceOutput& output, std::vector<ChoiceDelta>
       break;
   }
   const int32_t choice = output.choice();
-  if (cached_tokens_ < 0) cached_tokens_ = output.cached_tokens();
+  // Said once, by whichever choice comes first. A resumed prompt is always cached in part: that does not count.
+  if (journal_.epoch() == 0) cached_tokens_ = std::max(cached_tokens_, output.cached_tokens());
   if (queue_us_ < 0 && output.queue_us() > 0) queue_us_ = output.queue_us();
   auto delta = std::find_if(deltas.begin(), deltas.end(), [&](const ChoiceDelta& d) { return d.choice == choice; });
   if (delta == deltas.end()) {
@@ -342,7 +252,7 @@ void Generation::TakeOutput(v1::SequenceOutput& output, std::vector<ChoiceDelta>
   }
 }
 
-void Generation::TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta) {
+void RequestConductor::TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta) {
   const int32_t choice = output.choice();
   const std::span<const int32_t> ids(output.ids().data(), static_cast<size_t>(output.ids_size()));
   const size_t counted = decoders_[choice].Push(ids, delta.reasoning, delta.text);
@@ -364,7 +274,7 @@ void Generation::TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta) {
 }
 
 // What a worker's CANCELLED, DEADLINE or ERROR means for the request. UNAVAILABLE: go on elsewhere.
-absl::Status Generation::FailureOf(const v1::SequenceOutput& output) const {
+absl::Status RequestConductor::FailureOf(const v1::SequenceOutput& output) const {
   const std::string& message = output.status_message();
   if (output.finish_reason() == v1::FINISH_REASON_DEADLINE) {
     return absl::DeadlineExceededError(message.empty() ? "the request's time has passed" : message);
@@ -393,7 +303,7 @@ absl::Status Generation::FailureOf(const v1::SequenceOutput& output) const {
   }
 }
 
-void Generation::Emit(std::vector<ChoiceDelta> deltas) {
+void RequestConductor::Emit(std::vector<ChoiceDelta> deltas) {
   if (!started_) {
     started_ = true;
     sink_->OnStart(submit_.prompt_ids_size());
@@ -404,18 +314,18 @@ void Generation::Emit(std::vector<ChoiceDelta> deltas) {
 
 // ---- the end
 
-v1::Usage Generation::CountUsage() const {
+v1::Usage RequestConductor::CountUsage() const {
   v1::Usage usage;
   usage.set_prompt_tokens(submit_.prompt_ids_size());
   usage.set_completion_tokens(journal_.completion_tokens());
-  usage.set_cached_tokens(std::max(0, cached_tokens_));
+  usage.set_cached_tokens(cached_tokens_);
   int32_t reasoning_tokens = 0;
   for (const ChoiceDecoder& decoder : decoders_) reasoning_tokens += decoder.reasoning_tokens();
   usage.set_reasoning_tokens(reasoning_tokens);
   return usage;
 }
 
-void Generation::Report(const absl::Status& status) {
+void RequestConductor::Report(const absl::Status& status) {
   RequestRecord record;
   record.model = model_ == nullptr ? "" : model_->name;  // only names that exist become labels
   record.status = status.code();
@@ -437,7 +347,7 @@ void Generation::Report(const absl::Status& status) {
   parts_.observer.OnEnd(record);
 }
 
-void Generation::Close(const absl::Status& status) {
+void RequestConductor::Close(const absl::Status& status) {
   state_ = State::kEnded;
   deadline_.reset();
   worker_timer_.reset();
@@ -448,7 +358,7 @@ void Generation::Close(const absl::Status& status) {
   owner_.Forget(this);
 }
 
-void Generation::End(const absl::Status& status) {
+void RequestConductor::End(const absl::Status& status) {
   if (ended()) return;
   const auto keep = std::exchange(self_, nullptr);
   CHECK(keep != nullptr) << "ended before it began";
@@ -457,79 +367,13 @@ void Generation::End(const absl::Status& status) {
   sink->OnEnd(status, CountUsage());
 }
 
-void Generation::Abandon() {
+void RequestConductor::Abandon() {
   if (ended()) return;
   const auto keep = shared_from_this();
   self_.reset();
   Close(absl::CancelledError("the caller went away"));
   // The sink may be on the stack above: it goes when that has unwound.
   boost::asio::post(home_, [sink = std::move(sink_)] {});
-}
-
-// ---- the generator
-
-uint64_t RandomSeed() {
-  std::random_device device;
-  return (uint64_t{device()} << 32) | device();
-}
-
-GatewayGenerator::GatewayGenerator(const GenerationParts& parts, const GenerationOptions& options)
-    : parts_(parts), options_(options) {}
-
-GatewayGenerator::~GatewayGenerator() {
-  CHECK(alive_.empty()) << alive_.size() << " requests have not ended";
-}
-
-std::shared_ptr<GenerationHandle> GatewayGenerator::Start(ValidRequest request, std::unique_ptr<GenerationSink> sink,
-                                                          Executor home) {
-  auto generation = std::make_shared<Generation>(*this, std::move(request), std::move(sink), home);
-  bool refused;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    refused = refusing_;
-    alive_.emplace(generation.get(), Alive{generation, home});
-    generation->Keep();
-  }
-  // Abandon may come first: Begin then finds it ended.
-  boost::asio::post(home, [generation, refused] { generation->Begin(refused); });
-  return generation;
-}
-
-std::vector<Generator::ServedModel> GatewayGenerator::Models() const {
-  return parts_.directory.List();
-}
-
-int64_t GatewayGenerator::active() const {
-  std::lock_guard<std::mutex> lock(mutex_);
-  return static_cast<int64_t>(alive_.size());
-}
-
-void GatewayGenerator::Refuse() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  refusing_ = true;
-}
-
-void GatewayGenerator::EndAll(const absl::Status& status) {
-  std::vector<Alive> alive;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    for (const auto& [generation, entry] : alive_) alive.push_back(entry);
-  }
-  for (const Alive& entry : alive) {
-    boost::asio::post(entry.home, [weak = entry.generation, status] {
-      if (const auto generation = weak.lock()) generation->End(status);
-    });
-  }
-}
-
-uint64_t GatewayGenerator::NextRequestId() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  return next_request_id_++;
-}
-
-void GatewayGenerator::Forget(const Generation* generation) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  alive_.erase(generation);
 }
 
 }  // namespace swiftlet

@@ -1,0 +1,25 @@
+#include "services/gateway/gateway_flags.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace swiftlet {
+
+void GatewayFlags::AddTo(Flags& flags) {
+  flags.AddPort("port", &port, "HTTP port of the OpenAI routes; 0 = any free one");
+  flags.AddPort("grpc-port", &grpc_port, "port of swiftlet.v1.InferenceService; 0 = any free one");
+  flags.Add("tokenizer-endpoints", &tokenizer_endpoints, "tokenizers, as host:port,host:port");
+  flags.Add("worker-endpoints", &worker_endpoints, "model workers, as host:port,host:port");
+  flags.Add("endpoint-refresh-seconds", &endpoint_refresh_seconds, "between two look-ups of their names", {0.1, 3600});
+  flags.AddSecret("api-key", &api_keys, "key that callers must send; repeatable; none = everybody may call");
+  flags.Add("strict-parameters", &strict_parameters, "refuse request parameters that are not known");
+  flags.Add("http-threads", &http_threads, "threads for connections", {1, 256});
+  flags.Add("max-connections", &max_connections, "open HTTP connections", {1, 1 << 20});
+  flags.Add("max-requests", &max_requests, "accepted requests that have not ended", {1, 1 << 24});
+}
+
+int32_t GatewayFlags::DefaultHttpThreads() {
+  return std::clamp(static_cast<int32_t>(std::thread::hardware_concurrency() / 2), 1, 16);
+}
+
+}  // namespace swiftlet

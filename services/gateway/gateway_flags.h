@@ -1,0 +1,32 @@
+// The flags of swiftlet-gateway beside those of every server (services/common/server.h), with their defaults.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "services/common/flags.h"
+#include "services/gateway/admission.h"
+#include "services/gateway/http_server.h"
+
+namespace swiftlet {
+
+struct GatewayFlags {
+  int32_t port = 8000;
+  int32_t grpc_port = 8001;
+  std::string tokenizer_endpoints = "127.0.0.1:8101";
+  std::string worker_endpoints = "127.0.0.1:8201";
+  double endpoint_refresh_seconds = 5;
+  std::vector<std::string> api_keys;
+  bool strict_parameters = false;
+  int32_t http_threads = DefaultHttpThreads();
+  int32_t max_connections = HttpServerOptions().max_connections;
+  int64_t max_requests = Admission::Options().max_requests;
+
+  void AddTo(Flags& flags);
+
+  // Half of the machine's cores, 1 to 16.
+  static int32_t DefaultHttpThreads();
+};
+
+}  // namespace swiftlet

@@ -1,0 +1,253 @@
+#include "services/gateway/worker_link.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/services/gateway/toy_model.h"
+#include "tests/services/gateway/virtual_clock.h"
+
+namespace swiftlet {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// A wire whose other end is the test.
+class ManualTransport : public WorkerTransport {
+ public:
+  struct Stream : WorkerStream {
+    bool Send(v1::AttachRequest message) override {
+      if (closed || full) return false;
+      sent.push_back(std::move(message));
+      return true;
+    }
+    void Close() override { closed = true; }
+    std::vector<v1::AttachRequest> sent;
+    std::shared_ptr<WorkerStreamEvents> events;
+    bool closed = false;
+    bool full = false;
+  };
+  std::shared_ptr<WorkerStream> Open(const std::string&, std::shared_ptr<WorkerStreamEvents> events) override {
+    streams.push_back(std::make_shared<Stream>());
+    streams.back()->events = std::move(events);
+    return streams.back();
+  }
+  std::vector<std::shared_ptr<Stream>> streams;
+};
+
+class Listener : public WorkListener {
+ public:
+  void OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) override {
+    log.push_back("placed " + std::to_string(epoch) + " at " + worker->worker_id());
+  }
+  void OnOutputs(std::vector<v1::SequenceOutput> outputs) override {
+    log.push_back("outputs " + std::to_string(outputs.size()));
+  }
+  void OnWorkLost(uint32_t epoch, const absl::Status& status) override {
+    log.push_back("lost " + std::to_string(epoch) + " " + absl::StatusCodeToString(status.code()));
+  }
+  std::vector<std::string> log;
+};
+
+class WorkerLinkTest : public testing::Test {
+ protected:
+  WorkerLinkTest() { link_->Connect(); }
+
+  void RunFor(int64_t us) {
+    clock_.RunUntil([] { return false; }, us);
+  }
+  ManualTransport::Stream& stream() { return *transport_.streams.back(); }
+  void Say(v1::AttachResponse message) {
+    stream().events->OnMessage(std::move(message));
+    RunFor(0);
+  }
+  void SayHello(const v1::WorkerHello& hello) {
+    v1::AttachResponse message;
+    *message.mutable_hello() = hello;
+    Say(std::move(message));
+  }
+  void SayHeartbeat(bool draining = false) {
+    v1::AttachResponse message;
+    message.mutable_heartbeat()->mutable_load()->set_draining(draining);
+    Say(std::move(message));
+  }
+  static v1::SequenceOutput Output(uint64_t request_id, int32_t choice, v1::FinishReason reason) {
+    v1::SequenceOutput output;
+    output.set_request_id(request_id);
+    output.set_choice(choice);
+    output.set_finish_reason(reason);
+    return output;
+  }
+  WorkOrder Order(uint64_t request_id, const std::shared_ptr<Listener>& listener, int32_t num_choices = 1) {
+    WorkOrder order;
+    order.submit.set_request_id(request_id);
+    order.submit.set_num_choices(num_choices);
+    for (int i = 0; i < 100; ++i) order.submit.add_prompt_ids(i);
+    order.home = io_.get_executor();
+    order.listener = listener;
+    return order;
+  }
+
+  boost::asio::io_context io_;
+  VirtualClock clock_{io_};
+  ManualTransport transport_;
+  int changes_ = 0;
+  std::shared_ptr<WorkerLink> link_ =
+      std::make_shared<WorkerLink>("worker:8201", WorkerLink::Options{.gateway_id = "gateway-7"}, io_.get_executor(),
+                                   clock_, transport_, [this] { ++changes_; });
+};
+
+TEST_F(WorkerLinkTest, SaysHelloAndAttachesOnHello) {
+  ASSERT_EQ(stream().sent.size(), 1u);
+  EXPECT_EQ(stream().sent[0].hello().gateway_id(), "gateway-7");
+  EXPECT_EQ(stream().sent[0].hello().protocol().oldest(), 1);
+  EXPECT_FALSE(link_->routable());
+  SayHello(toy::Hello("w"));
+  EXPECT_TRUE(link_->routable());
+  EXPECT_EQ(link_->worker_id(), "w");
+  EXPECT_EQ(changes_, 1);
+}
+
+TEST_F(WorkerLinkTest, HelloThatDoesNotFitIsRefusedWithTheReason) {
+  const auto expect = [&](const v1::WorkerHello& hello, const char* reason) {
+    SayHello(hello);
+    EXPECT_FALSE(link_->routable());
+    EXPECT_TRUE(transport_.streams.back()->closed);
+    EXPECT_THAT(std::string(link_->problem().message()), HasSubstr(reason));
+    RunFor(5'000'000);  // the longest backoff
+  };
+  v1::WorkerHello hello = toy::Hello("w");
+  hello.mutable_protocol()->set_oldest(2);
+  hello.mutable_protocol()->set_newest(3);
+  expect(hello, "protocol 2 to 3");
+  hello = toy::Hello("w");
+  hello.mutable_model()->set_block_tokens(16);
+  expect(hello, "16 tokens");
+  hello = toy::Hello("w");
+  hello.mutable_model()->set_logits_width(0);
+  expect(hello, "logits width 0");
+  hello = toy::Hello("w");
+  hello.mutable_model()->clear_name();
+  expect(hello, "no model");
+}
+
+TEST_F(WorkerLinkTest, SendsHeartbeatsOnlyWhenNothingElseIsSent) {
+  SayHello(toy::Hello("w"));
+  for (int i = 0; i < 8; ++i) {
+    RunFor(250'000);
+    SayHeartbeat();
+  }
+  const size_t heartbeats = stream().sent.size() - 1;  // the first tick saw Hello go out
+  EXPECT_EQ(heartbeats, 3u);
+  EXPECT_TRUE(stream().sent.back().has_heartbeat());
+  link_->Submit(Order(1, std::make_shared<Listener>()));
+  RunFor(510'000);
+  EXPECT_TRUE(stream().sent.back().has_submit());
+}
+
+TEST_F(WorkerLinkTest, SilenceOfThreeSecondsLosesTheOrders) {
+  SayHello(toy::Hello("w"));
+  const auto listener = std::make_shared<Listener>();
+  ASSERT_TRUE(link_->Submit(Order(1, listener)));
+  RunFor(2'900'000);
+  EXPECT_TRUE(link_->routable());
+  RunFor(600'000);
+  EXPECT_FALSE(link_->attached());
+  EXPECT_THAT(listener->log, ElementsAre("placed 0 at w", "lost 0 UNAVAILABLE"));
+  EXPECT_EQ(link_->outstanding(), 0);
+  EXPECT_EQ(link_->LoadTokens(), 0);
+}
+
+TEST_F(WorkerLinkTest, ReconnectsWithGrowingPausesAndForgetsTheOldStream) {
+  std::vector<int64_t> pauses_us;
+  for (int i = 0; i < 9; ++i) {
+    const size_t streams = transport_.streams.size();
+    const int64_t closed_us = clock_.NowUs();
+    stream().events->OnClosed(absl::UnavailableError("refused"));
+    ASSERT_TRUE(clock_.RunUntil([&] { return transport_.streams.size() > streams; }, 10'000'000));
+    pauses_us.push_back(clock_.NowUs() - closed_us);
+  }
+  EXPECT_GE(pauses_us[0], 20'000);
+  EXPECT_LE(pauses_us[0], 30'000);
+  EXPECT_GE(pauses_us[8], 2'000'000);
+  EXPECT_LE(pauses_us[8], 3'000'000);
+  v1::AttachResponse hello;
+  *hello.mutable_hello() = toy::Hello("a zombie");
+  transport_.streams[0]->events->OnMessage(hello);
+  RunFor(0);
+  EXPECT_FALSE(link_->attached());
+  SayHello(toy::Hello("w"));
+  EXPECT_TRUE(link_->attached());
+}
+
+TEST_F(WorkerLinkTest, OutputsGoToWhoWaitsUntilTheLastChoiceEnds) {
+  SayHello(toy::Hello("w"));
+  const auto one = std::make_shared<Listener>();
+  const auto two = std::make_shared<Listener>();
+  ASSERT_TRUE(link_->Submit(Order(1, one, 2)));
+  ASSERT_TRUE(link_->Submit(Order(2, two)));
+  EXPECT_EQ(link_->LoadTokens(), 100 + 2 * 64 + 100 + 64);
+  v1::AttachResponse message;
+  *message.mutable_step_outputs()->add_outputs() = Output(1, 0, v1::FINISH_REASON_STOP);
+  *message.mutable_step_outputs()->add_outputs() = Output(1, 1, v1::FINISH_REASON_UNSPECIFIED);
+  *message.mutable_step_outputs()->add_outputs() = Output(7, 0, v1::FINISH_REASON_UNSPECIFIED);
+  *message.mutable_step_outputs()->add_outputs() = Output(2, 0, v1::FINISH_REASON_LENGTH);
+  Say(message);
+  EXPECT_THAT(one->log, ElementsAre("placed 0 at w", "outputs 2"));
+  EXPECT_THAT(two->log, ElementsAre("placed 0 at w", "outputs 1"));
+  EXPECT_EQ(link_->outstanding(), 1);
+  EXPECT_EQ(link_->LoadTokens(), 0);
+  Say(message);  // choice 0 again: it counted already
+  EXPECT_EQ(link_->outstanding(), 1);
+  EXPECT_TRUE(link_->Cancel(1));
+  EXPECT_FALSE(link_->Cancel(1));
+  EXPECT_EQ(stream().sent.back().cancel().request_id(), 1u);
+  Say(message);
+  EXPECT_EQ(one->log.size(), 3u) << "an output after Cancel";
+}
+
+TEST_F(WorkerLinkTest, FullWayRefusesOrdersAndAnUndeliverableCancelEndsTheStream) {
+  SayHello(toy::Hello("w"));
+  const auto listener = std::make_shared<Listener>();
+  ASSERT_TRUE(link_->Submit(Order(1, listener)));
+  ASSERT_TRUE(link_->Submit(Order(2, listener)));
+  stream().full = true;
+  EXPECT_FALSE(link_->Submit(Order(3, listener)));
+  EXPECT_EQ(link_->outstanding(), 2);
+  const auto old = transport_.streams.back();
+  link_->Cancel(1);
+  EXPECT_TRUE(old->closed);
+  RunFor(0);
+  EXPECT_THAT(listener->log, ElementsAre("placed 0 at w", "placed 0 at w", "lost 0 UNAVAILABLE"));
+}
+
+TEST_F(WorkerLinkTest, DrainingAndRetirementTakeNothingNewAndKeepWhatRuns) {
+  SayHello(toy::Hello("w"));
+  ASSERT_TRUE(link_->Submit(Order(1, std::make_shared<Listener>())));
+  SayHeartbeat(true);
+  EXPECT_FALSE(link_->routable());
+  EXPECT_EQ(link_->outstanding(), 1);
+  SayHeartbeat(false);
+  EXPECT_TRUE(link_->routable());
+  link_->Retire();
+  EXPECT_FALSE(link_->routable());
+  EXPECT_TRUE(link_->attached());
+  EXPECT_FALSE(link_->finished());
+  stream().events->OnClosed(absl::UnavailableError("gone"));
+  RunFor(10'000'000);
+  EXPECT_TRUE(link_->finished());
+  EXPECT_EQ(transport_.streams.size(), 1u) << "it reconnected";
+}
+
+TEST_F(WorkerLinkTest, FirstMessageMustBeHelloAndOnlyThat) {
+  SayHeartbeat();
+  EXPECT_THAT(std::string(link_->problem().message()), HasSubstr("not Hello"));
+  RunFor(100'000);
+  SayHello(toy::Hello("w"));
+  ASSERT_TRUE(link_->attached());
+  SayHello(toy::Hello("w"));
+  EXPECT_FALSE(link_->attached());
+}
+
+}  // namespace
+}  // namespace swiftlet

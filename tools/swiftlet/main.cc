@@ -1,0 +1,70 @@
+// swiftlet: the command people type. Each subcommand is a folder beside this file and a row of the table.
+#include <absl/strings/str_cat.h>
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "engine/base/string_view.h"
+#include "services/common/build_info.h"
+#include "services/common/flags.h"
+#include "tools/swiftlet/bench/bench_command.h"
+#include "tools/swiftlet/serve/serve_command.h"
+
+namespace swiftlet {
+namespace {
+
+constexpr int kWrongUsage = 64;  // EX_USAGE
+
+struct Command {
+  const char* name;
+  const char* help;
+  int (*run)(int argc, char** argv);  // argv[0] is the subcommand
+};
+
+constexpr Command kCommands[] = {
+    {"serve", "serve a model on this machine: gateway, tokenizer and worker, supervised", ServeCommand},
+    {"bench", "load a running server and say how it did", bench::BenchCommand},
+};
+
+std::string Usage() {
+  std::string text = "Usage: swiftlet COMMAND [FLAGS]\n\n";
+  for (const Command& command : kCommands) absl::StrAppend(&text, "  ", command.name, "  ", command.help, "\n");
+  absl::StrAppend(&text, "\n`swiftlet COMMAND --help` lists a command's flags.\n");
+  return text;
+}
+
+int Main(int argc, char** argv) {
+  const std::string name = argc < 2 ? "" : argv[1];
+  if (name == "--help" || name == "help") {
+    std::fputs(Usage().c_str(), stdout);
+    return 0;
+  }
+  if (name == "--version") {
+    std::printf("swiftlet %s\n", std::string(BuildVersion()).c_str());
+    return 0;
+  }
+  std::vector<std::string> names;
+  for (const Command& command : kCommands) {
+    if (name == command.name) return command.run(argc - 1, argv + 1);
+    names.emplace_back(command.name);
+  }
+  if (name.empty()) {
+    std::fputs(Usage().c_str(), stderr);
+    return kWrongUsage;
+  }
+  const std::string nearest = NearestName(name, names);
+  const std::string line = absl::StrCat(
+      "swiftlet: unknown command \"", name, "\"",
+      nearest.empty() ? "; swiftlet --help lists all" : absl::StrCat("; did you mean ", nearest, "?"), "\n");
+  std::fputs(line.c_str(), stderr);
+  return kWrongUsage;
+}
+
+}  // namespace
+}  // namespace swiftlet
+
+int main(int argc, char** argv) {
+  return swiftlet::Main(argc, argv);
+}
