@@ -23,7 +23,7 @@ struct EngineStats {
 
 // One step, for histograms: the model worker observes them as they come.
 struct StepTiming {
-  int64_t duration_us = 0;  // launch to results read
+  int64_t duration_us = 0;  // on the device, sampling included
   int64_t host_gap_us = 0;  // device idle between the former step's end and this one's start
   int32_t sequences = 0;
   int32_t tokens = 0;

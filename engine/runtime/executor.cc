@@ -111,6 +111,11 @@ void Executor::RunForward(const StepPlan& plan, StepResult& result) {
     result.samples.resize(num_samples);
     if (rows_[item.row].done) {
       result.samples[first_sample].skipped = true;
+      // Only a failed prompt can still have forks ahead: they have no logits to draw from either.
+      for (size_t fork = 0; fork < item.forks.size(); ++fork) {
+        result.samples[first_sample + 1 + fork].failed = true;
+        rows_[item.forks[fork].row].done = true;
+      }
       continue;
     }
     const auto first_row = static_cast<int32_t>(token_ids_.size());

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <random>
 #include <thread>
 
 #include "tests/testing/collecting_sink.h"
@@ -206,6 +207,30 @@ TEST_F(EngineTest, NotFiniteLogitsFailOneSequenceAlone) {
   ExpectIdle();
 }
 
+TEST_F(EngineTest, NotFiniteScoresOfAPromptFailAllItsChoices) {
+  FakeDecoderOptions options;
+  options.poison_token = 51;
+  EngineConfig config;
+  config.max_num_seqs = 8;
+  config.max_num_batched_tokens = 40;
+  Start(config, options);
+  for (int32_t at = 0; at < 100; at += 9) {
+    SCOPED_TRACE(at);
+    const auto sink = std::make_shared<CollectingSink>();
+    GenerationRequest request = Request(Prompt(100), 20);
+    request.prompt_ids[at] = 51;
+    request.prompt_logprobs = 1;
+    request.num_choices = 4;
+    ASSERT_TRUE(engine_->Submit(1, request, sink).ok());
+    sink->WaitForFinishes(4);
+    for (const auto& [key, choice] : sink->choices()) {
+      EXPECT_EQ(choice.finish_reason, FinishReason::kError);
+      EXPECT_TRUE(choice.ids.empty());
+    }
+  }
+  ExpectIdle();
+}
+
 TEST_F(EngineTest, CancelEndsWithinASecondOfLongWork) {
   FakeDecoderOptions options;
   options.step_us = 1000;
@@ -289,6 +314,47 @@ TEST_F(EngineTest, ShutdownDrainsThenCancels) {
   EXPECT_EQ((choices[{1, 0}].finish_reason), FinishReason::kLength);
   EXPECT_EQ((choices[{2, 0}].finish_reason), FinishReason::kCancelled);
   EXPECT_EQ(engine_->Submit(3, Request(Prompt(10), 10), sink_).code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(EngineTest, ManyThreadsOfCallersGetOneEndForEveryChoice) {
+  FakeDecoderOptions options;
+  options.num_blocks = 9;
+  options.poison_token = 51;
+  options.num_threads = 2;
+  EngineConfig config;
+  config.max_num_seqs = 6;
+  config.max_num_batched_tokens = 80;
+  config.max_waiting_requests = 20;
+  Start(config, options);
+  std::vector<std::thread> callers;
+  for (int32_t caller = 0; caller < 3; ++caller) {
+    callers.emplace_back([&, caller] {
+      std::mt19937 random(caller);
+      const auto below = [&](uint32_t bound) { return static_cast<int32_t>(random() % bound); };
+      const auto sink = std::make_shared<CollectingSink>();
+      int32_t choices = 0;
+      for (uint64_t tag = 0; tag < 60; ++tag) {
+        GenerationRequest request = Request(Prompt(1 + below(200), below(4)), 1 + below(100));
+        request.num_choices = 1 + below(3);
+        request.priority = below(2);
+        if (below(4) == 0) request.timeout_us = below(5000);
+        if (below(10) == 0) request.prompt_ids.back() = 51;
+        if (below(3) == 0) request.stop_token_ids = {below(50), below(50)};
+        const int32_t num_choices = request.num_choices;
+        const absl::Status status = engine_->Submit(tag, std::move(request), sink);
+        choices += status.ok() ? num_choices : 0;
+        ASSERT_TRUE(status.ok() || status.code() == absl::StatusCode::kResourceExhausted) << status;
+        if (below(3) == 0) engine_->Cancel(static_cast<uint64_t>(below(60)), sink.get());
+        if (below(25) == 0) engine_->CancelAll(sink.get());
+        if (below(2) == 0) std::this_thread::sleep_for(std::chrono::microseconds(below(800)));
+        EXPECT_EQ(engine_->Stats().kv_blocks_total, 9);
+      }
+      sink->WaitForFinishes(choices);
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  engine_->Shutdown(1'000'000);
+  ExpectIdle();
 }
 
 TEST_F(EngineTest, SubmitNamesTheFieldItRefuses) {

