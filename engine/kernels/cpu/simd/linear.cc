@@ -27,10 +27,30 @@ int64_t ChunkUnits(int32_t num_rows) {
 }
 
 int32_t GroupPanels(int64_t units, int32_t num_rows) {
-  if (num_rows > 2 * kRowBlock) return kMaxGroupPanels;
+  if (num_rows > kSuperBlockRows) return kMaxGroupPanels;
   const int64_t panel_bytes = units * kPanel * static_cast<int64_t>(sizeof(uint32_t));
   return static_cast<int32_t>(std::clamp<int64_t>(kTaskBytes / panel_bytes, 1, kMaxGroupPanels));
 }
+
+// Tasks of a multiplication: a group of panels times a super block of rows, groups outside, so that threads at work at
+// the same time share weights.
+struct TaskGrid {
+  int32_t group_panels;
+  int64_t groups;
+  int32_t layout_rows;
+  int32_t super_blocks;
+
+  TaskGrid(int64_t panels, int32_t group_panels, int32_t layout_rows)
+      : group_panels(group_panels),
+        groups((panels + group_panels - 1) / group_panels),
+        layout_rows(layout_rows),
+        super_blocks((layout_rows + kSuperBlockRows - 1) / kSuperBlockRows) {}
+
+  int64_t tasks() const { return groups * super_blocks; }
+  int64_t FirstPanel(int64_t task) const { return task / super_blocks * group_panels; }
+  int32_t FirstRow(int64_t task) const { return static_cast<int32_t>(task % super_blocks) * kSuperBlockRows; }
+  int32_t NumRows(int64_t task) const { return std::min(kSuperBlockRows, layout_rows - FirstRow(task)); }
+};
 
 double EstimateNs(int64_t units, int64_t panels, int32_t num_rows) {
   const double bytes = static_cast<double>(units * panels) * kPanel * sizeof(uint32_t);
@@ -138,24 +158,22 @@ void Operations<Format>::Linear(const LinearArgs& args, ThreadPool& pool) {
   const int64_t panels = PanelsOf(weight.out_features);
   const int32_t per_row = LayoutRowsPerRow(Format::kDType, args.input.precise);
   const int32_t layout_rows = args.input.num_rows * per_row;
-  const int32_t group = GroupPanels(units, layout_rows);
-  const int64_t tasks = (panels + group - 1) / group;
-  ParallelFor(pool, tasks, EstimateNs(units, panels, layout_rows), [&](int64_t task) {
+  const TaskGrid grid(panels, GroupPanels(units, layout_rows), layout_rows);
+  ParallelFor(pool, grid.tasks(), EstimateNs(units, panels, layout_rows), [&](int64_t task) {
     alignas(64) [[gnu::uninitialized]] float scratch[kSuperBlockRows * kGroupColumns];
-    const int64_t first_panel = task * group;
-    const Columns columns{&weight, first_panel, static_cast<int32_t>(std::min<int64_t>(group, panels - first_panel)),
-                          0};
+    const int64_t first_panel = grid.FirstPanel(task);
+    const int32_t num_panels = static_cast<int32_t>(std::min<int64_t>(grid.group_panels, panels - first_panel));
     const int64_t first_column = first_panel * kPanel;
-    const int64_t count = std::min<int64_t>(columns.num_panels * kPanel, weight.out_features - first_column);
-    for (int32_t first_row = 0; first_row < layout_rows; first_row += kSuperBlockRows) {
-      const int32_t num_rows = std::min(kSuperBlockRows, layout_rows - first_row);
-      MultiplyInto<Format>(scratch, args.input, units, first_row, num_rows, std::array{columns});
-      for (int32_t row = 0; row < num_rows; row += per_row) {
-        float* const sums = scratch + row * kGroupColumns;
-        if (per_row == 2) Add(sums, sums + kGroupColumns, count);
-        FinishLinear(sums, BiasAt(weight, first_column), args.accumulate,
-                     args.output + (first_row + row) / per_row * args.output_stride + first_column, count);
-      }
+    const int64_t count = std::min<int64_t>(num_panels * kPanel, weight.out_features - first_column);
+    const int32_t first_row = grid.FirstRow(task);
+    const int32_t num_rows = grid.NumRows(task);
+    MultiplyInto<Format>(scratch, args.input, units, first_row, num_rows,
+                         std::array{Columns{&weight, first_panel, num_panels, 0}});
+    for (int32_t row = 0; row < num_rows; row += per_row) {
+      float* const sums = scratch + row * kGroupColumns;
+      if (per_row == 2) Add(sums, sums + kGroupColumns, count);
+      FinishLinear(sums, BiasAt(weight, first_column), args.accumulate,
+                   args.output + (first_row + row) / per_row * args.output_stride + first_column, count);
     }
   });
 }
@@ -168,28 +186,26 @@ void Operations<Format>::Swiglu(const SwigluArgs& args, ThreadPool& pool) {
       << "columns " << args.input.columns << " to " << args.output.columns << ", weights " << gate.in_features << " to "
       << gate.out_features;
   const int64_t units = UnitsOf(Format::kDType, gate.in_features);
-  const int64_t panels = PanelsOf(gate.out_features);
+  const int64_t panels = PanelsOf(gate.out_features);  // of each of the two
   const int32_t per_row = LayoutRowsPerRow(Format::kDType, args.input.precise);
   const int32_t layout_rows = args.input.num_rows * per_row;
-  const int32_t group = (GroupPanels(units, layout_rows) + 1) / 2;  // of each of the two
-  const int64_t tasks = (panels + group - 1) / group;
-  ParallelFor(pool, tasks, EstimateNs(units, 2 * panels, layout_rows), [&](int64_t task) {
+  const TaskGrid grid(panels, (GroupPanels(units, layout_rows) + 1) / 2, layout_rows);
+  ParallelFor(pool, grid.tasks(), EstimateNs(units, 2 * panels, layout_rows), [&](int64_t task) {
     alignas(64) [[gnu::uninitialized]] float scratch[kSuperBlockRows * kGroupColumns];
-    const int64_t first_panel = task * group;
-    const int32_t num_panels = static_cast<int32_t>(std::min<int64_t>(group, panels - first_panel));
-    const std::array columns{Columns{&gate, first_panel, num_panels, 0},
-                             Columns{&up, first_panel, num_panels, kGroupColumns / 2}};
+    const int64_t first_panel = grid.FirstPanel(task);
+    const int32_t num_panels = static_cast<int32_t>(std::min<int64_t>(grid.group_panels, panels - first_panel));
     const int64_t first_column = first_panel * kPanel;
     const int64_t count = std::min<int64_t>(num_panels * kPanel, gate.out_features - first_column);
-    for (int32_t first_row = 0; first_row < layout_rows; first_row += kSuperBlockRows) {
-      const int32_t num_rows = std::min(kSuperBlockRows, layout_rows - first_row);
-      MultiplyInto<Format>(scratch, args.input, units, first_row, num_rows, columns);
-      for (int32_t row = 0; row < num_rows; row += per_row) {
-        float* const values = scratch + row * kGroupColumns;
-        if (per_row == 2) Add(values, values + kGroupColumns, kGroupColumns);
-        SiluMultiply(values, values + kGroupColumns / 2, BiasAt(gate, first_column), BiasAt(up, first_column), count);
-        StoreColumns<Format::kDType>(args.output, (first_row + row) / per_row, first_column, values, count);
-      }
+    const int32_t first_row = grid.FirstRow(task);
+    const int32_t num_rows = grid.NumRows(task);
+    MultiplyInto<Format>(scratch, args.input, units, first_row, num_rows,
+                         std::array{Columns{&gate, first_panel, num_panels, 0},
+                                    Columns{&up, first_panel, num_panels, kGroupColumns / 2}});
+    for (int32_t row = 0; row < num_rows; row += per_row) {
+      float* const values = scratch + row * kGroupColumns;
+      if (per_row == 2) Add(values, values + kGroupColumns, kGroupColumns);
+      SiluMultiply(values, values + kGroupColumns / 2, BiasAt(gate, first_column), BiasAt(up, first_column), count);
+      StoreColumns<Format::kDType>(args.output, (first_row + row) / per_row, first_column, values, count);
     }
   });
 }
