@@ -35,9 +35,9 @@ absl::Status EncodeWith(const SentencePieceModel& model, std::string_view text, 
   return absl::OkStatus();
 }
 
-Vocabulary MakeVocabulary(const SentencePieceProto& proto, const SentencePieceModel& model) {
-  using LeadingSpace = DecoderRules::LeadingSpace;
-  Vocabulary vocabulary({DecoderRules::Kind::kMetaspace, proto.remove_extra_whitespaces ? LeadingSpace::kStripEachToken
+TokenVocabulary MakeVocabulary(const SentencePieceProto& proto, const SentencePieceModel& model) {
+  using LeadingSpace = JoinRules::LeadingSpace;
+  TokenVocabulary vocabulary({JoinRules::Kind::kMetaspace, proto.remove_extra_whitespaces ? LeadingSpace::kStripEachToken
                                                          : proto.add_dummy_prefix       ? LeadingSpace::kStripOne
                                                                                         : LeadingSpace::kKeep});
   vocabulary.Reserve(proto.pieces.size(), 8 * proto.pieces.size());

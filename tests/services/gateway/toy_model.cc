@@ -41,6 +41,8 @@ v1::TokenizedModel Tokenized() {
   model.set_tokenizer_hash("tokenizer-hash");
   model.set_template_hash("template-hash");
   model.set_vocabulary_size(kFirstWord + static_cast<int32_t>(Words().size()));
+  model.mutable_decoder()->set_kind(v1::DecoderRules::KIND_BYTE_LEVEL);
+  model.mutable_decoder()->set_leading_space(v1::DecoderRules::LEADING_SPACE_KEEP);
   model.mutable_defaults()->set_temperature(0.6F);
   model.mutable_defaults()->set_top_p(0.95F);
   model.add_eos_token_ids(kEos);
