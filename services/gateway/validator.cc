@@ -138,8 +138,7 @@ absl::Status CheckChat(const ChatInput& chat) {
   for (size_t i = 0; i < chat.messages.size(); ++i) {
     const v1::ChatMessage& message = chat.messages[i];
     RETURN_IF_ERROR(CheckMessage(message, absl::StrCat("messages[", i, "]")));
-    num_bytes += message.content().size() + message.reasoning_content().size() +
-                 message.tool_calls().size();
+    num_bytes += message.content().size() + message.reasoning_content().size() + message.tool_calls().size();
   }
   RETURN_IF_ERROR(CheckText("messages", num_bytes));
   if (chat.continue_final_message && chat.messages.back().role() != "assistant") {

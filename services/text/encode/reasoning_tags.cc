@@ -26,7 +26,7 @@ constexpr Pair kKnown[] = {
 }  // namespace
 
 std::optional<TagPair> DetectReasoningTags(std::string_view template_source,
-                                                 const std::vector<std::string>& added_tokens) {
+                                           const std::vector<std::string>& added_tokens) {
   for (const Pair& pair : kKnown) {
     if (template_source.find(pair.close) != std::string_view::npos ||
         template_source.find(pair.open) != std::string_view::npos) {

@@ -19,7 +19,7 @@ struct TagPair {
 // The first known pair that the template spells, or else that the tokenizer has as an added token; nothing where there
 // is none: such a model does not reason in marks.
 std::optional<TagPair> DetectReasoningTags(std::string_view template_source,
-                                                 const std::vector<std::string>& added_tokens);
+                                           const std::vector<std::string>& added_tokens);
 
 // Whether what the model writes next is reasoning: the template's own last opening mark stands after every closing one
 // and only the template speaks after it. A mark inside a message does not count, unless the prompt `continues_message`.

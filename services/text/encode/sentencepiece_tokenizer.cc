@@ -37,9 +37,10 @@ absl::Status EncodeWith(const SentencePieceModel& model, std::string_view text, 
 
 TokenVocabulary MakeVocabulary(const SentencePieceProto& proto, const SentencePieceModel& model) {
   using LeadingSpace = JoinRules::LeadingSpace;
-  TokenVocabulary vocabulary({JoinRules::Kind::kMetaspace, proto.remove_extra_whitespaces ? LeadingSpace::kStripEachToken
-                                                         : proto.add_dummy_prefix       ? LeadingSpace::kStripOne
-                                                                                        : LeadingSpace::kKeep});
+  const LeadingSpace leading_space = proto.remove_extra_whitespaces ? LeadingSpace::kStripEachToken
+                                     : proto.add_dummy_prefix       ? LeadingSpace::kStripOne
+                                                                    : LeadingSpace::kKeep;
+  TokenVocabulary vocabulary({JoinRules::Kind::kMetaspace, leading_space});
   vocabulary.Reserve(proto.pieces.size(), 8 * proto.pieces.size());
   for (size_t id = 0; id < proto.pieces.size(); ++id) {
     const SentencePieceProto::Piece& piece = proto.pieces[id];

@@ -32,6 +32,8 @@ std::shared_ptr<const Vocabulary> MakeVocabulary() {
   append("</think>");
   for (const std::string& word : Words()) append(word);
   CHECK(vocabulary->MarkSpecial(kEos).ok()) << kEos;
+  // Without effect under the byte-level rule, but carried over the wire like everything else.
+  for (int byte = 0x80; byte < 256; ++byte) CHECK(vocabulary->MarkByteFallback(byte).ok()) << byte;
   return vocabulary;
 }
 

@@ -98,10 +98,9 @@ TEST(ChatRequest, JsonTextKeepsItsOrderAndItsNumbers) {
   ASSERT_TRUE(input.ok()) << input.status();
   const auto chat = (*chat_template)->Render(*input);
   ASSERT_TRUE(chat.ok()) << chat.status();
-  EXPECT_EQ(chat->Text(),
-            R"({"z": 2, "a": 2.0, "m": {"y": [1.5, -0.0], "b": 18446744073709551615}} )"
-            R"([{"type": "function", "function": {"name": "f", "description": "d", "a": [3.0, 3]}}] )"
-            R"({"z": 1, "a": 1.0})");
+  EXPECT_EQ(chat->Text(), R"({"z": 2, "a": 2.0, "m": {"y": [1.5, -0.0], "b": 18446744073709551615}} )"
+                          R"([{"type": "function", "function": {"name": "f", "description": "d", "a": [3.0, 3]}}] )"
+                          R"({"z": 1, "a": 1.0})");
 }
 
 TEST(ChatRequest, EmptyListsArePassedOrLeftOut) {
@@ -114,10 +113,14 @@ TEST(ChatRequest, EmptyListsArePassedOrLeftOut) {
 
 TEST(ChatRequest, BrokenJsonTextNamesItsField) {
   const std::string deep = std::string(33, '[') + std::string(33, ']');
-  const std::pair<std::string, std::string> cases[] = {
-      {"", ""},          {"{", "{"},    {"[1e999]", "{\"mode\":1e999}"},           {"{}", "[]"},
-      {"null", "null"},  {deep, deep},  {"[{\"a\":1,\"a\":2}]", "{\"mode\":1,\"mode\":1}"},
-      {"[{}] x", "{} x"}};
+  const std::pair<std::string, std::string> cases[] = {{"", ""},
+                                                       {"{", "{"},
+                                                       {"[1e999]", "{\"mode\":1e999}"},
+                                                       {"{}", "[]"},
+                                                       {"null", "null"},
+                                                       {deep, deep},
+                                                       {"[{\"a\":1,\"a\":2}]", "{\"mode\":1,\"mode\":1}"},
+                                                       {"[{}] x", "{} x"}};
   for (const auto& [list, object] : cases) {
     v1::EncodeChatRequest request = Request(R"(messages { role: "assistant" content: "x" })");
     request.mutable_messages(0)->set_tool_calls(list);

@@ -116,7 +116,8 @@ TEST(ChoiceDecoder, EveryCutOfTheIdsGivesTheSame) {
     if (random() % 2) options.tags = kTags;
     options.starts_in_reasoning = random() % 2;
     options.stop_in_reasoning = random() % 2;
-    options.join = {static_cast<DecoderRules::Kind>(random() % 2), static_cast<DecoderRules::LeadingSpace>(random() % 4)};
+    options.join = {static_cast<DecoderRules::Kind>(random() % 2),
+                    static_cast<DecoderRules::LeadingSpace>(random() % 4)};
     const std::vector<int32_t> prompt(random() % 2, 4);
     options.prompt_ids = prompt;
     if (random() % 2)
