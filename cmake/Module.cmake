@@ -132,6 +132,8 @@ function(program name)
   foreach(module IN ITEMS services/text/encode services/tokenizer)
     if(module IN_LIST arg_DEPS OR module STREQUAL arg_MODULE)
       set_property(TARGET ${name} PROPERTY SWIFTLET_SENTENCEPIECE ON)  # see cmake/Dependencies.cmake
+      # --exclude-libs hides what comes from archives; this, what the program's own files instantiate.
+      set_target_properties(${name} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
     endif()
   endforeach()
 endfunction()

@@ -1,6 +1,7 @@
 #include "services/common/grpc_server.h"
 
 #include <absl/strings/str_cat.h>
+#include <grpc/health/v1/health.pb.h>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -38,6 +39,7 @@ void RouteGrpcLog() {
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
                                                               const std::vector<grpc::Service*>& services) {
   grpc::EnableDefaultHealthCheckService(true);
+  grpc::health::v1::HealthCheckRequest::descriptor();  // links and registers it, for reflection
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   const bool ipv6 = options.host.find(':') != std::string::npos;

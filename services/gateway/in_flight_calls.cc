@@ -1,23 +1,23 @@
 #include "services/gateway/in_flight_calls.h"
 
 #include <utility>
-#include <vector>
 
 namespace swiftlet {
 
 void InFlightCalls::Add(std::shared_ptr<Call> call) {
   const Call* key = call.get();
+  std::vector<std::shared_ptr<Call>> ended;  // destroyed after the lock is gone
   std::lock_guard<std::mutex> lock(mutex_);
   calls_.emplace(key, std::move(call));
+  ended.swap(ended_);
 }
 
-std::shared_ptr<InFlightCalls::Call> InFlightCalls::Remove(const Call* call) {
+void InFlightCalls::End(const Call* call) {
   std::lock_guard<std::mutex> lock(mutex_);
   const auto found = calls_.find(call);
-  auto removed = std::move(found->second);
+  ended_.push_back(std::move(found->second));
   calls_.erase(found);
-  removed_.notify_all();  // under the lock: the waiter may destroy this as soon as it has it
-  return removed;
+  ended_one_.notify_all();  // under the lock: the waiter may destroy this as soon as it has it
 }
 
 void InFlightCalls::CancelAndWait() {
@@ -28,8 +28,10 @@ void InFlightCalls::CancelAndWait() {
   }
   for (const std::shared_ptr<Call>& call : calls) call->Cancel();
   calls.clear();
+  std::vector<std::shared_ptr<Call>> ended;
   std::unique_lock<std::mutex> lock(mutex_);
-  removed_.wait(lock, [&] { return calls_.empty(); });
+  ended_one_.wait(lock, [&] { return calls_.empty(); });
+  ended.swap(ended_);
 }
 
 }  // namespace swiftlet

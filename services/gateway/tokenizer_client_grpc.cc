@@ -73,7 +73,7 @@ class VocabularyReader : public grpc::ClientReadReactor<v1::GetVocabularyRespons
     } else {
       done_(status_);
     }
-    const auto last = calls_.Remove(this);  // may destroy this
+    calls_.End(this);
   }
 
  private:
@@ -157,7 +157,7 @@ class GrpcTokenizerClient : public TokenizerClient {
                                           Callback<Result> done, Convert convert) {
     return [call = call.get(), &calls = calls_, done = std::move(done), convert](const grpc::Status& status) {
       done(status.ok() ? convert(call->response) : FromGrpcStatus(status));
-      const auto last = calls.Remove(call);
+      calls.End(call);
     };
   }
 

@@ -73,7 +73,7 @@ class Reactor : public grpc::ClientBidiReactor<v1::AttachRequest, v1::AttachResp
 
   void OnDone(const grpc::Status& status) override {
     events_->OnClosed(status.ok() ? absl::UnavailableError("the worker ended it") : FromGrpcStatus(status));
-    const auto last = calls_.Remove(this);  // may destroy this
+    calls_.End(this);
   }
 
  private:

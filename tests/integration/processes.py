@@ -130,6 +130,7 @@ class Cluster:
         model = ("--model", str(checkpoint), "--served-model-name", "demo")
         common = ("--host", "127.0.0.1", "--drain-seconds", "20")
         admin_ports: list[int] = []
+        self.grpc_addresses = {"gateway": [], "tokenizer": [], "worker": []}
 
         def start(kind: str, index: int, *flags: str) -> int:
             admin_ports.append(free_port())
@@ -138,7 +139,7 @@ class Cluster:
             self.programs.append(program)
             return admin_ports[-1]
 
-        addresses: dict[str, list[str]] = {"tokenizer": [], "worker": []}
+        addresses = self.grpc_addresses
         try:
             for kind, count, flags in (("tokenizer", tokenizers, ()), ("worker", workers, worker_flags)):
                 for index in range(count):
@@ -149,8 +150,10 @@ class Cluster:
                         self.worker_admin_ports.append(admin_port)
             for index in range(gateways):
                 self.gateway_ports.append(free_port())
+                grpc_port = free_port()
+                addresses["gateway"].append(f"127.0.0.1:{grpc_port}")
                 self.gateway_admin_ports.append(
-                    start("gateway", index, "--port", str(self.gateway_ports[-1]), "--grpc-port", str(free_port()),
+                    start("gateway", index, "--port", str(self.gateway_ports[-1]), "--grpc-port", str(grpc_port),
                           "--tokenizer-endpoints", ",".join(addresses["tokenizer"]),
                           "--worker-endpoints", ",".join(addresses["worker"]), *gateway_flags))
             for program, admin_port in zip(self.programs, admin_ports):

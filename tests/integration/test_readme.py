@@ -30,7 +30,8 @@ def test_curl_example(cluster, example):
     assert output.returncode == 0, output.stderr
     if '"stream": true' in example:
         events = [line for line in output.stdout.splitlines() if line.startswith("data: ")]
-        assert len(events) > 20 and events[-1] == "data: [DONE]"
+        # Tokens that come while the socket is busy share an event, so their number is not fixed.
+        assert len(events) > 3 and events[-1] == "data: [DONE]"
         text = "".join(json.loads(event[6:])["choices"][0]["delta"].get("content", "") for event in events[:-1])
     else:
         text = json.loads(output.stdout)["choices"][0]["message"]["content"]
