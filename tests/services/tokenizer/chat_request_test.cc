@@ -87,7 +87,7 @@ TEST(ChatRequest, SizesAreBounded) {
 TEST(ChatRequest, JsonTextKeepsItsOrderAndItsNumbers) {
   v1::EncodeChatRequest request = Request(R"(messages { role: "assistant" })");
   request.mutable_messages(0)->set_tool_calls(
-      R"([{"z":2,"a":2.0,"m":{"y":[0.14928561732850394,-0.0],"b":18446744073709551615}}])");
+      R"([{"z":2,"a":2.0,"m":{"y":[0.14928561732850393,-0.0],"b":18446744073709551615}}])");
   request.set_tools(R"([{"type":"function","function":{"name":"f","description":"d","a":[3.0,3]}}])");
   request.set_template_kwargs(R"({"mode":{"z":1,"a":1.0}})");
   const auto chat_template = ChatTemplate::Compile(
@@ -99,7 +99,7 @@ TEST(ChatRequest, JsonTextKeepsItsOrderAndItsNumbers) {
   ASSERT_TRUE(input.ok()) << input.status();
   const auto chat = (*chat_template)->Render(*input);
   ASSERT_TRUE(chat.ok()) << chat.status();
-  EXPECT_EQ(chat->Text(), R"({"z": 2, "a": 2.0, "m": {"y": [0.14928561732850394, -0.0], "b": 18446744073709551615}} )"
+  EXPECT_EQ(chat->Text(), R"({"z": 2, "a": 2.0, "m": {"y": [0.14928561732850393, -0.0], "b": 18446744073709551615}} )"
                           R"([{"type": "function", "function": {"name": "f", "description": "d", "a": [3.0, 3]}}] )"
                           R"({"z": 1, "a": 1.0})");
 }
