@@ -1,5 +1,6 @@
 #include "engine/base/strict_json.h"
 
+#include <charconv>
 #include <cmath>
 #include <optional>
 #include <string>
@@ -82,11 +83,14 @@ class Handler {
     stack.push_uint64(number);
     return true;
   }
-  bool on_double(double number, json::string_view, json::error_code& error) {
+  // Boost's own number is off by one unit in the last place for some of 16 digits and more; `text` is the whole number,
+  // since the document comes in one piece.
+  bool on_double(double number, json::string_view text, json::error_code& error) {
     if (!std::isfinite(number)) {
       error = json::error::exponent_overflow;
       return false;
     }
+    std::from_chars(text.data(), text.data() + text.size(), number);  // what underflows stays as it is
     stack.push_double(number);
     return true;
   }

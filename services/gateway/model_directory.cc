@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <ctime>
+#include <optional>
 #include <set>
 #include <utility>
+
+#include "services/gateway/decoder_rules_of.h"
 
 namespace swiftlet {
 namespace {
@@ -66,6 +69,8 @@ DirectoryEntry ModelDirectory::Join(const std::string& name) const {
   }
   entry.tokenizer = best->model;
   entry.vocabulary = best->vocabulary;
+  const std::optional<DecoderRules> join = DecoderRulesOf(best->model.decoder());
+  entry.join = join.value_or(DecoderRules{});
   for (const v1::ModelInfo& worker : workers_) {
     if (!Fits(best->model, worker)) continue;
     // Workers with other logits are another model under the same name; the first one met decides.
@@ -75,6 +80,8 @@ DirectoryEntry ModelDirectory::Join(const std::string& name) const {
   }
   if (best_workers == 0) {
     entry.problem = Misfit(best->model, workers_);
+  } else if (!join.has_value()) {
+    entry.problem = "its tokenizer joins tokens to text by rules that this gateway does not know";
   } else if (entry.vocabulary == nullptr) {
     entry.problem = "its vocabulary is being fetched";
   } else {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "services/gateway/generation.h"
+#include "services/text/decode/decoder_rules.h"
 #include "services/text/decode/vocabulary.h"
 #include "swiftlet/v1/model.pb.h"
 #include "swiftlet/v1/tokenizer.pb.h"
@@ -23,9 +24,10 @@ struct DirectoryEntry {
   int64_t created_unix_s = 0;                    // when this gateway first saw a worker or a tokenizer with it
   v1::TokenizedModel tokenizer;                  // of a healthy tokenizer; the one that fits most workers
   std::shared_ptr<const Vocabulary> vocabulary;  // null while it is being fetched
+  DecoderRules join;                             // how the vocabulary's bytes join to text
   int32_t logits_width = 0;                      // of the workers that fit the tokenizer
   int32_t max_model_len = 0;                     // the longest among them
-  bool ready = false;                            // vocabulary there, and a worker that fits
+  bool ready = false;                            // vocabulary there, rules known, and a worker that fits
   std::string problem;                           // why not ready, for the log
 };
 

@@ -4,6 +4,7 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
@@ -55,35 +56,6 @@ absl::StatusOr<std::string> ParseContent(const json::value& content, const std::
   return joined;
 }
 
-// The depth is bounded by the parser's.
-void CopyJson(const json::value& from, google::protobuf::Value& to) {
-  switch (from.kind()) {
-    case json::kind::null:
-      to.set_null_value(google::protobuf::NULL_VALUE);
-      break;
-    case json::kind::bool_:
-      to.set_bool_value(from.get_bool());
-      break;
-    case json::kind::int64:
-    case json::kind::uint64:
-    case json::kind::double_:
-      to.set_number_value(from.to_number<double>());
-      break;
-    case json::kind::string:
-      to.set_string_value(Text(from));
-      break;
-    case json::kind::array:
-      to.mutable_list_value();
-      for (const json::value& one : from.get_array()) CopyJson(one, *to.mutable_list_value()->add_values());
-      break;
-    case json::kind::object: {
-      auto& fields = *to.mutable_struct_value()->mutable_fields();
-      for (const auto& member : from.get_object()) CopyJson(member.value(), fields[std::string(member.key())]);
-      break;
-    }
-  }
-}
-
 absl::Status ParseToolCalls(const json::value& value, const std::string& field, v1::ChatMessage& message) {
   if (!value.is_array()) return InvalidField(field, absl::StrCat("`", field, "` must be a list"));
   const json::array& calls = value.get_array();
@@ -92,8 +64,8 @@ absl::Status ParseToolCalls(const json::value& value, const std::string& field, 
       const std::string call = absl::StrCat(field, "[", i, "]");
       return InvalidField(call, absl::StrCat("`", call, "` must be an object"));
     }
-    CopyJson(calls[i], *message.mutable_tool_calls()->add_values());
   }
+  message.set_tool_calls(json::serialize(value));  // keeps the order of keys
   return absl::OkStatus();
 }
 

@@ -102,14 +102,12 @@ DecodingPlan::Options ResolveDecoding(const ValidRequest& request, const Directo
   options.stop_token_ids.assign(submit.stop().stop_token_ids().begin(), submit.stop().stop_token_ids().end());
   options.stop.assign(request.stop.stop().begin(), request.stop.stop().end());
   options.stop_in_reasoning = request.stop.stop_in_reasoning();
-  const auto* chat = std::get_if<ChatInput>(&request.input);
   if (request.split_reasoning) {
     options.tags = {model.tokenizer.reasoning_open_tag(), model.tokenizer.reasoning_close_tag()};
     options.starts_in_reasoning = starts_in_reasoning;
   }
-  // A text that continues another keeps its space.
-  options.strip_leading_space =
-      chat != nullptr && !chat->continue_final_message && model.tokenizer.decoder().strip_leading_space();
+  options.join = model.join;
+  options.prompt_ids = {submit.prompt_ids().data(), static_cast<size_t>(submit.prompt_ids_size())};
   return options;
 }
 

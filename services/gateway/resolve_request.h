@@ -20,6 +20,7 @@ namespace swiftlet {
 absl::StatusOr<v1::Submit> ResolveSubmit(const ValidRequest& request, const DirectoryEntry& model,
                                          std::vector<int32_t> prompt_ids, uint64_t seed);
 
+// The options refer to the prompt in `submit`.
 DecodingPlan::Options ResolveDecoding(const ValidRequest& request, const DirectoryEntry& model,
                                       const v1::Submit& submit, bool starts_in_reasoning);
 

@@ -84,6 +84,7 @@ class VocabularyReader : public grpc::ClientReadReactor<v1::GetVocabularyRespons
     }
     for (const std::string& token : slice_.tokens()) RETURN_IF_ERROR(vocabulary_->Append(token));
     for (const int32_t id : slice_.special_ids()) RETURN_IF_ERROR(vocabulary_->MarkSpecial(id));
+    for (const int32_t id : slice_.byte_fallback_ids()) RETURN_IF_ERROR(vocabulary_->MarkByteFallback(id));
     return absl::OkStatus();
   }
 

@@ -97,6 +97,11 @@ bool IsLabel(std::string_view text) {
   return std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
 }
 
+// A glance, not a parse: the tokenizer reads the JSON.
+bool CallsTools(const v1::ChatMessage& message) {
+  return message.has_tool_calls() && message.tool_calls() != "[]";
+}
+
 absl::Status CheckMessage(const v1::ChatMessage& message, const std::string& field) {
   constexpr std::string_view kRoles[] = {"system", "developer", "user", "assistant", "tool"};
   const bool assistant = message.role() == "assistant";
@@ -104,13 +109,13 @@ absl::Status CheckMessage(const v1::ChatMessage& message, const std::string& fie
     return InvalidField(field + ".role",
                         absl::StrCat("`", field, ".role` must be system, developer, user, assistant or tool"));
   }
-  if (!message.has_content() && !(assistant && message.tool_calls().values_size() > 0)) {
+  if (!message.has_content() && !(assistant && CallsTools(message))) {
     return InvalidField(field + ".content",
                         absl::StrCat("`", field,
                                      ".content` is missing: only an assistant message with tool calls "
                                      "may do without"));
   }
-  if (!assistant && message.tool_calls().values_size() > 0) {
+  if (!assistant && CallsTools(message)) {
     return InvalidField(field + ".tool_calls", "only an assistant message may have tool calls");
   }
   if (message.has_name() && !IsLabel(message.name())) {
@@ -133,8 +138,7 @@ absl::Status CheckChat(const ChatInput& chat) {
   for (size_t i = 0; i < chat.messages.size(); ++i) {
     const v1::ChatMessage& message = chat.messages[i];
     RETURN_IF_ERROR(CheckMessage(message, absl::StrCat("messages[", i, "]")));
-    num_bytes += message.content().size() + message.reasoning_content().size() +
-                 (message.has_tool_calls() ? message.tool_calls().ByteSizeLong() : 0);
+    num_bytes += message.content().size() + message.reasoning_content().size() + message.tool_calls().size();
   }
   RETURN_IF_ERROR(CheckText("messages", num_bytes));
   if (chat.continue_final_message && chat.messages.back().role() != "assistant") {

@@ -12,9 +12,10 @@
 #include <boost/json/object.hpp>
 
 #include "engine/base/status_macros.h"
+#include "engine/base/strict_json.h"
+#include "engine/base/string_view.h"
 #include "services/common/errors.h"
 #include "services/common/limits.h"
-#include "services/tokenizer/json_of_struct.h"
 
 namespace swiftlet {
 
@@ -30,13 +31,34 @@ absl::Status CheckName(const std::string& field, const std::string& name) {
                       absl::StrCat("expected 1 to ", limits::kMaxNameBytes, " bytes without control characters"));
 }
 
-absl::StatusOr<boost::json::value> ListField(const std::string& field, const google::protobuf::ListValue& list) {
-  for (int i = 0; i < list.values_size(); ++i) {
-    if (!list.values(i).has_struct_value()) return InvalidField(absl::StrCat(field, "[", i, "]"), "expected an object");
-  }
-  absl::StatusOr<boost::json::value> json = JsonOf(list);
-  if (!json.ok()) return InvalidField(field, std::string(json.status().message()));
+absl::StatusOr<boost::json::value> ParseField(const std::string& field, const std::string& text) {
+  absl::StatusOr<boost::json::value> json = ParseStrictJson(text, {.max_depth = limits::kMaxJsonDepth});
+  if (!json.ok()) return InvalidField(field, absl::StrCat("expected JSON text: ", json.status().message()));
   return json;
+}
+
+absl::StatusOr<boost::json::array> ListField(const std::string& field, const std::string& text) {
+  ASSIGN_OR_RETURN(boost::json::value json, ParseField(field, text));
+  if (!json.is_array()) return InvalidField(field, "expected a list of objects");
+  boost::json::array& list = json.get_array();
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (!list[i].is_object()) return InvalidField(absl::StrCat(field, "[", i, "]"), "expected an object");
+  }
+  return std::move(list);
+}
+
+absl::StatusOr<boost::json::object> ParseKeywords(const std::string& text, const ChatTemplate& chat_template) {
+  const std::string field = "chat_template_kwargs";
+  ASSIGN_OR_RETURN(boost::json::value json, ParseField(field, text));
+  if (!json.is_object()) return InvalidField(field, "expected an object");
+  for (const auto& member : json.get_object()) {
+    const std::string_view name(member.key().data(), member.key().size());
+    if (chat_template.AcceptsKeyword(name)) continue;
+    const bool is_shown = name.size() <= limits::kMaxNameBytes;  // a cut could split a character
+    return InvalidField(is_shown ? absl::StrCat(field, ".", ToAbsl(name)) : field,
+                        "the model's chat template reads no such variable");
+  }
+  return std::move(json.get_object());
 }
 
 // OpenAI's newer name for the system role, which few templates know.
@@ -69,8 +91,11 @@ absl::StatusOr<boost::json::value> ParseMessage(const v1::ChatMessage& message, 
     json["name"] = message.name();
   }
   if (message.has_tool_calls()) {
-    if (!is_assistant) return InvalidField(field + ".tool_calls", "only an assistant's message has them");
-    ASSIGN_OR_RETURN(json["tool_calls"], ListField(field + ".tool_calls", message.tool_calls()));
+    ASSIGN_OR_RETURN(boost::json::array calls, ListField(field + ".tool_calls", message.tool_calls()));
+    if (!is_assistant && !calls.empty()) {
+      return InvalidField(field + ".tool_calls", "only an assistant's message has them");
+    }
+    json["tool_calls"] = std::move(calls);
   }
   if (message.has_tool_call_id()) {
     if (message.role() != "tool") return InvalidField(field + ".tool_call_id", "only a tool's message has it");
@@ -89,7 +114,7 @@ absl::StatusOr<ChatInput> ParseChatRequest(const v1::EncodeChatRequest& request,
   if (static_cast<size_t>(count) > limits::kMaxMessages) {
     return InvalidField("messages", absl::StrCat("expected at most ", limits::kMaxMessages, " messages, got ", count));
   }
-  size_t text_bytes = request.tools().ByteSizeLong() + request.template_kwargs().ByteSizeLong();
+  size_t text_bytes = request.tools().size() + request.template_kwargs().size();
   for (const v1::ChatMessage& message : request.messages()) text_bytes += message.ByteSizeLong();
   if (text_bytes > limits::kMaxPromptTextBytes) {
     return InvalidField("messages", absl::StrCat("more than ", limits::kMaxPromptTextBytes, " bytes in all"));
@@ -114,16 +139,12 @@ absl::StatusOr<ChatInput> ParseChatRequest(const v1::EncodeChatRequest& request,
   }
   input.tools = nullptr;  // as transformers: None, not undefined
   input.documents = nullptr;
-  if (request.has_tools() && request.tools().values_size() > 0) {
-    ASSIGN_OR_RETURN(input.tools, ListField("tools", request.tools()));
+  if (!request.tools().empty()) {
+    ASSIGN_OR_RETURN(boost::json::array tools, ListField("tools", request.tools()));
+    if (!tools.empty()) input.tools = std::move(tools);
   }
-  for (const auto& [name, value] : request.template_kwargs().fields()) {
-    const std::string field = absl::StrCat("chat_template_kwargs.", name.substr(0, limits::kMaxNameBytes));
-    if (!chat_template.AcceptsKeyword(name))
-      return InvalidField(field, "the model's chat template reads no such variable");
-    absl::StatusOr<boost::json::value> json = JsonOf(value);
-    if (!json.ok()) return InvalidField(field, std::string(json.status().message()));
-    input.keywords[name] = *std::move(json);
+  if (!request.template_kwargs().empty()) {
+    ASSIGN_OR_RETURN(input.keywords, ParseKeywords(request.template_kwargs(), chat_template));
   }
   return input;
 }

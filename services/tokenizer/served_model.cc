@@ -21,18 +21,46 @@ namespace {
 
 constexpr int32_t kTokensPerSlice = 16384;  // of GetVocabulary: some 200 KB a message
 
-std::vector<v1::GetVocabularyResponse> VocabularySlices(const Vocabulary& vocabulary) {
+v1::DecoderRules ToProto(const JoinRules& rules) {
+  v1::DecoderRules proto;
+  switch (rules.kind) {
+    case JoinRules::Kind::kByteLevel:
+      proto.set_kind(v1::DecoderRules::KIND_BYTE_LEVEL);
+      break;
+    case JoinRules::Kind::kMetaspace:
+      proto.set_kind(v1::DecoderRules::KIND_METASPACE);
+      break;
+  }
+  switch (rules.leading_space) {
+    case JoinRules::LeadingSpace::kKeep:
+      proto.set_leading_space(v1::DecoderRules::LEADING_SPACE_KEEP);
+      break;
+    case JoinRules::LeadingSpace::kStripOne:
+      proto.set_leading_space(v1::DecoderRules::LEADING_SPACE_STRIP_ONE);
+      break;
+    case JoinRules::LeadingSpace::kStripFirstToken:
+      proto.set_leading_space(v1::DecoderRules::LEADING_SPACE_STRIP_FIRST_TOKEN);
+      break;
+    case JoinRules::LeadingSpace::kStripEachToken:
+      proto.set_leading_space(v1::DecoderRules::LEADING_SPACE_STRIP_EACH_TOKEN);
+      break;
+  }
+  return proto;
+}
+
+std::vector<v1::GetVocabularyResponse> VocabularySlices(const TokenVocabulary& vocabulary) {
   std::vector<v1::GetVocabularyResponse> slices;
   for (int32_t id = 0; id < vocabulary.size(); ++id) {
     if (id % kTokensPerSlice == 0) slices.emplace_back().set_first_id(id);
     const TokenEntry entry = vocabulary.Token(id);
     slices.back().add_tokens(entry.bytes.data(), entry.bytes.size());
     if (entry.is_special) slices.back().add_special_ids(id);
+    if (entry.is_byte_fallback) slices.back().add_byte_fallback_ids(id);
   }
   return slices;
 }
 
-std::vector<std::string> SpecialTexts(const Vocabulary& vocabulary) {
+std::vector<std::string> SpecialTexts(const TokenVocabulary& vocabulary) {
   std::vector<std::string> texts;
   constexpr size_t kLongestTag = 32;
   for (int32_t id = 0; id < vocabulary.size(); ++id) {
@@ -91,22 +119,21 @@ absl::StatusOr<ServedModel> LoadServedModel(const ModelSpec& spec) {
   }
   ASSIGN_OR_RETURN(const ModelFileHashes hashes, HashModelFiles(spec.directory));
   ASSIGN_OR_RETURN(GenerationConfig generation, ReadGenerationConfig(spec.directory));
-  const Vocabulary& vocabulary = model.tokenizer->vocabulary();
+  const TokenVocabulary& vocabulary = model.tokenizer->vocabulary();
 
   v1::TokenizedModel& info = model.info;
   info.set_name(spec.name);
   info.set_tokenizer_hash(hashes.tokenizer);
   info.set_template_hash(hashes.chat_template);
   info.set_vocabulary_size(vocabulary.size());
-  info.mutable_decoder()->set_strip_leading_space(vocabulary.rules().leading_space !=
-                                                  DecoderRules::LeadingSpace::kKeep);
+  *info.mutable_decoder() = ToProto(vocabulary.rules());
   *info.mutable_defaults() = std::move(generation.defaults);
   const SpecialIds& special = model.tokenizer->special_ids();
   if (generation.eos_token_ids.empty() && special.eos.has_value()) generation.eos_token_ids.push_back(*special.eos);
   for (int32_t id : generation.eos_token_ids) info.add_eos_token_ids(id);
   if (special.bos.has_value()) info.set_bos_token_id(*special.bos);
   if (model.chat_template != nullptr) {
-    std::optional<ReasoningTags> tags = model.chat_template->reasoning_tags();
+    std::optional<TagPair> tags = model.chat_template->reasoning_tags();
     if (!tags.has_value()) tags = DetectReasoningTags("", SpecialTexts(vocabulary));
     if (tags.has_value()) {
       info.set_reasoning_open_tag(tags->open);

@@ -10,7 +10,8 @@ DecodingPlan::DecodingPlan(std::shared_ptr<const Vocabulary> vocabulary, Options
       stop_(options.stop),
       stop_in_reasoning_(options.stop_in_reasoning),
       starts_in_reasoning_(options.starts_in_reasoning) {
-  rules_.strip_leading_space = options.strip_leading_space;
+  rules_.join = options.join;
+  rules_.continues_text = ContinuesText(*vocabulary_, options.join, options.prompt_ids);
   rules_.silent_ids = std::move(options.stop_token_ids);
   std::vector<std::string> kept = std::move(options.stop);
   if (!tags_.open.empty()) kept.insert(kept.end(), {tags_.open, tags_.close});

@@ -30,7 +30,8 @@ class DecodingPlan {
     bool stop_in_reasoning = false;
     ReasoningTags tags = {};  // empty: all is answer
     bool starts_in_reasoning = false;
-    bool strip_leading_space = false;
+    DecoderRules join = {};
+    std::span<const int32_t> prompt_ids = {};  // what the choices continue; read by the constructor alone
   };
   DecodingPlan(std::shared_ptr<const Vocabulary> vocabulary, Options options);
 

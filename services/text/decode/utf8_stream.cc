@@ -20,7 +20,7 @@ void Utf8Stream::Begin(uint8_t byte, std::string& out) {
     if (byte == 0xF0) lowest_ = 0x90;   // shorter forms exist
     if (byte == 0xF4) highest_ = 0x8F;  // above U+10FFFF
   } else {
-    out.append(kReplacementCharacter);
+    Replace(out);
     return;
   }
   held_[0] = static_cast<char>(byte);
@@ -55,7 +55,7 @@ void Utf8Stream::Push(std::string_view bytes, std::string& out) {
 
 void Utf8Stream::Flush(std::string& out) {
   if (missing_ == 0) return;
-  out.append(kReplacementCharacter);
+  Replace(out);
   missing_ = 0;
   held_size_ = 0;
 }

@@ -19,7 +19,14 @@ class Utf8Stream {
   // The stream has ended: a held-back beginning of a character becomes U+FFFD.
   void Flush(std::string& out);
 
+  // Whether anything pushed or flushed so far was not UTF-8.
+  bool is_lossy() const { return is_lossy_; }
+
  private:
+  void Replace(std::string& out) {
+    out.append(kReplacementCharacter);
+    is_lossy_ = true;
+  }
   void Begin(uint8_t byte, std::string& out);
 
   std::array<char, 4> held_{};
@@ -27,6 +34,7 @@ class Utf8Stream {
   uint8_t missing_ = 0;    // continuation bytes until the character is complete
   uint8_t lowest_ = 0x80;  // range of the next continuation byte: narrower after E0, ED, F0 and F4
   uint8_t highest_ = 0xBF;
+  bool is_lossy_ = false;
 };
 
 }  // namespace swiftlet

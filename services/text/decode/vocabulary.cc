@@ -11,7 +11,7 @@ absl::Status Vocabulary::Append(std::string_view bytes) {
   }
   bytes_.append(bytes);
   offsets_.push_back(static_cast<uint32_t>(bytes_.size()));
-  special_.push_back(0);
+  flags_.push_back(0);
   return absl::OkStatus();
 }
 
@@ -19,8 +19,19 @@ absl::Status Vocabulary::MarkSpecial(int32_t id) {
   if (id < 0 || id >= size()) {
     return absl::OutOfRangeError(absl::StrCat("special id ", id, " is outside the vocabulary of ", size()));
   }
-  if (special_[id] == 0) special_ids_.push_back(id);
-  special_[id] = 1;
+  if (!IsSpecial(id)) special_ids_.push_back(id);
+  flags_[id] |= kSpecial;
+  return absl::OkStatus();
+}
+
+absl::Status Vocabulary::MarkByteFallback(int32_t id) {
+  if (id < 0 || id >= size()) {
+    return absl::OutOfRangeError(absl::StrCat("byte-fallback id ", id, " is outside the vocabulary of ", size()));
+  }
+  if (Bytes(id).size() != 1) {
+    return absl::InvalidArgumentError(absl::StrCat("byte-fallback id ", id, " has ", Bytes(id).size(), " bytes"));
+  }
+  flags_[id] |= kByteFallback;
   return absl::OkStatus();
 }
 

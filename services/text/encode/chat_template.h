@@ -68,7 +68,7 @@ class ChatTemplate {
   bool AcceptsKeyword(std::string_view name) const;
   std::vector<std::string> Keywords() const;         // those that the template does not first set itself
   const std::string& hash() const { return hash_; }  // SHA-256 of the source, hexadecimal
-  const std::optional<ReasoningTags>& reasoning_tags() const { return reasoning_tags_; }
+  const std::optional<TagPair>& reasoning_tags() const { return reasoning_tags_; }
   const std::string& source() const { return source_; }
 
  private:
@@ -79,7 +79,7 @@ class ChatTemplate {
   std::string hash_;
   SpecialTokens special_tokens_;
   std::unique_ptr<const Compiled> compiled_;
-  std::optional<ReasoningTags> reasoning_tags_;
+  std::optional<TagPair> reasoning_tags_;
 };
 
 }  // namespace swiftlet

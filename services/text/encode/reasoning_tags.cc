@@ -25,23 +25,23 @@ constexpr Pair kKnown[] = {
 
 }  // namespace
 
-std::optional<ReasoningTags> DetectReasoningTags(std::string_view template_source,
-                                                 const std::vector<std::string>& added_tokens) {
+std::optional<TagPair> DetectReasoningTags(std::string_view template_source,
+                                           const std::vector<std::string>& added_tokens) {
   for (const Pair& pair : kKnown) {
     if (template_source.find(pair.close) != std::string_view::npos ||
         template_source.find(pair.open) != std::string_view::npos) {
-      return ReasoningTags{std::string(pair.open), std::string(pair.close)};
+      return TagPair{std::string(pair.open), std::string(pair.close)};
     }
   }
   for (const Pair& pair : kKnown) {
     if (std::find(added_tokens.begin(), added_tokens.end(), pair.close) != added_tokens.end()) {
-      return ReasoningTags{std::string(pair.open), std::string(pair.close)};
+      return TagPair{std::string(pair.open), std::string(pair.close)};
     }
   }
   return std::nullopt;
 }
 
-bool EndsInsideReasoning(const jinja::Text& prompt, const ReasoningTags& tags, bool continues_message) {
+bool EndsInsideReasoning(const jinja::Text& prompt, const TagPair& tags, bool continues_message) {
   const size_t open = prompt.bytes.rfind(tags.open);
   if (open == std::string::npos) return false;
   const size_t close = prompt.bytes.rfind(tags.close);

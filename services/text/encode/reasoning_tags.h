@@ -10,18 +10,19 @@
 
 namespace swiftlet {
 
-struct ReasoningTags {
+// What a model puts around its reasoning.
+struct TagPair {
   std::string open;   // "<think>"
   std::string close;  // "</think>"
 };
 
 // The first known pair that the template spells, or else that the tokenizer has as an added token; nothing where there
 // is none: such a model does not reason in marks.
-std::optional<ReasoningTags> DetectReasoningTags(std::string_view template_source,
-                                                 const std::vector<std::string>& added_tokens);
+std::optional<TagPair> DetectReasoningTags(std::string_view template_source,
+                                           const std::vector<std::string>& added_tokens);
 
 // Whether what the model writes next is reasoning: the template's own last opening mark stands after every closing one
 // and only the template speaks after it. A mark inside a message does not count, unless the prompt `continues_message`.
-bool EndsInsideReasoning(const jinja::Text& prompt, const ReasoningTags& tags, bool continues_message);
+bool EndsInsideReasoning(const jinja::Text& prompt, const TagPair& tags, bool continues_message);
 
 }  // namespace swiftlet

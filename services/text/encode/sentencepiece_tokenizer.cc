@@ -35,11 +35,12 @@ absl::Status EncodeWith(const SentencePieceModel& model, std::string_view text, 
   return absl::OkStatus();
 }
 
-Vocabulary MakeVocabulary(const SentencePieceProto& proto, const SentencePieceModel& model) {
-  using LeadingSpace = DecoderRules::LeadingSpace;
-  Vocabulary vocabulary({DecoderRules::Kind::kMetaspace, proto.remove_extra_whitespaces ? LeadingSpace::kStripEachToken
-                                                         : proto.add_dummy_prefix       ? LeadingSpace::kStripOne
-                                                                                        : LeadingSpace::kKeep});
+TokenVocabulary MakeVocabulary(const SentencePieceProto& proto, const SentencePieceModel& model) {
+  using LeadingSpace = JoinRules::LeadingSpace;
+  const LeadingSpace leading_space = proto.remove_extra_whitespaces ? LeadingSpace::kStripEachToken
+                                     : proto.add_dummy_prefix       ? LeadingSpace::kStripOne
+                                                                    : LeadingSpace::kKeep;
+  TokenVocabulary vocabulary({JoinRules::Kind::kMetaspace, leading_space});
   vocabulary.Reserve(proto.pieces.size(), 8 * proto.pieces.size());
   for (size_t id = 0; id < proto.pieces.size(); ++id) {
     const SentencePieceProto::Piece& piece = proto.pieces[id];

@@ -48,18 +48,18 @@ absl::Status TokenDecoder::Append(const json::value& description, const std::str
     }
     return absl::OkStatus();
   }
-  if (rules_.kind == DecoderRules::Kind::kByteLevel) {
+  if (rules_.kind == JoinRules::Kind::kByteLevel) {
     return absl::UnimplementedError(absl::StrCat(path, ": a decoder after ByteLevel is not supported"));
   }
   if (type == "ByteLevel") {
-    rules_.kind = DecoderRules::Kind::kByteLevel;
+    rules_.kind = JoinRules::Kind::kByteLevel;
   } else if (type == "Metaspace") {
     ASSIGN_OR_RETURN(const std::string_view replacement, fields.String("replacement"));
     ASSIGN_OR_RETURN(const bool add_prefix_space, fields.Bool("add_prefix_space", true));
     ASSIGN_OR_RETURN(const std::string_view scheme,
                      fields.String("prepend_scheme", add_prefix_space ? "always" : "never"));
     replacements_.emplace_back(replacement, " ");
-    if (scheme != "never") rules_.leading_space = DecoderRules::LeadingSpace::kStripFirstToken;
+    if (scheme != "never") rules_.leading_space = JoinRules::LeadingSpace::kStripFirstToken;
   } else if (type == "Replace") {
     ASSIGN_OR_RETURN(const JsonFields pattern, fields.Object("pattern"));
     ASSIGN_OR_RETURN(const std::string_view literal, pattern.String("String"));
@@ -78,7 +78,7 @@ absl::Status TokenDecoder::Append(const json::value& description, const std::str
     if (content != " " || stop != 0 || !is_fused_) {
       return absl::UnimplementedError(absl::StrCat(path, ": only the strip of leading \" \" after Fuse is supported"));
     }
-    if (start == 1) rules_.leading_space = DecoderRules::LeadingSpace::kStripOne;
+    if (start == 1) rules_.leading_space = JoinRules::LeadingSpace::kStripOne;
   } else {
     return absl::UnimplementedError(
         absl::StrCat(fields.PathOf("type"), ": decoder \"", ToAbsl(type),
@@ -89,7 +89,7 @@ absl::Status TokenDecoder::Append(const json::value& description, const std::str
 
 bool TokenDecoder::BytesOf(std::string_view token, std::string& bytes) const {
   bytes.clear();
-  if (rules_.kind == DecoderRules::Kind::kByteLevel) {
+  if (rules_.kind == JoinRules::Kind::kByteLevel) {
     if (!AppendBytesOfToken(token, bytes)) bytes = token;
     return false;
   }

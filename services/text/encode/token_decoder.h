@@ -10,7 +10,7 @@
 
 #include <boost/json/fwd.hpp>
 
-#include "services/text/encode/vocabulary.h"
+#include "services/text/encode/token_vocabulary.h"
 
 namespace swiftlet {
 
@@ -19,7 +19,7 @@ class TokenDecoder {
   // `description`: the value of "decoder"; null joins tokens as they are. UNIMPLEMENTED names an unknown type.
   static absl::StatusOr<TokenDecoder> Create(const boost::json::value& description);
 
-  const DecoderRules& rules() const { return rules_; }
+  const JoinRules& rules() const { return rules_; }
 
   // Sets `bytes` to what `token` (valid UTF-8) adds to the text; true when it is one byte by fallback.
   bool BytesOf(std::string_view token, std::string& bytes) const;
@@ -27,7 +27,7 @@ class TokenDecoder {
  private:
   absl::Status Append(const boost::json::value& description, const std::string& path);
 
-  DecoderRules rules_{DecoderRules::Kind::kMetaspace, DecoderRules::LeadingSpace::kKeep};
+  JoinRules rules_{JoinRules::Kind::kMetaspace, JoinRules::LeadingSpace::kKeep};
   std::vector<std::pair<std::string, std::string>> replacements_;  // in order
   bool has_byte_fallback_ = false;
   bool is_fused_ = false;  // what comes next works on the whole text

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "services/text/encode/vocabulary.h"
+#include "services/text/encode/token_vocabulary.h"
 
 namespace swiftlet {
 
@@ -38,7 +38,7 @@ struct SpecialIds {
 
 // All that is constant about a tokenizer besides the way it encodes.
 struct TokenizerFacts {
-  Vocabulary vocabulary{DecoderRules{}};
+  TokenVocabulary vocabulary{JoinRules{}};
   SpecialIds special_ids;
   std::string hash;  // 32 lower-case hex digits: SHA-256 of tokenizer.json (else tokenizer.model), first half
 };
@@ -53,7 +53,7 @@ class Tokenizer {
   virtual absl::StatusOr<std::vector<int32_t>> Encode(absl::Span<const TextSegment> segments,
                                                       const EncodeOptions& options) const = 0;
 
-  const Vocabulary& vocabulary() const { return facts_.vocabulary; }
+  const TokenVocabulary& vocabulary() const { return facts_.vocabulary; }
   int32_t vocab_size() const { return facts_.vocabulary.size(); }
   const SpecialIds& special_ids() const { return facts_.special_ids; }
   const std::string& hash() const { return facts_.hash; }

@@ -49,7 +49,7 @@ struct VocabularyTables {
 };
 
 absl::Status ReadVocabulary(const JsonFields& model, const TokenDecoder& decoder, VocabularyTables& tables,
-                            Vocabulary& vocabulary) {
+                            TokenVocabulary& vocabulary) {
   ASSIGN_OR_RETURN(const JsonFields fields, model.Object("vocab"));
   const json::object& vocab = model.Find("vocab")->get_object();
   if (vocab.empty()) return absl::InvalidArgumentError(absl::StrCat(fields.path(), ": no token in it"));
@@ -58,7 +58,7 @@ absl::Status ReadVocabulary(const JsonFields& model, const TokenDecoder& decoder
   tables.tokens.Reserve(vocab.size(), bytes);
   vocabulary.Reserve(vocab.size() + vocab.size() / 64 + 64, bytes);
   tables.is_token.reserve(vocab.size());
-  const bool same_bytes = tables.is_keyed_by_bytes && decoder.rules().kind == DecoderRules::Kind::kByteLevel;
+  const bool same_bytes = tables.is_keyed_by_bytes && decoder.rules().kind == JoinRules::Kind::kByteLevel;
   std::string key_bytes;
   std::string text_bytes;
   for (const auto& member : vocab) {
@@ -219,7 +219,7 @@ absl::StatusOr<BpeModel::Options> ReadModelOptions(const JsonFields& model, bool
 
 // Reads "added_tokens" and enters them into `vocabulary`. A token that model.vocab has keeps the id it has there.
 absl::StatusOr<std::vector<AddedToken>> ReadAddedTokens(const JsonFields& document, const TokenDecoder& decoder,
-                                                        const VocabularyTables& tables, Vocabulary& vocabulary) {
+                                                        const VocabularyTables& tables, TokenVocabulary& vocabulary) {
   std::vector<AddedToken> tokens;
   if (document.Find("added_tokens") == nullptr) return tokens;
   ASSIGN_OR_RETURN(const json::array* entries, document.Array("added_tokens"));
@@ -286,7 +286,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> ParseTokenizerJson(std::string_view t
   ASSIGN_OR_RETURN(BpeModel::Options options, ReadModelOptions(model, pretokenizer.is_byte_level()));
 
   TokenizerFacts facts;
-  facts.vocabulary = Vocabulary(decoder.rules());
+  facts.vocabulary = TokenVocabulary(decoder.rules());
   VocabularyTables tables;
   tables.is_keyed_by_bytes = options.units == BpeModel::Units::kBytes;
   RETURN_IF_ERROR(ReadVocabulary(model, decoder, tables, facts.vocabulary));

@@ -3,7 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cstdio>
+#include <random>
 #include <string>
+
+#include <boost/json/array.hpp>
 
 namespace swiftlet {
 namespace {
@@ -21,6 +26,21 @@ TEST(StrictJson, ReadsOrdinaryDocument) {
   ASSERT_TRUE(value.ok()) << value.status();
   EXPECT_EQ(value->at("a").at(1).as_int64(), -2);
   EXPECT_EQ(value->at("a").at(3).as_string(), "x\xc3\xa9");
+}
+
+TEST(StrictJson, FractionsAreTheNearestDouble) {
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 2000; ++round) {
+    const double number = static_cast<double>(random() % 2'000'000'001) / 1e12;
+    std::array<char, 40> text;
+    const int size = std::snprintf(text.data(), text.size(), "[%.17e]", number);
+    const auto value = ParseStrictJson(std::string_view(text.data(), static_cast<size_t>(size)));
+    ASSERT_TRUE(value.ok()) << value.status();
+    ASSERT_EQ(value->get_array()[0].get_double(), number) << text.data();
+  }
+  EXPECT_EQ(*ParseStrictJson("-0.0"), -0.0);
+  EXPECT_EQ(*ParseStrictJson("1e-400"), 0.0);
+  EXPECT_EQ(*ParseStrictJson("123456789012345678901234567890"), 123456789012345678901234567890.0);
 }
 
 TEST(StrictJson, RefusesDuplicateKeyByName) {

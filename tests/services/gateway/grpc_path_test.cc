@@ -64,6 +64,7 @@ class TokenizerServer : public v1::TokenizerService::CallbackService {
       for (; next_ < vocabulary_->size() && next_ < first + 100; ++next_) {
         slice_.add_tokens(std::string(vocabulary_->Bytes(next_)));
         if (vocabulary_->IsSpecial(next_)) slice_.add_special_ids(next_);
+        if (vocabulary_->IsByteFallback(next_)) slice_.add_byte_fallback_ids(next_);
       }
       StartWrite(&slice_);
     }
@@ -256,6 +257,18 @@ TEST_F(GrpcPath, RequestCrossesBothServices) {
   EXPECT_EQ(first.usage.prompt_tokens(), 5);
   EXPECT_GT(first.usage.completion_tokens(), 1);
   EXPECT_NE(first.text, "");
+}
+
+TEST_F(GrpcPath, VocabularyArrivesWithItsFlags) {
+  const auto fetched = directory_.Find(toy::kName)->vocabulary;
+  const auto sent = toy::MakeVocabulary();
+  ASSERT_NE(fetched, nullptr);
+  ASSERT_EQ(fetched->size(), sent->size());
+  for (int32_t id = 0; id < sent->size(); ++id) {
+    EXPECT_EQ(fetched->Bytes(id), sent->Bytes(id));
+    EXPECT_EQ(fetched->IsSpecial(id), sent->IsSpecial(id)) << id;
+    EXPECT_EQ(fetched->IsByteFallback(id), sent->IsByteFallback(id)) << id;
+  }
 }
 
 TEST_F(GrpcPath, StreamThatEndsMidwayIsResumed) {

@@ -6,7 +6,12 @@
 
 #include <random>
 #include <string>
+#include <vector>
 
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "engine/base/strict_json.h"
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
 #include "services/gateway/validator.h"
@@ -111,9 +116,38 @@ TEST(OpenAiRequest, JoinsTextParts) {
   ASSERT_EQ(messages.size(), 4u);
   EXPECT_EQ(messages[0].content(), "ab");
   EXPECT_FALSE(messages[1].has_content());
-  EXPECT_EQ(messages[1].tool_calls().values(0).struct_value().fields().at("id").string_value(), "1");
+  EXPECT_EQ(messages[1].tool_calls(), R"([{"id":"1","function":{"name":"f"}}])");
   EXPECT_EQ(messages[2].tool_call_id(), "1");
   EXPECT_EQ(messages[3].reasoning_content(), "r");
+  EXPECT_TRUE(Validate(request, kOpenAiNames, kModels).ok());
+}
+
+// The template prints earlier calls: what the caller sent must read the same at the tokenizer.
+TEST(OpenAiRequest, ToolCallsKeepTheirOrderAndTheirNumbers) {
+  const ValidRequest request = Parse(ChatOf(
+      R"([{"role":"assistant","content":null,"tool_calls":[{"type":"function","id":"1","function":{"name":"f",
+           "arguments":{"z":2,"a":2.0,"b":[0.1,-3,18446744073709551615],"c":{"é":"\n\u0041"}}}},{}]},
+          {"role":"assistant","content":"x","tool_calls":[]},
+          {"role":"user","content":"x","tool_calls":[]},
+          {"role":"user","content":"x","tool_calls":null}])"));
+  const auto& messages = std::get<ChatInput>(request.input).messages;
+  ASSERT_EQ(messages.size(), 4u);
+  const auto sent = ParseStrictJson(messages[0].tool_calls());
+  ASSERT_TRUE(sent.ok()) << sent.status();
+  EXPECT_THAT(messages[0].tool_calls(),
+              ::testing::StartsWith(R"([{"type":"function","id":"1","function":{"name":"f",)"));
+  const boost::json::object& arguments =
+      sent->get_array()[0].get_object().at("function").get_object().at("arguments").get_object();
+  std::vector<std::string> keys;
+  for (const auto& member : arguments) keys.emplace_back(member.key());
+  EXPECT_THAT(keys, ElementsAre("z", "a", "b", "c"));
+  EXPECT_TRUE(arguments.at("z").is_int64());
+  EXPECT_TRUE(arguments.at("a").is_double());
+  EXPECT_EQ(arguments.at("b").get_array()[0], 0.1);
+  EXPECT_EQ(arguments.at("b").get_array()[2], 18446744073709551615u);
+  EXPECT_EQ(arguments.at("c").get_object().at("é"), "\nA");
+  EXPECT_EQ(messages[1].tool_calls(), "[]");
+  EXPECT_FALSE(messages[3].has_tool_calls());
   EXPECT_TRUE(Validate(request, kOpenAiNames, kModels).ok());
 }
 

@@ -32,6 +32,8 @@ std::shared_ptr<const Vocabulary> MakeVocabulary() {
   append("</think>");
   for (const std::string& word : Words()) append(word);
   CHECK(vocabulary->MarkSpecial(kEos).ok()) << kEos;
+  // Without effect under the byte-level rule, but carried over the wire like everything else.
+  for (int byte = 0x80; byte < 256; ++byte) CHECK(vocabulary->MarkByteFallback(byte).ok()) << byte;
   return vocabulary;
 }
 
@@ -41,6 +43,8 @@ v1::TokenizedModel Tokenized() {
   model.set_tokenizer_hash("tokenizer-hash");
   model.set_template_hash("template-hash");
   model.set_vocabulary_size(kFirstWord + static_cast<int32_t>(Words().size()));
+  model.mutable_decoder()->set_kind(v1::DecoderRules::KIND_BYTE_LEVEL);
+  model.mutable_decoder()->set_leading_space(v1::DecoderRules::LEADING_SPACE_KEEP);
   model.mutable_defaults()->set_temperature(0.6F);
   model.mutable_defaults()->set_top_p(0.95F);
   model.add_eos_token_ids(kEos);

@@ -4,8 +4,9 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
-#include <limits>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include <boost/json/serialize.hpp>
 
@@ -38,15 +39,14 @@ TEST(ChatRequest, MessagesBecomeWhatTemplatesRead) {
   const auto input = Parse(Request(R"(
       messages { role: "developer" content: "be brief" }
       messages { role: "user" content: "hi" name: "Ann" }
-      messages { role: "assistant" reasoning_content: "why" tool_calls { values { struct_value {
-          fields { key: "id" value { string_value: "c1" } } fields { key: "days" value { number_value: 2 } } } } } }
+      messages { role: "assistant" reasoning_content: "why" tool_calls: '[{"id":"c1","days":2}]' }
       messages { role: "tool" content: "21" tool_call_id: "c1" }
       add_generation_prompt: true
-      template_kwargs { fields { key: "mode" value { bool_value: true } } })"));
+      template_kwargs: '{"mode":true}')"));
   ASSERT_TRUE(input.ok()) << input.status();
   EXPECT_EQ(boost::json::serialize(input->messages),
             R"([{"role":"system","content":"be brief"},{"role":"user","content":"hi","name":"Ann"},)"
-            R"({"role":"assistant","content":null,"reasoning_content":"why","tool_calls":[{"days":2,"id":"c1"}]},)"
+            R"({"role":"assistant","content":null,"reasoning_content":"why","tool_calls":[{"id":"c1","days":2}]},)"
             R"({"role":"tool","content":"21","tool_call_id":"c1"}])");
   EXPECT_EQ(boost::json::serialize(input->keywords), R"({"mode":true})");
   EXPECT_TRUE(input->tools.has_value() && input->tools->is_null());
@@ -59,11 +59,11 @@ TEST(ChatRequest, BadFieldsAreNamed) {
   EXPECT_EQ(RefusedField(R"(messages { role: "user" content: "x" } messages { role: "user" })"), "messages[1].content");
   EXPECT_EQ(RefusedField(R"(messages { role: "user" content: "x" name: "a\nb" })"), "messages[0].name");
   EXPECT_EQ(RefusedField(R"(messages { role: "user" content: "x" name: "" })"), "messages[0].name");
-  EXPECT_EQ(RefusedField(R"(messages { role: "user" content: "x" tool_calls {} })"), "messages[0].tool_calls");
+  EXPECT_EQ(RefusedField(R"(messages { role: "user" content: "x" tool_calls: '[{}]' })"), "messages[0].tool_calls");
   EXPECT_EQ(RefusedField(R"(messages { role: "user" content: "x" tool_call_id: "c" })"), "messages[0].tool_call_id");
-  EXPECT_EQ(RefusedField(R"(messages { role: "user" content: "x" } tools { values { number_value: 1 } })"), "tools[0]");
+  EXPECT_EQ(RefusedField(R"(messages { role: "user" content: "x" } tools: '[{}, 1]')"), "tools[1]");
   EXPECT_EQ(RefusedField(R"(messages { role: "user" content: "x" }
-                            template_kwargs { fields { key: "bos_token" value { string_value: "!" } } })"),
+                            template_kwargs: '{"mode":1,"bos_token":"!"}')"),
             "chat_template_kwargs.bos_token");
   EXPECT_EQ(RefusedField(R"(messages { role: "user" content: "x" } continue_final_message: true)"),
             "continue_final_message");
@@ -83,13 +83,63 @@ TEST(ChatRequest, SizesAreBounded) {
   EXPECT_EQ(ErrorParam(Parse(request).status()), "messages");
 }
 
-TEST(ChatRequest, DeepAndInfiniteValuesAreRefused) {
+// Templates print what they are given: order of keys, whole numbers and fractions are the caller's.
+TEST(ChatRequest, JsonTextKeepsItsOrderAndItsNumbers) {
+  v1::EncodeChatRequest request = Request(R"(messages { role: "assistant" })");
+  request.mutable_messages(0)->set_tool_calls(
+      R"([{"z":2,"a":2.0,"m":{"y":[0.14928561732850393,-0.0],"b":18446744073709551615}}])");
+  request.set_tools(R"([{"type":"function","function":{"name":"f","description":"d","a":[3.0,3]}}])");
+  request.set_template_kwargs(R"({"mode":{"z":1,"a":1.0}})");
+  const auto chat_template = ChatTemplate::Compile(
+      "{% if messages[0].tool_calls %}{{ messages[0].tool_calls[0] | tojson }} {{ tools | tojson }} {{ mode | tojson }}"
+      "{% endif %}",
+      {});
+  ASSERT_TRUE(chat_template.ok()) << chat_template.status();
+  const auto input = ParseChatRequest(request, **chat_template, absl::CivilSecond(2026, 1, 17));
+  ASSERT_TRUE(input.ok()) << input.status();
+  const auto chat = (*chat_template)->Render(*input);
+  ASSERT_TRUE(chat.ok()) << chat.status();
+  EXPECT_EQ(chat->Text(), R"({"z": 2, "a": 2.0, "m": {"y": [0.14928561732850393, -0.0], "b": 18446744073709551615}} )"
+                          R"([{"type": "function", "function": {"name": "f", "description": "d", "a": [3.0, 3]}}] )"
+                          R"({"z": 1, "a": 1.0})");
+}
+
+TEST(ChatRequest, EmptyListsArePassedOrLeftOut) {
+  v1::EncodeChatRequest request = Request(R"(messages { role: "user" content: "x" tool_calls: "[]" } tools: " [] ")");
+  const auto input = Parse(request);
+  ASSERT_TRUE(input.ok()) << input.status();
+  EXPECT_EQ(boost::json::serialize(input->messages), R"([{"role":"user","content":"x","tool_calls":[]}])");
+  EXPECT_TRUE(input->tools->is_null());
+}
+
+TEST(ChatRequest, BrokenJsonTextNamesItsField) {
+  const std::string deep = std::string(33, '[') + std::string(33, ']');
+  const std::pair<std::string, std::string> cases[] = {{"", ""},
+                                                       {"{", "{"},
+                                                       {"[1e999]", "{\"mode\":1e999}"},
+                                                       {"{}", "[]"},
+                                                       {"null", "null"},
+                                                       {deep, deep},
+                                                       {"[{\"a\":1,\"a\":2}]", "{\"mode\":1,\"mode\":1}"},
+                                                       {"[{}] x", "{} x"}};
+  for (const auto& [list, object] : cases) {
+    v1::EncodeChatRequest request = Request(R"(messages { role: "assistant" content: "x" })");
+    request.mutable_messages(0)->set_tool_calls(list);
+    EXPECT_EQ(ErrorParam(Parse(request).status()), "messages[0].tool_calls") << list;
+    request.mutable_messages(0)->clear_tool_calls();
+    request.set_tools(list);
+    EXPECT_EQ(ErrorParam(Parse(request).status()), list.empty() ? std::nullopt : std::optional<std::string>("tools"));
+    request.clear_tools();
+    request.set_template_kwargs(object);
+    EXPECT_EQ(ErrorParam(Parse(request).status()),
+              object.empty() ? std::nullopt : std::optional<std::string>("chat_template_kwargs"));
+  }
+}
+
+TEST(ChatRequest, LongKeywordIsRefusedWithoutItsName) {
   v1::EncodeChatRequest request = Request(R"(messages { role: "user" content: "x" })");
-  google::protobuf::Value* value = &(*request.mutable_template_kwargs()->mutable_fields())["mode"];
-  value->set_number_value(std::numeric_limits<double>::infinity());
-  EXPECT_EQ(ErrorParam(Parse(request).status()), "chat_template_kwargs.mode");
-  for (int i = 0; i < 40; ++i) value = value->mutable_list_value()->add_values();
-  EXPECT_EQ(ErrorParam(Parse(request).status()), "chat_template_kwargs.mode");
+  request.set_template_kwargs("{\"" + std::string(1000, 'a') + "\":1}");
+  EXPECT_EQ(ErrorParam(Parse(request).status()), "chat_template_kwargs");
 }
 
 TEST(PromptRequest, CountAndLengthAreBounded) {

@@ -50,6 +50,34 @@ TEST(ServedModel, InfoTellsWhatTheDirectorySays) {
   EXPECT_EQ(model->vocabulary[0].tokens_size(), 260);
   EXPECT_EQ(model->vocabulary[0].tokens('a'), "a");
   EXPECT_THAT(model->vocabulary[0].special_ids(), ElementsAre(256, 257));
+  EXPECT_THAT(model->vocabulary[0].byte_fallback_ids(), ElementsAre());
+  EXPECT_EQ(model->info.decoder().kind(), v1::DecoderRules::KIND_BYTE_LEVEL);
+  EXPECT_EQ(model->info.decoder().leading_space(), v1::DecoderRules::LEADING_SPACE_KEEP);
+}
+
+TEST(ServedModel, InfoTellsHowTokensJoin) {
+  const std::string directory = testing::WriteTinyModel("metaspace");
+  const auto load = [&](const std::string& decoders) {
+    testing::WriteFile(directory + "/tokenizer.json",
+                       R"({"added_tokens":[{"id":0,"content":"<unk>","special":true}],"normalizer":null,
+        "pre_tokenizer":null,"decoder":{"type":"Sequence","decoders":[)" +
+                           decoders + R"(]},"model":{"type":"BPE","unk_token":"<unk>","byte_fallback":true,
+        "vocab":{"<unk>":0,"<0xC3>":1,"<0xA9>":2,"▁":3,"a":4},"merges":[]}})");
+    auto model = LoadServedModel({"tiny", directory});
+    EXPECT_TRUE(model.ok()) << model.status();
+    return *std::move(model);
+  };
+  testing::WriteFile(directory + "/tokenizer_config.json", "{}");
+  const std::string common = R"({"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"})";
+  const ServedModel llama = load(common + R"(,{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0})");
+  EXPECT_EQ(llama.info.decoder().kind(), v1::DecoderRules::KIND_METASPACE);
+  EXPECT_EQ(llama.info.decoder().leading_space(), v1::DecoderRules::LEADING_SPACE_STRIP_ONE);
+  ASSERT_EQ(llama.vocabulary.size(), 1u);
+  EXPECT_THAT(llama.vocabulary[0].byte_fallback_ids(), ElementsAre(1, 2));
+  EXPECT_THAT(llama.vocabulary[0].tokens(), ElementsAre("<unk>", "\xC3", "\xA9", " ", "a"));
+  EXPECT_EQ(load(common).info.decoder().leading_space(), v1::DecoderRules::LEADING_SPACE_KEEP);
+  EXPECT_EQ(load(R"({"type":"Metaspace","replacement":"▁","prepend_scheme":"first"})").info.decoder().leading_space(),
+            v1::DecoderRules::LEADING_SPACE_STRIP_FIRST_TOKEN);
 }
 
 TEST(ServedModel, GreedyConfigMeansTemperatureZero) {

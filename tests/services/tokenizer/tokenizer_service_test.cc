@@ -110,7 +110,7 @@ TEST_F(TokenizerServiceTest, MarkupInMessagesStaysText) {
 
 TEST_F(TokenizerServiceTest, PromptEndingInOpenTagStartsInReasoning) {
   v1::EncodeChatRequest request = ChatRequest("hi");
-  (*request.mutable_template_kwargs()->mutable_fields())["think"].set_bool_value(true);
+  request.set_template_kwargs(R"({"think":true})");
   const auto response = Chat(request);
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(response->ids(response->ids_size() - 1), kThink);

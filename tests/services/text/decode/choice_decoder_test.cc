@@ -18,6 +18,7 @@ std::shared_ptr<const Vocabulary> MakeVocabulary(const std::vector<int32_t>& spe
   auto vocabulary = std::make_shared<Vocabulary>();
   for (const std::string& token : kTokens) EXPECT_TRUE(vocabulary->Append(token).ok());
   for (const int32_t id : special) EXPECT_TRUE(vocabulary->MarkSpecial(id).ok());
+  for (const int32_t id : {9, 10, 11, 13}) EXPECT_TRUE(vocabulary->MarkByteFallback(id).ok());
   return vocabulary;
 }
 
@@ -86,6 +87,28 @@ TEST(ChoiceDecoder, CountsTheIdsBetweenTheTags) {
   EXPECT_EQ(Decode({.tags = kTags, .starts_in_reasoning = true}, {4, 5}).reasoning_tokens, 2);
 }
 
+// A word after a prompt with text keeps the space before it; after special tokens alone it starts the text.
+TEST(ChoiceDecoder, AnswerContinuesItsPrompt) {
+  const auto decode = [](const std::vector<int32_t>& prompt, DecoderRules::LeadingSpace leading_space) {
+    return Decode({.join = {DecoderRules::Kind::kMetaspace, leading_space}, .prompt_ids = prompt}, {14, 14}).text;
+  };
+  for (const auto rule : {DecoderRules::LeadingSpace::kStripOne, DecoderRules::LeadingSpace::kStripFirstToken,
+                          DecoderRules::LeadingSpace::kStripEachToken}) {
+    EXPECT_EQ(decode({0, 4}, rule), " c c");
+    EXPECT_EQ(decode({0, 13}, rule), " c c") << "a broken byte is text";
+    EXPECT_EQ(decode({0, 0}, rule), "c c");
+    EXPECT_EQ(decode({}, rule), "c c");
+  }
+  EXPECT_EQ(decode({}, DecoderRules::LeadingSpace::kKeep), " c c");
+}
+
+TEST(ChoiceDecoder, StopStringInARunOfBytesIsSeenWhenTheRunEnds) {
+  const auto plan = std::make_shared<const DecodingPlan>(
+      MakeVocabulary(), DecodingPlan::Options{.stop = {"你"}, .join = {.kind = DecoderRules::Kind::kMetaspace}});
+  EXPECT_EQ(Decode(plan, {4, 9, 10, 11, 5, 5}, {6}), (Result{"", "a", 5, true, 0}));
+  EXPECT_EQ(Decode(plan, {4, 9, 10, 11}, {4}), (Result{"", "a", 4, true, 0}));
+}
+
 TEST(ChoiceDecoder, EveryCutOfTheIdsGivesTheSame) {
   std::mt19937 random(3);
   for (int round = 0; round < 400; ++round) {
@@ -93,7 +116,10 @@ TEST(ChoiceDecoder, EveryCutOfTheIdsGivesTheSame) {
     if (random() % 2) options.tags = kTags;
     options.starts_in_reasoning = random() % 2;
     options.stop_in_reasoning = random() % 2;
-    options.strip_leading_space = random() % 2;
+    options.join = {static_cast<DecoderRules::Kind>(random() % 2),
+                    static_cast<DecoderRules::LeadingSpace>(random() % 4)};
+    const std::vector<int32_t> prompt(random() % 2, 4);
+    options.prompt_ids = prompt;
     if (random() % 2)
       options.stop = {"ba", "。", "\n\na",
                       "\xEF\xBF\xBD"

@@ -45,11 +45,68 @@ TEST(IncrementalDecoder, LeavesSpecialAndSilentIdsOut) {
   EXPECT_EQ(Decode(vocabulary, {}, {4, 1, 5}), "é") << "what is left out does not part a character";
 }
 
-TEST(IncrementalDecoder, StripsOneSpaceOfTheFirstText) {
-  const Vocabulary vocabulary = MakeVocabulary({"<s>", " Hello", "  x", ""}, {0});
-  EXPECT_EQ(Decode(vocabulary, {.strip_leading_space = true}, {0, 1, 1}), "Hello Hello");
-  EXPECT_EQ(Decode(vocabulary, {.strip_leading_space = true}, {3, 2, 1}), " x Hello");
-  EXPECT_EQ(Decode(vocabulary, {}, {1}), " Hello");
+using Kind = DecoderRules::Kind;
+using LeadingSpace = DecoderRules::LeadingSpace;
+
+TEST(IncrementalDecoder, LeadingSpaceGoesByTheRule) {
+  const Vocabulary vocabulary = MakeVocabulary({"<s>", " Hello", "  x", "", " "}, {0});
+  const auto decode = [&](LeadingSpace leading_space, const std::vector<int32_t>& ids) {
+    return Decode(vocabulary, {.join = {Kind::kMetaspace, leading_space}}, ids);
+  };
+  EXPECT_EQ(decode(LeadingSpace::kKeep, {0, 1, 1}), " Hello Hello");
+  EXPECT_EQ(decode(LeadingSpace::kStripOne, {0, 1, 1}), "Hello Hello");
+  EXPECT_EQ(decode(LeadingSpace::kStripOne, {3, 2, 1}), " x Hello");
+  EXPECT_EQ(decode(LeadingSpace::kStripOne, {4, 4, 1}), "  Hello");
+  EXPECT_EQ(decode(LeadingSpace::kStripFirstToken, {0, 2, 2}), "x  x");
+  EXPECT_EQ(decode(LeadingSpace::kStripFirstToken, {4, 1}), " Hello");
+  EXPECT_EQ(decode(LeadingSpace::kStripEachToken, {4, 4, 2, 1}), " x Hello");
+  EXPECT_EQ(Decode(vocabulary, {.join = {Kind::kByteLevel, LeadingSpace::kStripOne}}, {1, 1}), "Hello Hello");
+  EXPECT_EQ(Decode(vocabulary, {.join = {Kind::kByteLevel, LeadingSpace::kStripFirstToken}}, {1}), " Hello");
+  for (const auto rule : {LeadingSpace::kStripOne, LeadingSpace::kStripFirstToken, LeadingSpace::kStripEachToken}) {
+    EXPECT_EQ(Decode(vocabulary, {.join = {Kind::kMetaspace, rule}, .continues_text = true}, {1, 1}), " Hello Hello");
+  }
+}
+
+Vocabulary WithFallback() {
+  Vocabulary vocabulary = MakeVocabulary({"<s>", "a", "\xE4", "\xBD", "\xA0", "\xFF", " ", "é"}, {0});
+  for (int32_t id = 2; id < 7; ++id) EXPECT_TRUE(vocabulary.MarkByteFallback(id).ok());
+  return vocabulary;
+}
+
+TEST(IncrementalDecoder, RunOfByteTokensIsTextOrBrokenAsAWhole) {
+  const Vocabulary vocabulary = WithFallback();
+  const DecodingRules rules{.join = {.kind = Kind::kMetaspace}};
+  const std::string broken = "\xEF\xBF\xBD";
+  EXPECT_EQ(Decode(vocabulary, rules, {1, 2, 3, 4, 1}), "a你a");
+  EXPECT_EQ(Decode(vocabulary, rules, {2, 0, 3, 4}), "你") << "what is left out does not part a run";
+  EXPECT_EQ(Decode(vocabulary, rules, {2, 3, 7}), broken + broken + "é");
+  EXPECT_EQ(Decode(vocabulary, rules, {2, 3, 4, 5, 1}), broken + broken + broken + broken + "a");
+  EXPECT_EQ(Decode(vocabulary, rules, {5, 2, 3, 4, 1, 2, 3, 4}), broken + broken + broken + broken + "a你");
+  EXPECT_EQ(Decode(vocabulary, {.join = {Kind::kMetaspace, LeadingSpace::kStripOne}}, {6, 6, 1}), " a");
+  EXPECT_EQ(Decode(vocabulary, {}, {2, 3, 4, 5}), "你" + broken) << "bytes are bytes under the byte-level rule";
+}
+
+TEST(IncrementalDecoder, RunOfByteTokensIsLetOutOnceItIsDecided) {
+  const Vocabulary vocabulary = WithFallback();
+  const DecodingRules rules{.join = {.kind = Kind::kMetaspace}};
+  IncrementalDecoder decoder(vocabulary, rules);
+  std::string out;
+  for (const int32_t id : {2, 3, 4, 2}) decoder.Push(id, out);
+  EXPECT_EQ(out, "");
+  decoder.Push(5, out);
+  EXPECT_EQ(out.size(), 3u * 5);
+  decoder.Push(2, out);
+  EXPECT_EQ(out.size(), 3u * 6);
+}
+
+TEST(Vocabulary, MarksOnlyWhatIsThere) {
+  Vocabulary vocabulary = MakeVocabulary({"a", "ab"});
+  EXPECT_TRUE(absl::IsOutOfRange(vocabulary.MarkSpecial(2)));
+  EXPECT_TRUE(absl::IsOutOfRange(vocabulary.MarkByteFallback(-1)));
+  EXPECT_TRUE(absl::IsInvalidArgument(vocabulary.MarkByteFallback(1)));
+  EXPECT_TRUE(vocabulary.MarkByteFallback(0).ok());
+  EXPECT_TRUE(vocabulary.IsByteFallback(0));
+  EXPECT_FALSE(vocabulary.IsSpecial(0));
 }
 
 TEST(IncrementalDecoder, IdsBeyondTheVocabularyGiveNothing) {

@@ -13,7 +13,7 @@
 
 namespace swiftlet {
 
-struct DecoderRules {
+struct JoinRules {
   enum class Kind {
     kByteLevel,  // text = all bytes joined; each maximal invalid part reads U+FFFD
     kMetaspace,  // a run of byte-fallback tokens that is no valid UTF-8 reads one U+FFFD a byte; other tokens are text
@@ -35,11 +35,11 @@ struct TokenEntry {
   bool is_byte_fallback = false;  // kMetaspace only: one raw byte
 };
 
-class Vocabulary {
+class TokenVocabulary {
  public:
-  explicit Vocabulary(DecoderRules rules) : rules_(rules) {}
+  explicit TokenVocabulary(JoinRules rules) : rules_(rules) {}
 
-  const DecoderRules& rules() const { return rules_; }
+  const JoinRules& rules() const { return rules_; }
   // One more than the largest id.
   int32_t size() const { return static_cast<int32_t>(entries_.size()); }
   // `id` in [0, size()).
@@ -51,7 +51,7 @@ class Vocabulary {
   void MarkSpecial(int32_t id) { entries_[static_cast<size_t>(id)].is_special = true; }
   void Reserve(size_t tokens, size_t bytes);
 
-  // The text of `ids`, every one in [0, size()).
+  // The text of `ids`, every one in [0, size()). An id that no token has reads as if it were not there.
   std::string Decode(absl::Span<const int32_t> ids, bool skip_special) const;
 
  private:
@@ -62,7 +62,7 @@ class Vocabulary {
     bool is_byte_fallback = false;
   };
 
-  DecoderRules rules_;
+  JoinRules rules_;
   std::vector<Entry> entries_;
   std::string bytes_;
 };
