@@ -1,10 +1,10 @@
 // engine_bench --model DIR: the engine alone, at given batches and a context, beside what this machine can do at best.
-// Floors are measured in the same run: the time to read a step's weights and cache from memory, and the time to do its
-// multiplications, whichever is longer.
-#include <sys/resource.h>
+// Floors are measured before and after each line: the time to read a step's weights and cache from memory, and the time
+// to do its multiplications, whichever is longer. A shared machine's memory changes by a third within a minute.
 
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
 #include <string>
 #include <thread>
@@ -43,17 +43,51 @@ struct Line {
   double memory_floor_ms = 0;
   double compute_floor_ms = 0;
   double host_gap_us = 0;
+  CpuFloors floors;
 
   double fraction() const { return std::max(memory_floor_ms, compute_floor_ms) / step_ms; }
 };
 
-double PeakResidentMb() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
-}
+// The most memory this process held since the last Reset, without what measuring the floors takes.
+class PeakResident {
+ public:
+  // Before the floors are measured.
+  void Note() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("VmHWM:")) peak_mb_ = std::max(peak_mb_, std::atof(line.c_str() + 6) * 1024 / 1e6);
+    }
+  }
+  // After: forgets the peak (proc(5), clear_refs).
+  void Reset() { std::ofstream("/proc/self/clear_refs") << "5"; }
+  double peak_mb() const { return peak_mb_; }
 
-void PrintJson(const std::vector<Line>& lines, const LoadedEngine& loaded, const CpuFloors& floors, double peak_mb) {
+ private:
+  double peak_mb_ = 0;
+};
+
+// Floors as they are now, joined with what they were before a run.
+class FloorMeter {
+ public:
+  explicit FloorMeter(int num_threads) : num_threads_(num_threads) { Next(); }
+  // The mean of this measurement and the one before.
+  CpuFloors Next() {
+    peak_.Note();
+    const CpuFloors before = last_;
+    last_ = MeasureCpuFloors(num_threads_);
+    peak_.Reset();
+    return {(before.read_gb_per_s + last_.read_gb_per_s) / 2, (before.dot_gflop_per_s + last_.dot_gflop_per_s) / 2,
+            last_.dot_name};
+  }
+  double peak_mb() const { return peak_.peak_mb(); }
+
+ private:
+  const int num_threads_;
+  PeakResident peak_;
+  CpuFloors last_;
+};
+
+void PrintJson(const std::vector<Line>& lines, const LoadedEngine& loaded, double peak_mb) {
   boost::json::array rows;
   for (const Line& line : lines) {
     rows.push_back({{"what", line.what},
@@ -62,28 +96,28 @@ void PrintJson(const std::vector<Line>& lines, const LoadedEngine& loaded, const
                     {"memory_floor_ms", line.memory_floor_ms},
                     {"compute_floor_ms", line.compute_floor_ms},
                     {"fraction_of_floor", line.fraction()},
+                    {"read_gb_per_s", line.floors.read_gb_per_s},
+                    {"dot_gflop_per_s", line.floors.dot_gflop_per_s},
                     {"host_gap_us", line.host_gap_us}});
   }
   const boost::json::object report = {{"rows", rows},
-                                      {"read_gb_per_s", floors.read_gb_per_s},
-                                      {"dot_gflop_per_s", floors.dot_gflop_per_s},
-                                      {"dot", floors.dot_name},
+                                      {"dot", lines.front().floors.dot_name},
                                       {"numerics", loaded.description.numerics_fingerprint},
                                       {"weight_bytes", loaded.description.weight_bytes},
                                       {"peak_resident_mb", peak_mb}};
   std::cout << boost::json::serialize(report) << "\n";
 }
 
-void PrintTable(const std::vector<Line>& lines, const LoadedEngine& loaded, const CpuFloors& floors, double peak_mb) {
+void PrintTable(const std::vector<Line>& lines, const LoadedEngine& loaded, double peak_mb) {
   std::printf("%s; weights %.2f GB; peak resident %.0f MB\n", loaded.description.numerics_fingerprint.c_str(),
               static_cast<double>(loaded.description.weight_bytes) / 1e9, peak_mb);
-  std::printf("floors: read %.1f GB/s, %s %.0f GFLOP/s\n\n", floors.read_gb_per_s, floors.dot_name.c_str(),
-              floors.dot_gflop_per_s);
-  std::printf("%-28s %10s %10s %12s %12s %9s %8s\n", "", "tok/s", "step ms", "memory ms", "compute ms", "of floor",
-              "gap us");
+  std::printf("floors beside each line: reading memory, and %s\n\n", lines.front().floors.dot_name.c_str());
+  std::printf("%-22s %9s %9s %8s %8s %10s %10s %9s %7s\n", "", "tok/s", "step ms", "GB/s", "GFLOP/s", "memory ms",
+              "compute ms", "of floor", "gap us");
   for (const Line& line : lines) {
-    std::printf("%-28s %10.1f %10.2f %12.2f %12.2f %8.0f%% %8.0f\n", line.what.c_str(), line.tokens_per_s, line.step_ms,
-                line.memory_floor_ms, line.compute_floor_ms, 100 * line.fraction(), line.host_gap_us);
+    std::printf("%-22s %9.1f %9.2f %8.1f %8.0f %10.2f %10.2f %8.0f%% %7.0f\n", line.what.c_str(), line.tokens_per_s,
+                line.step_ms, line.floors.read_gb_per_s, line.floors.dot_gflop_per_s, line.memory_floor_ms,
+                line.compute_floor_ms, 100 * line.fraction(), line.host_gap_us);
   }
 }
 
@@ -95,8 +129,9 @@ absl::Status Run(const Flags& flags) {
       flags.threads > 0 ? flags.threads : std::max(1, static_cast<int32_t>(std::thread::hardware_concurrency()));
   const int32_t max_batch = *std::max_element(flags.batches.begin(), flags.batches.end());
   options.config.max_num_seqs = max_batch;
-  options.config.max_num_batched_tokens = std::max(512, max_batch);
-  options.config.max_model_len = std::max(flags.context + flags.decode_steps, flags.prefill + 1);
+  options.config.max_num_batched_tokens = std::max(512, 2 * max_batch);
+  const int32_t prefill_steps = max_batch * flags.context / std::max(options.config.max_num_batched_tokens - max_batch, 1) + 2;
+  options.config.max_model_len = std::max(flags.context + flags.decode_steps + prefill_steps, flags.prefill + 1);
   options.config.enable_prefix_caching = false;
   options.kv_cache_bytes = int64_t{1} << 40;  // cut to what the batch and the context need
   StepRecorder recorder;
@@ -111,37 +146,34 @@ absl::Status Run(const Flags& flags) {
   run.decode_steps = flags.decode_steps;
   run.sampling.temperature = flags.temperature;
   run.sampling.top_p = flags.top_p;
-  std::vector<DecodeResult> decodes;
+  const double context = flags.context + flags.decode_steps / 2.0;
+  FloorMeter meter(options.num_threads);
+  std::vector<Line> lines;
   for (const int32_t batch : flags.batches) {
     std::fprintf(stderr, "decode, batch %d\n", batch);
     run.batch = batch;
     ASSIGN_OR_RETURN(const DecodeResult decode, RunDecode(*loaded.engine, recorder, config.vocab_size, run));
-    decodes.push_back(decode);
+    const CpuFloors floors = meter.Next();
+    lines.push_back({.what = "decode, batch " + std::to_string(batch),
+                     .tokens_per_s = batch * 1e6 / decode.step_us,
+                     .step_ms = decode.step_us / 1e3,
+                     .memory_floor_ms = cost.DecodeBytes(batch, context) / floors.read_gb_per_s / 1e6,
+                     .compute_floor_ms = cost.DecodeFlop(batch, context) / floors.dot_gflop_per_s / 1e6,
+                     .host_gap_us = decode.host_gap_us,
+                     .floors = floors});
   }
   std::fprintf(stderr, "prefill, %d tokens\n", flags.prefill);
   ASSIGN_OR_RETURN(const double prefill_us, RunPrefill(*loaded.engine, recorder, config.vocab_size, flags.prefill, 3));
-  const double peak_mb = PeakResidentMb();  // before the floors take memory of their own
-  std::fprintf(stderr, "floors\n");
-  const CpuFloors floors = MeasureCpuFloors(options.num_threads);
-
-  std::vector<Line> lines;
-  const double context = flags.context + flags.decode_steps / 2.0;
-  for (size_t i = 0; i < decodes.size(); ++i) {
-    const double batch = flags.batches[i];
-    lines.push_back({.what = "decode, batch " + std::to_string(flags.batches[i]),
-                     .tokens_per_s = batch * 1e6 / decodes[i].step_us,
-                     .step_ms = decodes[i].step_us / 1e3,
-                     .memory_floor_ms = cost.DecodeBytes(batch, context) / floors.read_gb_per_s / 1e6,
-                     .compute_floor_ms = cost.DecodeFlop(batch, context) / floors.dot_gflop_per_s / 1e6,
-                     .host_gap_us = decodes[i].host_gap_us});
-  }
+  const CpuFloors floors = meter.Next();
   lines.push_back({.what = "prefill, " + std::to_string(flags.prefill) + " tokens",
                    .tokens_per_s = flags.prefill * 1e6 / prefill_us,
                    .step_ms = prefill_us / 1e3,
                    .memory_floor_ms = cost.DecodeBytes(0, 0) / floors.read_gb_per_s / 1e6,
                    .compute_floor_ms = cost.PrefillFlop(flags.prefill) / floors.dot_gflop_per_s / 1e6,
-                   .host_gap_us = 0});
-  (flags.json ? PrintJson : PrintTable)(lines, loaded, floors, peak_mb);
+                   .host_gap_us = 0,
+                   .floors = floors});
+  const double peak_mb = meter.peak_mb();
+  (flags.json ? PrintJson : PrintTable)(lines, loaded, peak_mb);
   return absl::OkStatus();
 }
 

@@ -40,6 +40,13 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+// Steps in which some of the batch is still prefilled.
+int32_t PrefillSteps(const EngineConfig& config, const RunOptions& options) {
+  if (options.batch == 1) return 0;
+  const int64_t budget = std::max(config.max_num_batched_tokens - options.batch, 1);
+  return static_cast<int32_t>(int64_t{options.batch} * options.prompt_tokens / budget) + 2;
+}
+
 absl::Status RunAll(Engine& engine, int32_t vocab_size, const RunOptions& options) {
   const auto counter = std::make_shared<FinishCounter>();
   std::mt19937 random(options.batch);
@@ -48,7 +55,8 @@ absl::Status RunAll(Engine& engine, int32_t vocab_size, const RunOptions& option
     for (int32_t k = 0; k < options.prompt_tokens; ++k) {
       request.prompt_ids.push_back(static_cast<int32_t>(random() % static_cast<uint32_t>(vocab_size)));
     }
-    request.max_tokens = options.decode_steps;
+    // The first sequences decode while the last are still prefilled: all go on until the whole batch has decoded.
+    request.max_tokens = options.decode_steps + PrefillSteps(engine.config(), options);
     request.sampling = options.sampling;
     request.sampling.seed = random();
     RETURN_IF_ERROR(engine.Submit(static_cast<uint64_t>(i), std::move(request), counter));
