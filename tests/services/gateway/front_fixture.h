@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "services/common/health.h"
@@ -36,6 +38,13 @@ struct Front {
     auto started = HttpServer::Start(options, io, routes);
     EXPECT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
+  }
+  // An answer and its generation hold each other until one of them ends: let what still runs find out that its caller is
+  // gone, while there are threads for it to run on.
+  ~Front() {
+    for (int i = 0; i < 2000 && generator.num_running() > 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
   }
   // Answers every request with `texts`.
   explicit Front(const std::vector<std::string>& texts, HttpServerOptions options = {})
