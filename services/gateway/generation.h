@@ -1,6 +1,5 @@
-// The conductor of one request: encode at a tokenizer, submit to a worker, decode, emit. It alone owns the request's
-// deadline, cancellation and usage. Lives on one home executor (a single-threaded io_context); everything it does
-// happens there.
+// What a door starts and holds: the running generation of one request. The conductor behind it is request_conductor.h;
+// everything of one generation happens on its home executor (a single-threaded io_context).
 #pragma once
 
 #include <memory>
