@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <deque>
+#include <future>
 #include <thread>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -18,12 +19,20 @@ namespace {
 class IoThread {
  public:
   IoThread() : work_(boost::asio::make_work_guard(io_)), thread_([this] { io_.run(); }) {}
-  ~IoThread() {
+  ~IoThread() { Join(); }
+  Executor executor() { return io_.get_executor(); }
+  // Returns once all that was posted before has run.
+  void Flush() {
+    std::promise<void> reached;
+    boost::asio::post(io_, [&reached] { reached.set_value(); });
+    reached.get_future().wait();
+  }
+  // What has not run yet never will.
+  void Join() {
     work_.reset();
     io_.stop();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
-  Executor executor() { return io_.get_executor(); }
 
  private:
   boost::asio::io_context io_;
@@ -38,6 +47,7 @@ class ThreadedWire : public WorkerTransport, public TokenizerConnector {
     return std::make_shared<Stream>(*this, address, std::move(events));
   }
   std::unique_ptr<TokenizerClient> Connect(const std::string&) override { return std::make_unique<Client>(*this); }
+  void Join() { thread_.Join(); }
   std::atomic<int> messages_until_cut{1'000'000};
 
  private:
@@ -176,7 +186,12 @@ TEST(Threads, RequestsOfManyHomesShareTheWireAndSurviveACut) {
     EXPECT_EQ(admission.outstanding().requests, 0);
     workers.Stop();
     tokenizers.Stop();
-    while (workers.counts().known > 0) std::this_thread::yield();
+    control.Flush();
+    EXPECT_EQ(workers.counts().known, 0);
+    EXPECT_EQ(tokenizers.counts().known, 0);
+    // The pools go next: nothing may call them any more.
+    wire.Join();
+    control.Join();
   }
   EXPECT_EQ(observer.ended, 60);
   EXPECT_GT(observer.resumed, 0);
