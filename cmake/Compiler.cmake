@@ -18,10 +18,12 @@ if(CCACHE_PROGRAM)
       CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE_PROGRAM})
 endif()
 
-add_compile_options(
+set(SWIFTLET_CXX_OPTIONS
   -Wall -Wextra -Werror -Wvla -Walloca -Wnon-virtual-dtor -Woverloaded-virtual
   -ftrivial-auto-var-init=zero -fstack-clash-protection -fstack-protector-strong -fcf-protection
   -ffunction-sections -fdata-sections)
+add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${SWIFTLET_CXX_OPTIONS}>")
+add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-ffunction-sections,-fdata-sections;-Werror=all-warnings;--expt-relaxed-constexpr>")
 add_link_options(-Wl,--gc-sections -Wl,-z,relro,-z,now)
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
 

@@ -89,9 +89,14 @@ function(swiftlet_link target scope modules)
   endforeach()
 endfunction()
 
-# module(NAME [HDRS ...] [SRCS ...] [DEPS modules...] [LIBS targets...]): a static library, or headers alone.
+# module(NAME [HDRS ...] [SRCS ...] [CUDA ...] [DEPS modules...] [LIBS targets...]): a static library, or headers alone.
+# CUDA lists the headers and sources that only a build with the CUDA backend has.
 function(module name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "HDRS;SRCS;DEPS;LIBS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "HDRS;SRCS;CUDA;DEPS;LIBS")
+  if(SWIFTLET_CUDA AND arg_CUDA)
+    list(APPEND arg_SRCS ${arg_CUDA})
+    list(APPEND arg_LIBS cuda_runtime)
+  endif()
   foreach(dependency IN LISTS arg_DEPS)
     if(NOT dependency IN_LIST SWIFTLET_EDGES_${name})
       message(FATAL_ERROR "module ${name}: DEPS ${dependency} is not an edge of the architecture. "
