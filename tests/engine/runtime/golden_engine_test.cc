@@ -43,7 +43,7 @@ class GoldenEngine : public ::testing::TestWithParam<std::string> {
         << "no more than the sequences can use";
     const std::vector<GoldenCase> cases = testing::ReadGoldenCases(directory, 200);
     ASSERT_FALSE(cases.empty());
-    const int32_t num_requests = testing::Effort(32, 8);
+    const int32_t num_requests = testing::Effort(32, 5);
     for (const bool warm : {false, true}) {
       SCOPED_TRACE(warm ? "from the prefix index" : "cold");
       const auto sink = std::make_shared<CollectingSink>();
