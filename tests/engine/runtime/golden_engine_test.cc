@@ -2,42 +2,20 @@
 // (../shared/golden/README.md): 32 requests at once, first cold, then from the prefix index.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <string>
 
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/value.hpp>
-#include <boost/json/value_to.hpp>
-
-#include "engine/base/strict_json.h"
 #include "engine/runtime/load_engine.h"
 #include "tests/testing/collecting_sink.h"
+#include "tests/testing/effort.h"
+#include "tests/testing/golden_model.h"
 
 namespace swiftlet {
 namespace {
 
 using testing::CollectedChoice;
 using testing::CollectingSink;
-
-struct GoldenCase {
-  std::vector<int32_t> prompt, greedy;
-  std::vector<double> top2_gap, logprob;
-};
-
-std::vector<GoldenCase> ReadCases(const std::string& directory) {
-  const auto file = ReadStrictJsonFile(directory + "/golden.json", 64 << 20);
-  EXPECT_TRUE(file.ok()) << file.status();
-  std::vector<GoldenCase> cases;
-  for (const boost::json::value& entry : file->at("cases").as_array()) {
-    cases.push_back({.prompt = boost::json::value_to<std::vector<int32_t>>(entry.at("prompt")),
-                     .greedy = boost::json::value_to<std::vector<int32_t>>(entry.at("greedy")),
-                     .top2_gap = boost::json::value_to<std::vector<double>>(entry.at("top2_gap")),
-                     .logprob = boost::json::value_to<std::vector<double>>(entry.at("logprob"))});
-  }
-  return cases;
-}
+using testing::GoldenCase;
 
 // Compared until the oracle itself was near a tie.
 void ExpectGolden(const CollectedChoice& choice, const GoldenCase& golden, double gap, double tolerance) {
@@ -51,7 +29,7 @@ void ExpectGolden(const CollectedChoice& choice, const GoldenCase& golden, doubl
 class GoldenEngine : public ::testing::TestWithParam<std::string> {
  protected:
   void Check(const std::string& dtype, double gap, double tolerance) {
-    const std::string directory = std::string(SWIFTLET_SOURCE_DIR) + "/../shared/golden/models/" + GetParam();
+    const std::string directory = testing::GoldenModelDirectory(GetParam());
     if (!std::filesystem::exists(directory)) GTEST_SKIP() << "no golden data at " << directory;
     LoadEngineOptions options;
     options.model_directory = directory;
@@ -63,12 +41,13 @@ class GoldenEngine : public ::testing::TestWithParam<std::string> {
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     EXPECT_LE(loaded->description.kv_blocks, 32 * (loaded->engine->config().max_model_len / 64 + 1))
         << "no more than the sequences can use";
-    const std::vector<GoldenCase> cases = ReadCases(directory);
+    const std::vector<GoldenCase> cases = testing::ReadGoldenCases(directory, 200);
     ASSERT_FALSE(cases.empty());
+    const int32_t num_requests = testing::Effort(32, 5);
     for (const bool warm : {false, true}) {
       SCOPED_TRACE(warm ? "from the prefix index" : "cold");
       const auto sink = std::make_shared<CollectingSink>();
-      for (uint64_t tag = 0; tag < 32; ++tag) {
+      for (uint64_t tag = 0; tag < static_cast<uint64_t>(num_requests); ++tag) {
         const GoldenCase& golden = cases[tag % cases.size()];
         GenerationRequest request;
         request.prompt_ids = golden.prompt;
@@ -78,7 +57,7 @@ class GoldenEngine : public ::testing::TestWithParam<std::string> {
         const absl::Status status = loaded->engine->Submit(tag, request, sink);
         ASSERT_TRUE(status.ok()) << status;
       }
-      sink->WaitForFinishes(32);
+      sink->WaitForFinishes(num_requests);
       for (const auto& [key, choice] : sink->choices()) {
         SCOPED_TRACE(key.first);
         const GoldenCase& golden = cases[key.first % cases.size()];
@@ -99,12 +78,7 @@ TEST_P(GoldenEngine, StoredTypeGivesTheTokensThatAreNotCloseCalls) {
   Check("auto", 0.1, 0.1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, GoldenEngine, ::testing::Values("tiny-qwen2", "tiny-llama3-tied"),
-                         [](const auto& info) {
-                           std::string name = info.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Models, GoldenEngine, testing::GoldenModels(), testing::GoldenModelName);
 
 }  // namespace
 }  // namespace swiftlet
