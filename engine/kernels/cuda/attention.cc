@@ -24,9 +24,10 @@ int64_t AttentionScratchBytes(const Device&, const AttentionShape&, int32_t) {
 }
 
 absl::Status DecodeAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences,
-                             int32_t /*max_pages*/) {
+                             int32_t max_pages) {
   RETURN_IF_ERROR(CheckAttentionShape(args.shape));
   if (max_sequences == 0) return absl::OkStatus();
+  if (HasMatrixDecode(args.shape)) return MatrixDecodeAttention(context, args, max_sequences, max_pages);
   return PortableDecodeAttention(context, args, max_sequences);
 }
 

@@ -2,8 +2,8 @@
 // (lanes are keys for the scores, pairs of dimensions for the values) and join their results in shared memory.
 #include "engine/base/status_macros.h"
 #include "engine/kernels/cuda/attention_versions.h"
-#include "engine/kernels/cuda/saturate.cuh"
 #include "engine/kernels/cuda/launch.cuh"
+#include "engine/kernels/cuda/saturate.cuh"
 
 namespace swiftlet::cuda {
 namespace {

@@ -12,4 +12,10 @@ absl::Status CheckAttentionShape(const AttentionShape& shape);
 absl::Status PortableDecodeAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences);
 absl::Status PortablePrefillAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_tiles);
 
+// On the tensor cores, for the head_dims that HasMatrixDecode names. Batch-invariant where context.deterministic.
+bool HasMatrixDecode(const AttentionShape& shape);
+int64_t MatrixDecodeScratchBytes(const Device& device, const AttentionShape& shape, int32_t max_sequences);
+absl::Status MatrixDecodeAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences,
+                                   int32_t max_pages);
+
 }  // namespace swiftlet::cuda
