@@ -18,6 +18,12 @@ int64_t MatrixDecodeScratchBytes(const Device& device, const AttentionShape& sha
 absl::Status MatrixDecodeAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences,
                                    int32_t max_pages);
 
+absl::Status DecodeOfHeadDim64(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences,
+                               int32_t max_pages);
+absl::Status DecodeOfHeadDim96(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences,
+                               int32_t max_pages);
+absl::Status DecodeOfHeadDim128(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences,
+                                int32_t max_pages);
 
 // On the tensor cores, for the head_dims that HasMatrixPrefill names. Batch-invariant.
 bool HasMatrixPrefill(const AttentionShape& shape);

@@ -308,7 +308,7 @@ int Run() {
     bench.Decode(context, mode.name, {14, 2, 64}, std::vector<int>(64, 1024));
   }
 #ifdef SWIFTLET_TUNE
-  for (int variant : {0, 1, 3, 4, 5, 6}) {
+  for (int variant : {0, 1, 2, 3, 4}) {
     for (int stages : {0}) {
       for (int least : {64, 128, 256, 512}) {
         tune_variant = variant, tune_stages = stages, tune_least = least;
