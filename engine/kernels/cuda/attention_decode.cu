@@ -3,10 +3,6 @@
 
 namespace swiftlet::cuda {
 
-#ifdef SWIFTLET_TUNE
-int tune_variant = 0, tune_stages = 0, tune_least = 0;
-#endif
-
 bool HasMatrixDecode(const AttentionShape& shape) {
   return shape.head_dim == 64 || shape.head_dim == 96 || shape.head_dim == 128;
 }

@@ -22,10 +22,6 @@
 
 namespace swiftlet::cuda {
 
-#ifdef SWIFTLET_TUNE
-extern int tune_variant, tune_stages, tune_least;
-#endif
-
 template <int kHeadDim, int kTile>
 struct Stage {
   static constexpr int kBoxes = (kHeadDim + 63) / 64;
@@ -64,7 +60,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1)
     const int t = lane % 4;
     const int stages = plan.stages;
     float* const join = reinterpret_cast<float*>(shared + kWarps * stages * Layout::kBytes);
-    int* const block_ints = reinterpret_cast<int*>(join + kWarps * kJoinFloats);  // 16 + kWarps
+    int* const block_ints = reinterpret_cast<int*>(join + kWarps * kJoinFloats);
     const uint32_t ring = SharedAddress(shared) + warp * stages * Layout::kBytes;
     const uint32_t barriers = SharedAddress(block_ints + 16 + 2 * kWarps) + warp * stages * 8;
 
@@ -529,10 +525,6 @@ absl::Status LaunchDecode(const LaunchContext& context, const AttentionArgs& arg
   plan.fixed = context.deterministic;
   plan.num_sms = context.device->num_sms;
   if (context.device->compute_capability < 80) plan.stages = std::min(plan.stages, 1);  // copies are not asynchronous
-#ifdef SWIFTLET_TUNE
-  if (tune_stages > 0) plan.stages = std::min(plan.stages, tune_stages);
-  if (tune_least > 0) plan.least_tiles = tune_least / kTile;
-#endif
   const int64_t tiles =
       static_cast<int64_t>(max_sequences) * args.shape.num_kv_heads * split.parts * max_pages * (kPageTokens / kTile);
   // The last block of an item has room for the factors of so many.
@@ -553,14 +545,6 @@ absl::Status DecodeOfHeadDim(const LaunchContext& context, const AttentionArgs& 
                              int max_pages) {
   const bool two = SplitHeads(args.shape).heads_per_part > 8;
   if (context.hopper()) {
-#ifdef SWIFTLET_TUNE
-    if constexpr (kHeadDim == 128) {
-      if (tune_variant == 1) return LaunchDecode<128, 1, true, 8, 16>(context, args, max_sequences, max_pages);
-      if (tune_variant == 2) return LaunchDecode<128, 1, true, 6, 32>(context, args, max_sequences, max_pages);
-      if (tune_variant == 3) return LaunchDecode<128, 1, true, 3, 64>(context, args, max_sequences, max_pages);
-      if (tune_variant == 4) return LaunchDecode<128, 1, false, 4, 32>(context, args, max_sequences, max_pages);
-    }
-#endif
     return two ? LaunchDecode<kHeadDim, 2, true, 4, 32>(context, args, max_sequences, max_pages)
                : LaunchDecode<kHeadDim, 1, true, 4, 32>(context, args, max_sequences, max_pages);
   }

@@ -10,6 +10,7 @@
 #include <functional>
 #include <numeric>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "engine/base/check.h"
@@ -19,9 +20,6 @@
 #include "engine/kernels/cuda/attention.h"
 
 namespace swiftlet::cuda {
-#ifdef SWIFTLET_TUNE
-extern int tune_variant, tune_stages, tune_least;
-#endif
 namespace {
 
 constexpr int kPageTokens = 64;
@@ -298,36 +296,16 @@ int Run() {
     bench.Decode(context, mode.name, shape, {32768});
     std::vector<int> ragged;
     for (int i = 0; i < 256; ++i) ragged.push_back(1 + (i * 997) % 1023);
-    bench.Decode(context, mode.name, shape, ragged);
+    const std::string name = mode.name;
+    bench.Decode(context, (name + ", 1 to 1023").c_str(), shape, ragged);
     ragged[9] = 16384;
-    bench.Decode(context, mode.name, shape, ragged);
+    bench.Decode(context, (name + ", one 16384").c_str(), shape, ragged);
     if (!mode.generic && !mode.deterministic) {
       for (int batch : {1, 8, 32, 64, 256}) bench.RopeAndDecode(mode.name, shape, batch);
     }
     bench.Decode(context, mode.name, {32, 8, 128}, std::vector<int>(32, 1024));
     bench.Decode(context, mode.name, {14, 2, 64}, std::vector<int>(64, 1024));
   }
-#ifdef SWIFTLET_TUNE
-  for (int variant : {0, 1, 2, 3, 4}) {
-    for (int stages : {0}) {
-      for (int least : {64, 128, 256, 512}) {
-        tune_variant = variant, tune_stages = stages, tune_least = least;
-        char label[64];
-        std::snprintf(label, sizeof label, "v%d stages %d least %d", variant, stages, least);
-        const LaunchContext context = bench.Context(false, false);
-        for (int batch : {1, 8, 32}) bench.Decode(context, label, shape, std::vector<int>(batch, 512));
-        bench.Decode(context, label, shape, {4096});
-        if (least == 512) {
-          bench.Decode(context, label, shape, {32768});
-          for (int batch : {64, 128, 256, 512, 1024}) bench.Decode(context, label, shape, std::vector<int>(batch, 512));
-          for (int batch : {32, 256}) bench.Decode(context, label, shape, std::vector<int>(batch, 4096));
-        }
-        for (int batch : {1, 8, 32}) bench.RopeAndDecode(label, shape, batch);
-      }
-    }
-  }
-  tune_variant = tune_stages = tune_least = 0;
-#endif
   for (const Mode& mode : {Mode{"best", false, false}, Mode{"generic", true, false}}) {
     const LaunchContext context = bench.Context(mode.generic, mode.deterministic);
     bench.Prefill(context, mode.name, shape, 4, 0, 2048);
