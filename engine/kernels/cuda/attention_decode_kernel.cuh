@@ -7,6 +7,10 @@
 //
 // A tile in shared memory: [64 dimensions][keys, values][tokens] rows of 128 bytes, whose 16-byte columns are permuted
 // by the row as tensor maps do it (column ^ row % 8), so that eight rows of one column lie in different banks.
+//
+// H200, 2026-11-23, 12 query heads over 2, head_dim 128, context 512: 4.4 us at batch 1, 6.8 at 32, 41 at 256, 136 at
+// 1,024 (3.95 TB/s); context 4,096, batch 256: 260 (4.12 TB/s). Sixteen bulk copies a tile instead of two boxes of the
+// tensor map: 148 us at 1,024. Cutting items of 512 tokens in two: 10.4 us at 32.
 #pragma once
 
 #include <cuda.h>
