@@ -6,6 +6,7 @@
 
 #include "engine/kernels/cuda/launch.cuh"
 #include "engine/kernels/cuda/linear_skinny.h"
+#include "engine/kernels/cuda/saturate.cuh"
 
 namespace swiftlet::cuda {
 namespace {
@@ -108,12 +109,6 @@ __device__ __forceinline__ void AddTo(float4& sum, const float4& value) {
   sum.w += value.w;
 }
 
-// NaN stays NaN: fminf and fmaxf would drop it.
-__device__ __forceinline__ __half Saturate(float value) {
-  const float clamped = fminf(fmaxf(value, -65504.f), 65504.f);
-  return __float2half_rn(value != value ? value : clamped);
-}
-
 __device__ __forceinline__ float Silu(float value) {
   return value / (1.f + __expf(-value));
 }
@@ -153,8 +148,8 @@ __device__ __forceinline__ void Finish(const Parameters& p, const float4& value,
     if (token + i >= p.num_rows) continue;
     if (p.epilogue == LinearEpilogue::kStore) {
       __half* output = p.output + (token + i) * stride + row;
-      if (has_low) output[0] = Saturate(low[i]);
-      if (has_high) output[8] = Saturate(high[i]);
+      if (has_low) output[0] = SaturatedHalf(low[i]);
+      if (has_high) output[8] = SaturatedHalf(high[i]);
     } else if (p.epilogue == LinearEpilogue::kAddTo) {
       float* residual = p.residual + (token + i) * stride + row;
       if (has_low) residual[0] += p.scale * low[i] + (p.bias != nullptr ? p.bias[row] : 0.f);
@@ -163,7 +158,7 @@ __device__ __forceinline__ void Finish(const Parameters& p, const float4& value,
       // 16 rows: 8 of gate, then 8 of up.
       const float gate = low[i] + (p.bias != nullptr ? p.bias[row] : 0.f);
       const float up = high[i] + (p.bias != nullptr ? p.bias[row + 8] : 0.f);
-      p.output[(token + i) * (stride / 2) + (row / 16) * 8 + row % 16] = Saturate(Silu(gate) * up / kMlpScale);
+      p.output[(token + i) * (stride / 2) + (row / 16) * 8 + row % 16] = SaturatedHalf(Silu(gate) * up / kMlpScale);
     }
   }
 }
