@@ -35,7 +35,7 @@ set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 enable_language(CUDA)
 find_package(CUDAToolkit 13 REQUIRED)
 set(CMAKE_CUDA_STANDARD_REQUIRED OFF)
-set(CMAKE_CUDA_STANDARD "")
+unset(CMAKE_CUDA_STANDARD)
 string(APPEND CMAKE_CUDA_FLAGS " -std=c++20")  # CMake 3.25 knows no C++20 of nvcc 13
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3")
 message(STATUS "CUDA backend: toolkit ${CUDAToolkit_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
