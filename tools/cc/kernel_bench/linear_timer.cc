@@ -60,7 +60,7 @@ const __half* LinearTimer::Weight(int64_t out_features, int64_t in_features, int
 }
 
 absl::StatusOr<double> LinearTimer::Microseconds(int calls, absl::FunctionRef<absl::Status(int)> run) const {
-  constexpr int kSamples = 7;
+  constexpr int kSamples = 5;
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t executable = nullptr;
   RETURN_IF_CUDA_ERROR(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal));
@@ -88,7 +88,7 @@ absl::StatusOr<double> LinearTimer::Microseconds(int calls, absl::FunctionRef<ab
   };
   const auto all = [&]() -> absl::StatusOr<double> {
     ASSIGN_OR_RETURN(const double first, measure(2));
-    const int replays = static_cast<int>(std::clamp(1500.0 / (first * calls), 1.0, 8.0));  // 1.5 ms a sample
+    const int replays = static_cast<int>(std::clamp(1000.0 / (first * calls), 1.0, 8.0));  // 1 ms a sample
     const int samples = first * calls > 10000 ? 3 : kSamples;
     std::array<double, kSamples> times;
     for (int i = 0; i < samples; ++i) {
