@@ -19,12 +19,12 @@
 #include "engine/kernels/cuda/linear.h"
 #include "engine/kernels/cuda/linear_cublaslt.h"
 #include "engine/kernels/cuda/linear_skinny.h"
+#include "tools/cc/kernel_bench/linear_search.h"
 #include "tools/cc/kernel_bench/linear_timer.h"
 
 namespace swiftlet {
 namespace {
 
-using cuda::CublasLtAlgorithm;
 using cuda::CublasLtEpilogue;
 using cuda::CublasLtLinear;
 using cuda::CublasLtProblem;
@@ -99,33 +99,15 @@ class Bench {
         layer.epilogue == LinearEpilogue::kAddTo ? CublasLtEpilogue::kAdd : CublasLtEpilogue::kStore,
         layer.out_features, layer.in_features, rows};
     double first = NAN, best = NAN, chosen = NAN;
-    std::string best_line, trouble;
-    const auto time_cublaslt = [&]() {
-      return timer_.Microseconds(timer_.Copies(layer.out_features, layer.in_features), [&](int call) {
-        const LinearArgs args = Args(layer, rows, call);
-        return layer.epilogue == LinearEpilogue::kAddTo
-                   ? cublaslt_->AddTo(context_.stream, args, 32.f, nullptr, timer_.residual())
-                   : cublaslt_->Store(context_.stream, args, timer_.output());
-      });
-    };
-    const auto algorithms = cublaslt_->Candidates(problem);
-    if (!algorithms.ok()) trouble = algorithms.status().ToString();
-    for (size_t i = 0; algorithms.ok() && i < algorithms->size(); ++i) {
-      const absl::StatusOr<bool> taken = cublaslt_->Choose(problem, (*algorithms)[i]);
-      if (!taken.ok() || !*taken) {
-        absl::StrAppend(&trouble, " candidate ", i, " refused");
-        continue;
-      }
-      const absl::StatusOr<double> us = time_cublaslt();
-      if (!us.ok()) {
-        absl::StrAppend(&trouble, " ", us.status().ToString());
-        continue;
-      }
-      if (i == 0) first = *us;
-      if (!(best <= *us)) {
-        best = *us;
-        best_line = cuda::LinearTable::Line(problem, (*algorithms)[i]);
-      }
+    std::string trouble;
+    const absl::StatusOr<LinearSearchResult> found = SearchCublasLt(timer_, *cublaslt_, problem);
+    if (found.ok()) {
+      first = found->first_us;
+      best = found->best_us;
+      if (found->refused > 0) absl::StrAppend(&trouble, found->refused, " refused");
+      absl::StrAppend(&table_, cuda::LinearTable::Line(problem, found->best), absl::StrFormat("  # %.2f us\n", best));
+    } else {
+      trouble = found.status().ToString();
     }
     const absl::StatusOr<double> own = TimeChosen(layer, rows, context_);
     if (own.ok()) {
@@ -136,7 +118,6 @@ class Bench {
     const double roof = LinearRoofUs(rows, layer.out_features, layer.in_features);
     absl::PrintF("%-8s M %4d roof %8.2f us | cuBLASLt first %8.2f (%.2f) best %8.2f (%.2f) | chosen %8.2f (%.2f) %s\n",
                  layer.name, rows, roof, first, roof / first, best, roof / best, chosen, roof / chosen, trouble);
-    if (!best_line.empty()) table_ += best_line + absl::StrFormat("  # %.2f us\n", best);
     std::fflush(stdout);
   }
 
@@ -266,9 +247,6 @@ absl::Status Run(const std::vector<std::string_view>& parts) {
     for (int32_t rows : {1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192}) {
       for (const Layer& layer : kLayers) {
         if (layer.role == LinearRole::kHead && rows > 1024) continue;  // its output would not fit
-        if (layer.role == LinearRole::kHead && int64_t{rows} * layer.out_features > LinearTimer::kOutputElements) {
-          continue;
-        }
         bench.Compare(layer, rows);
       }
     }

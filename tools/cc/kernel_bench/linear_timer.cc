@@ -47,6 +47,8 @@ absl::StatusOr<LinearTimer> LinearTimer::Create() {
   RETURN_IF_ERROR(Fill(timer.weights_, 0.05f, 0x9E3779B97F4A7C15u));
   RETURN_IF_ERROR(Fill(timer.input_, 1.f, 0xD1B54A32D192ED03u));
   RETURN_IF_CUDA_ERROR(cudaMemset(timer.residual_.data(), 0, timer.residual_.size()));
+  ASSIGN_OR_RETURN(timer.bias_, DeviceBuffer::Allocate(kBiasElements * sizeof(float)));
+  RETURN_IF_CUDA_ERROR(cudaMemset(timer.bias_.data(), 0x3C, timer.bias_.size()));
   return timer;
 }
 
@@ -57,6 +59,12 @@ int LinearTimer::Copies(int64_t out_features, int64_t in_features) const {
 
 const __half* LinearTimer::Weight(int64_t out_features, int64_t in_features, int copy) const {
   return weights_.as<__half>() + AlignedElements(out_features, in_features) * copy;
+}
+
+bool LinearTimer::Fits(int64_t rows, int64_t out_features, int64_t in_features) const {
+  return AlignedElements(out_features, in_features) * 2 <= kWeightBytes && rows * in_features <= kInputElements &&
+         rows * out_features <= kOutputElements && (rows * out_features <= kResidualElements || out_features > 4096) &&
+         out_features <= kBiasElements;
 }
 
 absl::StatusOr<double> LinearTimer::Microseconds(int calls, absl::FunctionRef<absl::Status(int)> run) const {
