@@ -34,16 +34,10 @@ endif()
 set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 enable_language(CUDA)
 find_package(CUDAToolkit 13 REQUIRED)
-<<<<<<< HEAD
-set(CMAKE_CUDA_STANDARD_REQUIRED OFF)
-unset(CMAKE_CUDA_STANDARD)
-string(APPEND CMAKE_CUDA_FLAGS " -std=c++20")  # CMake 3.25 knows no C++20 of nvcc 13
-=======
 set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")  # CMake 3.25 does not know that nvcc has it
 set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
->>>>>>> sampling
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3")
 message(STATUS "CUDA backend: toolkit ${CUDAToolkit_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
 

@@ -137,12 +137,34 @@ struct Cursor {
   }
 };
 
-// value: features row and row + 8 of tokens token and token + 1, as the tensor cores leave them:
+// What the tensor cores leave in a lane, of features row and row + 8 and tokens token and token + 1:
 // x = (row, token), y = (row, token + 1), z = (row + 8, token), w = (row + 8, token + 1).
-__device__ __forceinline__ void Finish(const Parameters& p, const float4& value, int row, int token) {
+//
+// kAddTo: what `value` is added to; loaded early, for it takes as long as the whole sum.
+__device__ __forceinline__ float4 LoadResidual(const Parameters& p, int row, int token) {
+  float4 old = {};
+  if (p.epilogue != LinearEpilogue::kAddTo || row >= p.out_features) return old;
+  const float* residual = p.residual + static_cast<int64_t>(token) * p.out_features + row;
+  const bool has_high = row + 8 < p.out_features;
+  if (token < p.num_rows) {
+    old.x = __ldcg(residual);
+    if (has_high) old.z = __ldcg(residual + 8);
+  }
+  if (token + 1 < p.num_rows) {
+    old.y = __ldcg(residual + p.out_features);
+    if (has_high) old.w = __ldcg(residual + p.out_features + 8);
+  }
+  return old;
+}
+
+__device__ __forceinline__ void Finish(const Parameters& p, const float4& value, const float4& old, int row,
+                                       int token) {
   const float low[2] = {value.x, value.y}, high[2] = {value.z, value.w};
+  const float old_low[2] = {old.x, old.y}, old_high[2] = {old.z, old.w};
   const int64_t stride = p.out_features;
   const bool has_low = row < p.out_features, has_high = row + 8 < p.out_features;
+  const float bias_low = p.bias != nullptr && has_low ? p.bias[row] : 0.f;
+  const float bias_high = p.bias != nullptr && has_high ? p.bias[row + 8] : 0.f;
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     if (token + i >= p.num_rows) continue;
@@ -152,13 +174,12 @@ __device__ __forceinline__ void Finish(const Parameters& p, const float4& value,
       if (has_high) output[8] = SaturatedHalf(high[i]);
     } else if (p.epilogue == LinearEpilogue::kAddTo) {
       float* residual = p.residual + (token + i) * stride + row;
-      if (has_low) residual[0] += p.scale * low[i] + (p.bias != nullptr ? p.bias[row] : 0.f);
-      if (has_high) residual[8] += p.scale * high[i] + (p.bias != nullptr ? p.bias[row + 8] : 0.f);
+      if (has_low) residual[0] = old_low[i] + p.scale * low[i] + bias_low;
+      if (has_high) residual[8] = old_high[i] + p.scale * high[i] + bias_high;
     } else if (has_high) {
       // 16 rows: 8 of gate, then 8 of up.
-      const float gate = low[i] + (p.bias != nullptr ? p.bias[row] : 0.f);
-      const float up = high[i] + (p.bias != nullptr ? p.bias[row + 8] : 0.f);
-      p.output[(token + i) * (stride / 2) + (row / 16) * 8 + row % 16] = SaturatedHalf(Silu(gate) * up / kMlpScale);
+      const float gate = low[i] + bias_low, up = high[i] + bias_high;
+      p.output[(token + i) * (stride / 2) + row / 16 * 8 + row % 16] = SaturatedHalf(Silu(gate) * up / kMlpScale);
     }
   }
 }
@@ -201,6 +222,16 @@ __global__ void __launch_bounds__(512) SkinnyKernel(const __grid_constant__ Para
   ReleaseSuccessor();
   WaitForPredecessor();
 
+  // This warp's share of the sums: every num_warps * cluster-th fragment of a tile.
+  const int fragments = p.row_warps * kRowTiles * p.token_tiles;
+  const int first_fragment = warp * p.cluster + rank;
+  const auto row_of = [&](int tile, int fragment) { return tile * tile_rows + fragment / p.token_tiles * 16 + group; };
+  const auto token_of = [&](int fragment) { return first_token + fragment % p.token_tiles * 8 + 2 * quad; };
+  float4 first_residual = {};
+  if (first_fragment < fragments) {
+    first_residual = LoadResidual(p, row_of(first_tile, first_fragment), token_of(first_fragment));
+  }
+
   int slot = 0;
   int parity = 0;
   Cursor now = {first_tile, 0, 0, 0};
@@ -214,9 +245,9 @@ __global__ void __launch_bounds__(512) SkinnyKernel(const __grid_constant__ Para
       if (p.passes > 1 || now.tile == first_tile) {
         // Input of this pass: [piece][token][32], so that a warp's 16-byte reads have no bank conflict.
         if (p.passes > 1) __syncthreads();
-        const int fragments = (pass_end - pass_begin) * p.token_tiles;
+        const int input_fragments = (pass_end - pass_begin) * p.token_tiles;
         constexpr int kBatch = 4;
-        for (int first = warp; first < fragments; first += num_warps * kBatch) {
+        for (int first = warp; first < input_fragments; first += num_warps * kBatch) {
           uint4 values[kBatch];
 #pragma unroll
           for (int i = 0; i < kBatch; ++i) {
@@ -225,7 +256,7 @@ __global__ void __launch_bounds__(512) SkinnyKernel(const __grid_constant__ Para
             const int token = first_token + fragment % p.token_tiles * 8 + group;
             const int column = piece * kPiece + quad * 8;
             values[i] = {};
-            if (fragment < fragments && token < p.num_rows && column < p.in_features) {
+            if (fragment < input_fragments && token < p.num_rows && column < p.in_features) {
               values[i] = __ldcg(
                   reinterpret_cast<const uint4*>(p.input + static_cast<int64_t>(token) * p.in_features + column));
             }
@@ -233,7 +264,7 @@ __global__ void __launch_bounds__(512) SkinnyKernel(const __grid_constant__ Para
 #pragma unroll
           for (int i = 0; i < kBatch; ++i) {
             const int fragment = first + i * num_warps;
-            if (fragment < fragments) {
+            if (fragment < input_fragments) {
               *reinterpret_cast<uint4*>(input + fragment * kFragmentBytes + lane * 16) = values[i];
             }
           }
@@ -267,7 +298,6 @@ __global__ void __launch_bounds__(512) SkinnyKernel(const __grid_constant__ Para
     }
 
     // Sums of the k_warps in order, then of the blocks of the cluster in order.
-    const int fragments = p.row_warps * kRowTiles * p.token_tiles;
 #pragma unroll
     for (int i = 0; i < kRowTiles; ++i) {
 #pragma unroll
@@ -278,28 +308,31 @@ __global__ void __launch_bounds__(512) SkinnyKernel(const __grid_constant__ Para
       }
     }
     __syncthreads();
-    const int tile_row = now.tile * tile_rows + group;
-    const int token = first_token + 2 * quad;
+    const auto block_sum = [&](int fragment) {
+      float4 sum = partial[fragment * 32 + lane];
+      for (int k = 1; k < p.k_warps; ++k) AddTo(sum, partial[(k * fragments + fragment) * 32 + lane]);
+      return sum;
+    };
+    const auto residual_of = [&](int fragment) {
+      if (fragment == first_fragment && now.tile == first_tile) return first_residual;
+      return LoadResidual(p, row_of(now.tile, fragment), token_of(fragment));
+    };
     if (p.cluster == 1) {
-      for (int fragment = warp; fragment < fragments; fragment += num_warps) {
-        float4 sum = partial[fragment * 32 + lane];
-        for (int k = 1; k < p.k_warps; ++k) AddTo(sum, partial[(k * fragments + fragment) * 32 + lane]);
-        Finish(p, sum, tile_row + fragment / p.token_tiles * 16, token + fragment % p.token_tiles * 8);
+      for (int fragment = first_fragment; fragment < fragments; fragment += num_warps) {
+        Finish(p, block_sum(fragment), residual_of(fragment), row_of(now.tile, fragment), token_of(fragment));
       }
     } else {
       float4* const joined = reinterpret_cast<float4*>(shared + p.cluster_offset + parity * fragments * kFragmentBytes);
       for (int fragment = warp; fragment < fragments; fragment += num_warps) {
-        float4 sum = partial[fragment * 32 + lane];
-        for (int k = 1; k < p.k_warps; ++k) AddTo(sum, partial[(k * fragments + fragment) * 32 + lane]);
-        joined[fragment * 32 + lane] = sum;
+        joined[fragment * 32 + lane] = block_sum(fragment);
       }
       ClusterBarrier();
-      for (int fragment = warp * p.cluster + rank; fragment < fragments; fragment += num_warps * p.cluster) {
+      for (int fragment = first_fragment; fragment < fragments; fragment += num_warps * p.cluster) {
         float4 sum = LoadFromCluster(&joined[fragment * 32 + lane], 0);
         for (int block = 1; block < p.cluster; ++block) {
           AddTo(sum, LoadFromCluster(&joined[fragment * 32 + lane], block));
         }
-        Finish(p, sum, tile_row + fragment / p.token_tiles * 16, token + fragment % p.token_tiles * 8);
+        Finish(p, sum, residual_of(fragment), row_of(now.tile, fragment), token_of(fragment));
       }
       parity ^= 1;
     }
