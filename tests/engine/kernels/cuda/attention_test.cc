@@ -121,10 +121,10 @@ TEST_F(CudaAttention, DecodesThenPrefills) {
 TEST_F(CudaAttention, DeterministicRowsIgnoreTheBatch) {
   for (const Mode& mode : kModes) {
     if (!mode.deterministic) continue;
-    // The same seed gives the first sequence the same data in both.
     AttentionStep alone({kShapes[0], {1700}, {}, 0, 0, 600});
     AttentionStep batch({kShapes[0], {1700, 3, 900, 64, 70, 5000, 12}, {{0, 80}}, 9, 9, 600});
-    std::vector<__half> query = RandomHalves(12 * 128, 3, *std::make_unique<std::mt19937>(5));
+    std::mt19937 generator(5);
+    const std::vector<__half> query = RandomHalves(12 * 128, 3, generator);
     for (AttentionStep* step : {&alone, &batch}) {
       ASSERT_EQ(cudaMemcpy(step->device_query().data(), query.data(), query.size() * 2, cudaMemcpyHostToDevice),
                 cudaSuccess);
@@ -300,9 +300,9 @@ TEST_F(CudaAttention, RopeKvRotatesAndWritesItsPositionsOnly) {
 
 // A graph of layers as the model has them: what RopeKv writes must be seen by the attention that follows it.
 TEST_F(CudaAttention, DecodeSeesWhatRopeKvWroteInAGraph) {
-  constexpr int kLayers = 6;
+  constexpr int kLayers = 4;
   const RopeCase rope = {kShapes[0], true, false};
-  for (const std::vector<int>& lengths : {std::vector<int>{512}, {33, 65, 64, 1}, std::vector<int>(40, 500)}) {
+  for (const std::vector<int>& lengths : {std::vector<int>{512}, {33, 65, 64, 1}, std::vector<int>(14, 500)}) {
     for (const Mode& mode : kModes) {
       const RopeData data(rope.shape, 600);
       std::vector<std::unique_ptr<AttentionStep>> layers;
