@@ -1,5 +1,5 @@
-// What becomes of an engine whose device fails: every sequence ends UNAVAILABLE, no token comes after the fault, and the
-// owner hears of it once.
+// What becomes of an engine whose device fails: every sequence ends UNAVAILABLE, no token comes after the fault, and
+// the owner hears of it once.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

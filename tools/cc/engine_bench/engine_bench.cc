@@ -1,7 +1,7 @@
 // engine_bench --model DIR: the engine alone, at given batches and a context, beside what this machine can do at best:
 // the time to read a step's weights and cache from memory, and the time to do its multiplications, whichever is longer.
-// On the CPU these floors are measured before and after each line (a shared machine's memory changes by a third within a
-// minute); on a GPU they are what --device-gb-per-s and --device-tflop-per-s say.
+// On the CPU these floors are measured before and after each line (a shared machine's memory changes by a third within
+// a minute); on a GPU they are what --device-gb-per-s and --device-tflop-per-s say.
 
 #include <algorithm>
 #include <chrono>
@@ -185,7 +185,7 @@ absl::StatusOr<LoadedEngine> Load(const Flags& flags, StepRecorder& recorder) {
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   std::fprintf(stderr, "loaded in %.2f s on %s; %s\n", took.count(), loaded.description.device.c_str(),
                loaded.description.device_note.c_str());
-  WaitForGraphs(*loaded.engine);
+  if (!flags.enforce_eager) WaitForGraphs(*loaded.engine);
   return loaded;
 }
 
@@ -226,8 +226,8 @@ absl::Status Run(const Flags& flags) {
          .floors = floors});
   }
   std::fprintf(stderr, "prefill, %d x %d tokens\n", flags.prefill_prompts, flags.prefill);
-  ASSIGN_OR_RETURN(const double prefill_us, RunPrefill(*loaded.engine, recorder, config.vocab_size, flags.prefill,
-                                                       flags.prefill_prompts, 3));
+  ASSIGN_OR_RETURN(const double prefill_us,
+                   RunPrefill(*loaded.engine, recorder, config.vocab_size, flags.prefill, flags.prefill_prompts, 3));
   const CpuFloors floors = meter.Next();
   const double prompts = flags.prefill_prompts;
   add({.what = "prefill, " + std::to_string(flags.prefill_prompts) + " x " + std::to_string(flags.prefill),

@@ -1,8 +1,7 @@
-// golden_check FOLDER [--device cuda]: holds this build against the golden data that FOLDER/index.json lists, prints
+// golden_check FOLDER [--device=cuda]: holds this build against the golden data that FOLDER/index.json lists, prints
 // passed/total for each file and model, and exits with 1 when something differs, 2 when the folder cannot be read.
-// With --device cuda the models alone, on a GPU.
+// With --device=cuda the models alone, on a GPU.
 
-#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -54,13 +53,21 @@ absl::StatusOr<bool> CheckFolder(const std::string& folder, bool on_gpu) {
 }  // namespace swiftlet
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  const bool on_gpu = arguments.size() == 3 && arguments[1] == "--device" && arguments[2] == "cuda";
-  if (arguments.size() != 1 && !on_gpu) {
-    std::fprintf(stderr, "usage: golden_check FOLDER [--device cuda]\n");
+  std::vector<std::string> folders;
+  bool on_gpu = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument == "--device=cuda") {
+      on_gpu = true;
+    } else {
+      folders.push_back(argument);
+    }
+  }
+  if (folders.size() != 1 || folders[0].starts_with("--")) {
+    std::fprintf(stderr, "usage: golden_check FOLDER [--device=cuda]\n");
     return 2;
   }
-  const absl::StatusOr<bool> passed = swiftlet::CheckFolder(arguments[0], on_gpu);
+  const absl::StatusOr<bool> passed = swiftlet::CheckFolder(folders[0], on_gpu);
   if (!passed.ok()) {
     std::fprintf(stderr, "golden_check: %s\n", passed.status().ToString().c_str());
     return 2;

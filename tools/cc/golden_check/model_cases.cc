@@ -213,8 +213,7 @@ class ModelChecker {
   }
 
   absl::Status CheckLogits(const Way& way) {
-    ASSIGN_OR_RETURN(const std::vector<std::vector<float>> logits,
-                     numerics_.is_gpu ? GpuLogits(way) : CpuLogits(way));
+    ASSIGN_OR_RETURN(const std::vector<std::vector<float>> logits, numerics_.is_gpu ? GpuLogits(way) : CpuLogits(way));
     for (size_t i = 0; i < model_.cases.size(); ++i) {
       Count(way.name, i, CompareLogits(numerics_, logits[i], model_.cases[i].last_logits));
     }
