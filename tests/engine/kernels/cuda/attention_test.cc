@@ -61,8 +61,16 @@ class CudaAttention : public ::testing::Test {
         if (run == 0) {
           first = output;
         } else {
-          EXPECT_EQ(std::memcmp(first.data(), output.data(), output.size() * sizeof(__half)), 0)
-              << mode.name << ": two runs differ";
+          int64_t differences = 0, at = -1;
+          for (size_t i = 0; i < output.size(); ++i) {
+            if (static_cast<__half_raw>(first[i]).x == static_cast<__half_raw>(output[i]).x) continue;
+            if (differences++ == 0) at = static_cast<int64_t>(i);
+          }
+          const int row = step_case.shape.num_heads * step_case.shape.head_dim;
+          EXPECT_EQ(differences, 0) << mode.name << ": two runs differ, heads " << step_case.shape.num_heads << "/"
+                                    << step_case.shape.num_kv_heads << "/" << step_case.shape.head_dim << " seed "
+                                    << step_case.seed << " first at token " << at / row << " element " << at % row
+                                    << ": " << __half2float(first[std::max<int64_t>(at, 0)]) << ", then " << __half2float(output[std::max<int64_t>(at, 0)]);
         }
       }
       step.ExpectOutput((std::string(mode.name) + " decode").c_str(), true);
@@ -128,6 +136,7 @@ TEST_F(CudaAttention, DeterministicRowsIgnoreTheBatch) {
     for (AttentionStep* step : {&alone, &batch}) {
       ASSERT_EQ(cudaMemcpy(step->device_query().data(), query.data(), query.size() * 2, cudaMemcpyHostToDevice),
                 cudaSuccess);
+      ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
       ASSERT_TRUE(DecodeAttention(Context(mode), step->Args(), step->max_sequences(), step->max_pages()).ok());
       ASSERT_TRUE(stream_.Synchronize().ok());
     }
