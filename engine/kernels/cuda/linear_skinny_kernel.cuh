@@ -23,19 +23,20 @@ struct SkinnyParameters {
   int32_t num_tiles;  // of 16 * row_tiles * row_warps features
   // K in pieces: all, of a block of the cluster, of one pass of a block, of one warp in a pass.
   int32_t pieces, rank_pieces, pass_pieces, warp_pieces;
-  int32_t passes;                                                       // a block holds the input of one pass
-  int32_t input_stride;                                                 // bytes of one token in shared memory
+  int32_t passes;        // a block holds the input of one pass
+  bool share_input;      // blocks of a cluster have tiles of their own and one input, instead of parts of K
+  bool whole;            // no tile and no piece reaches beyond the weights
+  int32_t input_stride;  // bytes of one token in shared memory
   int32_t partial_offset, joined_offset, barrier_offset, input_offset;  // bytes in shared memory
 };
 
-// Copies 16 bytes, or fills with zeros.
-__device__ __forceinline__ void CopyAsync(unsigned char* shared, const __half* global, bool valid) {
+// Copies 16 bytes of weights.
+__device__ __forceinline__ void CopyAsync(unsigned char* shared, const __half* global) {
 #if __CUDA_ARCH__ >= 800
   const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(shared));
-  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(address), "l"(global), "r"(valid ? 16 : 0)
-               : "memory");
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(address), "l"(global) : "memory");
 #else
-  *reinterpret_cast<uint4*>(shared) = valid ? __ldg(reinterpret_cast<const uint4*>(global)) : uint4{};
+  *reinterpret_cast<uint4*>(shared) = __ldg(reinterpret_cast<const uint4*>(global));
 #endif
 }
 
@@ -133,6 +134,18 @@ __device__ __forceinline__ void CopyBulk(unsigned shared, const __half* global, 
 #endif
 }
 
+// The same to every block of the cluster that `mask` names, at the same place in each.
+__device__ __forceinline__ void CopyBulkToCluster(unsigned shared, const __half* global, unsigned bytes,
+                                                  unsigned barrier, unsigned mask) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], "
+      "%4;" ::"r"(shared),
+      "l"(global), "r"(bytes), "r"(barrier), "h"(static_cast<unsigned short>(mask))
+      : "memory");
+#endif
+}
+
 __device__ __forceinline__ void WaitForBarrier(unsigned barrier, unsigned parity) {
 #if __CUDA_ARCH__ >= 900
   unsigned done = 0;
@@ -210,15 +223,21 @@ __device__ __forceinline__ void Finish(const SkinnyParameters& p, const float4& 
 }
 
 // Threads: 32 x row_warps x k_warps. Blocks: cluster x groups of tiles x blocks of tokens. A cluster has one tile.
-// kHopper: the input comes by bulk copies.
+// kHopper: with bulk copies and clusters.
 template <int kTokenTiles, int kRowTiles, int kStages, LinearEpilogue kEpilogue, bool kHopper>
-__global__ void __launch_bounds__(512) SkinnyKernel(const __grid_constant__ SkinnyParameters p) {
+__global__ void __launch_bounds__(512, kTokenTiles* kRowTiles <= 4 ? 2 : 1)
+    SkinnyKernel(const __grid_constant__ SkinnyParameters p) {
   extern __shared__ __align__(128) unsigned char shared[];
   constexpr int kSlotBytes = 2 * kRowTiles * kFragmentBytes;
+  // Bulk copies take less of the warps, loads come sooner.
+  constexpr bool kBulk = kHopper && kTokenTiles > 1;
   const int lane = threadIdx.x, row_warp = threadIdx.y, k_warp = threadIdx.z;
   const int row_warps = blockDim.y, k_warps = blockDim.z, num_warps = row_warps * k_warps;
   const int warp = k_warp * row_warps + row_warp;
-  const int rank = blockIdx.x, cluster = gridDim.x, first_tile = blockIdx.y, tile_stride = gridDim.y;
+  const bool share = kHopper && p.share_input;
+  const int rank = share ? 0 : blockIdx.x, cluster = share ? 1 : gridDim.x;  // that split K
+  const int first_tile = share ? blockIdx.y * gridDim.x + blockIdx.x : blockIdx.y;
+  const int tile_stride = share ? gridDim.y * gridDim.x : gridDim.y;
   const int tile_rows = 16 * kRowTiles * row_warps;
   const int first_token = blockIdx.z * 8 * kTokenTiles;
   const int group = lane / 4, quad = lane % 4;
@@ -230,32 +249,47 @@ __global__ void __launch_bounds__(512) SkinnyKernel(const __grid_constant__ Skin
   const unsigned input_barrier = SharedAddress(shared + p.barrier_offset), sums_barrier = input_barrier + 8;
   const int fragments = row_warps * kRowTiles * kTokenTiles;
 
-  // The weights ahead.
-  int ahead_tile = first_tile, ahead_pass = 0;
-  Range ahead(p, rank, 0, k_warp);
+  // The weights ahead: this lane's 16 bytes of row_in_tile in the next piece.
   const int row_in_tile = row_warp * 16 * kRowTiles + group;
-  const __half* ahead_row =
-      p.weight + static_cast<int64_t>(ahead_tile * tile_rows + row_in_tile) * p.in_features + quad * 8;
+  const int64_t eight_rows = int64_t{8} * p.in_features;
+  int ahead_tile = first_tile, ahead_pass = 0, ahead_left;
+  const __half* ahead;
+  const auto enter_range = [&] {
+    const Range range(p, rank, ahead_pass, k_warp);
+    ahead_left = range.end - range.piece;
+    ahead = p.weight + static_cast<int64_t>(ahead_tile * tile_rows + row_in_tile) * p.in_features +
+            range.piece * kPiece + quad * 8;
+  };
+  enter_range();
   const auto fetch = [&](int slot) {
 #pragma unroll 1
-    while (ahead.piece >= ahead.end && ahead_tile < p.num_tiles) {
+    while (ahead_left <= 0 && ahead_tile < p.num_tiles) {
       if (++ahead_pass == p.passes) {
         ahead_pass = 0;
         ahead_tile += tile_stride;
-        ahead_row += static_cast<int64_t>(tile_stride * tile_rows) * p.in_features;
       }
-      ahead = Range(p, rank, ahead_pass, k_warp);
+      if (ahead_tile < p.num_tiles) enter_range();
     }
-    if (ahead_tile < p.num_tiles) {
-      const int row = ahead_tile * tile_rows + row_in_tile;
-      const bool in_row = ahead.piece * kPiece + quad * 8 < p.in_features;
+    if (ahead_left > 0) {
+      unsigned char* const to = ring + slot * kSlotBytes;
+      if (p.whole) {
 #pragma unroll
-      for (int i = 0; i < 2 * kRowTiles; ++i) {
-        const bool valid = in_row && row + 8 * i < p.out_features;
-        CopyAsync(ring + slot * kSlotBytes + i * kFragmentBytes,
-                  valid ? ahead_row + 8 * i * p.in_features + ahead.piece * kPiece : p.weight, valid);
+        for (int i = 0; i < 2 * kRowTiles; ++i) CopyAsync(to + i * kFragmentBytes, ahead + i * eight_rows);
+      } else {
+        const int64_t at = ahead - p.weight;
+        const int row = ahead_tile * tile_rows + row_in_tile;
+        const bool in_row = at - static_cast<int64_t>(row) * p.in_features < p.in_features;
+#pragma unroll 1
+        for (int i = 0; i < 2 * kRowTiles; ++i) {
+          if (in_row && row + 8 * i < p.out_features) {
+            CopyAsync(to + i * kFragmentBytes, ahead + i * eight_rows);
+          } else {
+            *reinterpret_cast<uint4*>(to + i * kFragmentBytes) = uint4{};
+          }
+        }
       }
-      ++ahead.piece;
+      ahead += kPiece;
+      --ahead_left;
     }
     CommitCopies();
   };
@@ -270,7 +304,7 @@ __global__ void __launch_bounds__(512) SkinnyKernel(const __grid_constant__ Skin
       ExpectBytes(sums_barrier, (fragments - rank + cluster - 1) / cluster * cluster * kFragmentBytes);
     }
     __syncthreads();
-    if (cluster > 1) ArriveAtCluster();
+    if (gridDim.x > 1) ArriveAtCluster();
   }
 
   const auto row_of = [&](int tile, int fragment) { return tile * tile_rows + fragment / kTokenTiles * 16 + group; };
@@ -289,25 +323,41 @@ __global__ void __launch_bounds__(512) SkinnyKernel(const __grid_constant__ Skin
     const int last = min(min(first + p.pass_pieces, (rank + 1) * p.rank_pieces), p.pieces);
     const int columns = max(min(last * kPiece, p.in_features) - first * kPiece, 0);
     const __half* from = p.input + static_cast<int64_t>(first_token) * p.in_features + first * kPiece;
-    if constexpr (kHopper) {
-      if (warp == 0) {
-        if (lane == 0) ExpectBytes(input_barrier, tokens * columns * 2);
-        __syncwarp();
-        if (columns > 0) {
+    if constexpr (kBulk) {
+      if (lane == 0) {
+        if (warp == 0) ExpectBytes(input_barrier, tokens * columns * 2);
+        const int step = share ? num_warps * gridDim.x : num_warps;
 #pragma unroll 1
-          for (int token = lane; token < tokens; token += 32) {
-            CopyBulk(SharedAddress(input + token * p.input_stride), from + static_cast<int64_t>(token) * p.in_features,
-                     columns * 2, input_barrier);
+        for (int token = share ? warp * gridDim.x + blockIdx.x : warp; token < tokens && columns > 0; token += step) {
+          const unsigned to = SharedAddress(input + token * p.input_stride);
+          const __half* source = from + static_cast<int64_t>(token) * p.in_features;
+          if (share) {
+            CopyBulkToCluster(to, source, columns * 2, input_barrier, (1u << gridDim.x) - 1);
+          } else {
+            CopyBulk(to, source, columns * 2, input_barrier);
           }
         }
       }
+      __syncwarp();
     } else {
 #pragma unroll 1
-      for (int token = warp; token < tokens; token += num_warps) {
-#pragma unroll 4
-        for (int column = lane * 8; column < columns; column += 256) {
-          *reinterpret_cast<uint4*>(input + token * p.input_stride + column * 2) =
-              __ldcg(reinterpret_cast<const uint4*>(from + static_cast<int64_t>(token) * p.in_features + column));
+      for (int column = (warp * 32 + lane) * 8; column < columns; column += num_warps * 256) {
+        const __half* source = from + column;
+        unsigned char* to = input + column * 2;
+        constexpr int kBatch = 4;
+#pragma unroll 1
+        for (int token = 0; token < tokens; token += kBatch) {
+          uint4 values[kBatch];
+#pragma unroll
+          for (int i = 0; i < kBatch; ++i) {
+            if (token + i < tokens) values[i] = __ldcg(reinterpret_cast<const uint4*>(source + i * p.in_features));
+          }
+#pragma unroll
+          for (int i = 0; i < kBatch; ++i) {
+            if (token + i < tokens) *reinterpret_cast<uint4*>(to + i * p.input_stride) = values[i];
+          }
+          source += kBatch * p.in_features;
+          to += kBatch * p.input_stride;
         }
       }
     }
@@ -323,11 +373,12 @@ __global__ void __launch_bounds__(512) SkinnyKernel(const __grid_constant__ Skin
     }
   };
   const auto wait_for_input = [&] {
-    if constexpr (kHopper) WaitForBarrier(input_barrier, fills & 1);
+    if constexpr (kBulk) WaitForBarrier(input_barrier, fills & 1);
     ++fills;
-    if (!kHopper || p.in_features % kPiece != 0) __syncthreads();
+    if (!kBulk || p.in_features % kPiece != 0) __syncthreads();
   };
 
+  if (share) WaitForCluster();  // that all blocks have their barriers
   load_input(0);
   if (first_fragment < fragments) {
     first_residual = LoadResidual<kEpilogue>(p, row_of(first_tile, first_fragment), token_of(first_fragment));
@@ -357,7 +408,7 @@ __global__ void __launch_bounds__(512) SkinnyKernel(const __grid_constant__ Skin
           weights[i] = *reinterpret_cast<const uint4*>(ring + slot * kSlotBytes + i * kFragmentBytes);
         }
         fetch(slot);
-        slot = (slot + 1) % kStages;
+        slot = slot + 1 == kStages ? 0 : slot + 1;
 #pragma unroll
         for (int j = 0; j < kTokenTiles; ++j) {
           const uint4 x = *reinterpret_cast<const uint4*>(tokens_at + j * 8 * p.input_stride);
