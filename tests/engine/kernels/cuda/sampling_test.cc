@@ -104,6 +104,7 @@ class Sampler : public DeviceFixture {
       }
       done[row] = c.done ? 1 : 0;
     }
+    draws.resize(n + padding);
     const DeviceBuffer device_logits = Upload(flat), device_counts = Upload(std::vector<StepCounts>{counts}),
                        device_draws = Upload(draws), device_sampling = Upload(sampling), device_done = Upload(done),
                        device_stops = Upload(stops), device_bias = Upload(bias), device_seen = Upload(seen),
@@ -530,7 +531,8 @@ TEST_F(Sampler, ScoreGivesTheLogprobsOfTheTargets) {
         for (const __half value : row) logits.back().push_back(__half2float(value));
         targets.push_back(static_cast<int32_t>(Below(vocab)));
       }
-      const DeviceBuffer device_logits = Upload(flat), device_targets = Upload(targets);
+      draws.resize(n + padding);
+    const DeviceBuffer device_logits = Upload(flat), device_targets = Upload(targets);
       const DeviceBuffer results = Poisoned(10 * sizeof(DeviceLogprobs)), failed = Poisoned(10 * sizeof(int32_t));
       for (const int num_top : {0, 1, 20}) {
         ScoreArgs args = {
