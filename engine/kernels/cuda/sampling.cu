@@ -284,6 +284,17 @@ __device__ void WriteLogprobs(Team<kBlocks>& team, BlockShared& shared, const __
   team.Sync();  // other blocks' lists were read
 }
 
+// So many draws ahead a slice is asked into the L2 cache: about as many as are on the chip at a time.
+constexpr int kPrefetchedDraws = 64;
+
+__device__ __forceinline__ void PrefetchSlice(const __half* logits, const Slice& slice) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  if (slice.count > 0) {
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(logits + slice.first_id), "r"(2 * slice.count));
+  }
+#endif
+}
+
 // Reads a slice once: its extremes, kNotFinite where a logit is not, and on the way `store` of each eight.
 template <typename Store>
 __device__ uint64_t ReadSlice(const __half* logits, const Slice& slice, Store store) {
@@ -415,7 +426,8 @@ __device__ __forceinline__ void SampleRow(const SampleArgs& args) {
   ReleaseSuccessor();
   Team<kBlocks> team(shared.team);
   const Draw draw = args.step.draws[team.row()];
-  if (team.row() >= args.step.counts->num_draws) return;
+  const int num_draws = args.step.counts->num_draws;
+  if (team.row() >= num_draws) return;
   const int done = args.rows.done[draw.row];
   if (threadIdx.x < sizeof(SamplingRow) / sizeof(uint32_t)) {
     const auto* const words = reinterpret_cast<const uint32_t*>(args.rows.sampling + draw.row);
@@ -426,6 +438,9 @@ __device__ __forceinline__ void SampleRow(const SampleArgs& args) {
   constexpr bool kFull = kTier == SamplerTier::kFull;
   const __half* const logits = args.logits + int64_t{draw.logits_row} * args.vocab;
   const Slice slice = SliceOf(args.vocab, kBlocks, team.rank());
+  if (kStaged && threadIdx.x == 0 && team.row() + kPrefetchedDraws < num_draws) {
+    PrefetchSlice(args.logits + int64_t{args.step.draws[team.row() + kPrefetchedDraws].logits_row} * args.vocab, slice);
+  }
   const uint64_t thread_extremes = ReadSlice(logits, slice, [&](int i, const uint4& packed) {
     if constexpr (kStaged && kFull) {
       const __half2* const pairs = reinterpret_cast<const __half2*>(&packed);

@@ -531,7 +531,7 @@ TEST_F(Sampler, ScoreGivesTheLogprobsOfTheTargets) {
         for (const __half value : row) logits.back().push_back(__half2float(value));
         targets.push_back(static_cast<int32_t>(Below(vocab)));
       }
-    const DeviceBuffer device_logits = Upload(flat), device_targets = Upload(targets);
+      const DeviceBuffer device_logits = Upload(flat), device_targets = Upload(targets);
       const DeviceBuffer results = Poisoned(10 * sizeof(DeviceLogprobs)), failed = Poisoned(10 * sizeof(int32_t));
       for (const int num_top : {0, 1, 20}) {
         ScoreArgs args = {
