@@ -350,6 +350,41 @@ __device__ __forceinline__ RowEdits EditsOf(const SampleArgs& args, const Sampli
   return edits;
 }
 
+// Penalties, mask and temperature of the slice in shared memory; its extremes.
+__device__ uint64_t EditSlice(float* z, const Slice& slice, const RowEdits& edits) {
+  constexpr int kInFlight = 4;
+  constexpr int kStride = 4 * kTeamThreads;
+  float most = -INFINITY, least = INFINITY;
+  for (int base = 4 * static_cast<int>(threadIdx.x); base < slice.count; base += kInFlight * kStride) {
+    uint4 counts[kInFlight];
+    uint32_t allowed[kInFlight];
+#pragma unroll
+    for (int k = 0; k < kInFlight; ++k) {
+      const int i = base + k * kStride, id = slice.first_id + i;
+      const bool there = i < slice.count;
+      counts[k] = there && edits.counts != nullptr ? *reinterpret_cast<const uint4*>(edits.counts + id) : uint4{};
+      allowed[k] = there && edits.mask != nullptr ? edits.mask[id / 32] >> (id % 32) : 0xf;
+    }
+#pragma unroll
+    for (int k = 0; k < kInFlight; ++k) {
+      const int i = base + k * kStride;
+      if (i >= slice.count) break;
+      float4& quad = *reinterpret_cast<float4*>(z + i);
+      float values[4] = {quad.x, quad.y, quad.z, quad.w};
+      const uint32_t seen[4] = {counts[k].x, counts[k].y, counts[k].z, counts[k].w};
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        values[j] = __fmul_rn(edits.Penalised(values[j], seen[j]), edits.scale);
+        if ((allowed[k] >> j & 1) == 0) values[j] = -INFINITY;
+        most = fmaxf(most, values[j]);
+        if (values[j] > -INFINITY) least = fminf(least, values[j]);
+      }
+      quad = {values[0], values[1], values[2], values[3]};
+    }
+  }
+  return Extremes(FloatRow::Key(most), FloatRow::Key(least));
+}
+
 // Draws from the edited row. Staged: its z are made in shared memory, else they are computed at each read.
 template <int kBlocks, bool kStaged>
 __device__ int DrawEdited(Team<kBlocks>& team, BlockShared& shared, std::byte* stage, const __half* logits,
@@ -364,19 +399,15 @@ __device__ int DrawEdited(Team<kBlocks>& team, BlockShared& shared, std::byte* s
       if (at >= 0 && at < slice.count) z[at] += edits.bias[k].bias;
     }
     __syncthreads();
-    for (int i = thread; i < slice.count; i += kTeamThreads) {
-      const int id = slice.first_id + i;
-      z[i] = edits.Allowed(id) ? __fmul_rn(edits.Penalised(z[i], id), edits.scale) : -INFINITY;
-    }
-    __syncthreads();
+    // -inf stays -inf under what follows.
     for (int k = thread; k < edits.num_forbidden; k += kTeamThreads) {
       const int at = edits.forbidden[k] - slice.first_id;
       if (at >= 0 && at < slice.count) z[at] = -INFINITY;
     }
     __syncthreads();
     const FloatRow row = {z, slice.first_id, slice.count};
-    return DrawFrom<kBlocks, kStaged>(team, shared, row, sampling, vocab, team.Reduce(ExtremesOf(row), MostExtreme()),
-                                      position);
+    return DrawFrom<kBlocks, kStaged>(team, shared, row, sampling, vocab,
+                                      team.Reduce(EditSlice(z, slice, edits), MostExtreme()), position);
   } else {
     uint32_t* const special = reinterpret_cast<uint32_t*>(stage);
     for (int i = thread; i < (slice.count + 31) / 32; i += kTeamThreads) special[i] = 0;
