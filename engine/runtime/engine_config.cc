@@ -2,6 +2,8 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <algorithm>
+
 namespace swiftlet {
 namespace {
 
@@ -25,6 +27,20 @@ absl::Status EngineConfig::Validate() const {
         absl::StrCat("--scheduling-policy is \"", scheduling_policy, "\"; it must be fcfs or priority"));
   }
   return absl::OkStatus();
+}
+
+EngineConfig CpuDefaults(EngineConfig config) {
+  if (config.max_num_seqs == 0) config.max_num_seqs = 64;
+  if (config.max_num_batched_tokens == 0) config.max_num_batched_tokens = std::max(512, config.max_num_seqs);
+  return config;
+}
+
+EngineConfig GpuDefaults(EngineConfig config, int64_t device_bytes) {
+  // A GPU sold as one of 80 GB shows a little less.
+  constexpr int64_t kLargeDeviceBytes = int64_t{76} << 30;
+  if (config.max_num_seqs == 0) config.max_num_seqs = device_bytes >= kLargeDeviceBytes ? 1024 : 256;
+  if (config.max_num_batched_tokens == 0) config.max_num_batched_tokens = std::max(8192, config.max_num_seqs);
+  return config;
 }
 
 }  // namespace swiftlet

@@ -60,6 +60,8 @@ class Scheduler {
   void Add(ScheduledRequest request);
   // Ends all choices with kCancelled; unknown ids are ignored.
   void Cancel(uint64_t request);
+  // Ends everything with kError: the device is gone. Plans made before are not applied any more.
+  void FailAll();
 
   // The next step; empty when there is nothing to compute before more results are applied. Ends what is past its
   // deadline first.

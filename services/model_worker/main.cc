@@ -105,7 +105,7 @@ absl::StatusOr<LoadedEngine> Load(WorkerFlags& flags, WorkerMetrics& metrics) {
     next_line = now + std::chrono::seconds(1);
     LogInfo("loading weights", {{"done_mb", done_bytes / 1'000'000}, {"total_mb", total_bytes / 1'000'000}});
   };
-  flags.load.on_step = [&metrics](const StepTiming& timing) { metrics.OnStep(timing); };
+  flags.load.callbacks.on_step = [&metrics](const StepTiming& timing) { metrics.OnStep(timing); };
   ASSIGN_OR_RETURN(LoadedEngine loaded, LoadEngine(flags.load));
   const auto took = std::chrono::steady_clock::now() - begin;
   LogInfo("model loaded", {{"model", flags.served_model_name},

@@ -1,4 +1,4 @@
-#include "engine/runtime/engine.h"
+#include "engine/runtime/cpu_executor.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -37,8 +37,8 @@ GenerationRequest Request(std::vector<int32_t> prompt, int32_t max_tokens) {
 class EngineTest : public ::testing::Test {
  protected:
   void Start(const EngineConfig& config, FakeDecoderOptions options = {}) {
-    options.max_batch_tokens = config.max_num_batched_tokens;
-    auto engine = Engine::Create(config, std::make_unique<FakeDecoder>(options, counters_));
+    options.max_batch_tokens = CpuDefaults(config).max_num_batched_tokens;
+    auto engine = CreateCpuEngine(config, std::make_unique<FakeDecoder>(options, counters_));
     ASSERT_TRUE(engine.ok()) << engine.status();
     engine_ = *std::move(engine);
   }
@@ -395,7 +395,7 @@ TEST_F(EngineTest, KvPoolLimitsTheContextAndSaysSo) {
 
   EngineConfig config;
   config.max_model_len = 129;
-  const auto refused = Engine::Create(config, std::make_unique<FakeDecoder>(options));
+  const auto refused = CreateCpuEngine(config, std::make_unique<FakeDecoder>(options));
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("--kv-cache-memory-bytes"));
 }
 

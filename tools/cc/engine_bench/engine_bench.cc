@@ -135,7 +135,7 @@ absl::Status Run(const Flags& flags) {
   options.config.enable_prefix_caching = false;
   options.kv_cache_bytes = int64_t{1} << 40;  // cut to what the batch and the context need
   StepRecorder recorder;
-  options.on_step = [&recorder](const StepTiming& timing) { recorder.OnStep(timing); };
+  options.callbacks.on_step = [&recorder](const StepTiming& timing) { recorder.OnStep(timing); };
   std::fprintf(stderr, "loading %s\n", flags.model.c_str());
   ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(flags.model));
   ASSIGN_OR_RETURN(LoadedEngine loaded, LoadEngine(options));

@@ -16,7 +16,7 @@
 
 #include "engine/base/status_macros.h"
 #include "engine/model/llama_decoder.h"
-#include "engine/runtime/engine.h"
+#include "engine/runtime/cpu_executor.h"
 #include "tools/cc/golden_check/golden_model.h"
 #include "tools/cc/golden_check/golden_report.h"
 
@@ -217,7 +217,7 @@ class ModelChecker {
     EngineConfig config;
     config.max_num_seqs = kBatch;
     config.max_num_batched_tokens = way.batch_tokens;
-    ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, Engine::Create(config, std::move(decoder)));
+    ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, CreateCpuEngine(config, std::move(decoder)));
     for (const char* state : {"cold", "from the prefix cache"}) {
       for (size_t i = 0; i < model_.cases.size(); ++i) {
         ASSIGN_OR_RETURN(const std::vector<Answer> answers,
