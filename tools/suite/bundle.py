@@ -69,7 +69,7 @@ def make(root: pathlib.Path, build: pathlib.Path, target: pathlib.Path) -> None:
         shutil.copyfile(root / "tools" / "device_suite", target / "device_suite")
         (target / "device_suite").chmod(0o755)
         shutil.copytree(root / "tools" / "suite", target / "suite", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        filters = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 64 << 20}]
+        filters = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "preset": 1, "dict_size": 64 << 20}]
         with lzma.open(target / ARCHIVE, "wb", filters=filters) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
             archive.add(stage, arcname=".")
     total = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
