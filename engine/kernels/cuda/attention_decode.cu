@@ -1,0 +1,640 @@
+// Decode attention on the tensor cores. The work, tiles of 32 keys of all (sequence, key head), is one line; every
+// block takes an equal piece of it, so that any mix of lengths keeps all of them equally busy. Within a piece the warps
+// take tiles in turn, each through its own ring of copies in shared memory, and join at the end of each item; items
+// that cross from block to block are joined by the last block to arrive.
+//
+//   scores[key, head] = K Q^T        mma m16n8k16: keys on M, the heads that share them on N
+//   output[dim, head] = V^T P        dimensions on M; P reaches the B operand through a transposing move
+//
+// In shared memory a tile's keys (values) stand in eight pieces of four tokens, each 16 bytes further than its length:
+// eight rows of one matrix are taken from the eight pieces and so from different banks. Row r of a 16-key group j is
+// token 4 (r % 8) + 2 j + r / 8 of the tile.
+#include <algorithm>
+
+#include "engine/base/status_macros.h"
+#include "engine/kernels/cuda/attention_mma.cuh"
+#include "engine/kernels/cuda/attention_versions.h"
+#include "engine/kernels/cuda/launch.cuh"
+#include "engine/kernels/cuda/saturate.cuh"
+
+namespace swiftlet::cuda {
+namespace {
+
+constexpr int kPageTokens = 64;
+constexpr int kTile = 32;  // keys
+constexpr int kTilesPerPage = kPageTokens / kTile;
+constexpr int kPieces = 8;
+constexpr int kPieceTokens = kTile / kPieces;
+constexpr int kFixedSplitTiles = 16;  // deterministic: an item is cut by its own length alone, at least this long
+constexpr int kMaxFixedSplits = 8;
+
+struct Plan {
+  int parts;           // of the query heads that share a key head
+  int heads_per_part;  // at most 8 * kHeadTiles
+  int stages;          // of each warp's ring
+  int least_tiles;     // for a block
+  bool fixed;
+  int max_blocks;  // that any launch has
+};
+
+__host__ __device__ constexpr int PieceBytes(int head_dim) {
+  return kPieceTokens * head_dim * 2;
+}
+__host__ __device__ constexpr int MatrixBytes(int head_dim) {
+  return kPieces * (PieceBytes(head_dim) + 16);
+}
+__host__ __device__ constexpr int StageBytes(int head_dim) {
+  return 2 * MatrixBytes(head_dim);
+}
+// Of one warp where the warps of a block join: accumulators, maxima, sums.
+__host__ __device__ constexpr int JoinFloats(int head_dim, int head_tiles) {
+  return head_dim * 8 * head_tiles + 2 * 8 * head_tiles;
+}
+
+// Scratch: 2 slots for each block, then for each item a counter and its slots of a fixed plan.
+__host__ __device__ inline int64_t SlotFloats(int heads_per_part, int head_dim) {
+  return (static_cast<int64_t>(heads_per_part) * (head_dim + 2) + 3) / 4 * 4;
+}
+__host__ __device__ inline int64_t ItemFloats(int64_t slot_floats) {
+  return 4 + kMaxFixedSplits * slot_floats;
+}
+
+// Tiles [begin, end) of an item: one block's share of it.
+struct Segment {
+  int sequence, head;  // head: key head and part
+  int begin, end;
+  int tiles;  // of the item
+  int position, token, row;
+  int first_warp;         // that takes tile `begin`
+  int split, item_begin;  // fixed plan: index of the split; else: where the item begins on the line
+};
+
+// Walks over the segments of a block's piece [x, end) of the line.
+struct Walk {
+  const AttentionArgs& args;
+  const Plan& plan;
+  int heads;  // items a sequence
+  int x, begin, end;
+  int sequence, base, units;  // the sequence at x, where it begins on the line, its units an item
+  SequenceSpan span;
+
+  __device__ static int Tiles(int position) { return position / kTile + 1; }
+  __device__ static int Units(const Plan& plan, int position) {
+    const int tiles = Tiles(position);
+    return plan.fixed ? min((tiles + kFixedSplitTiles - 1) / kFixedSplitTiles, kMaxFixedSplits) : tiles;
+  }
+
+  __device__ void Load() {
+    const int4 loaded = *reinterpret_cast<const int4*>(args.step.sequences + sequence);
+    span = {loaded.x, loaded.y, loaded.z, loaded.w};
+    units = Units(plan, span.first_position);
+  }
+
+  __device__ bool Next(Segment* segment, int warps) {
+    if (x >= end) return false;
+    while (x >= base + units * heads) {
+      base += units * heads;
+      ++sequence;
+      Load();
+    }
+    const int offset = x - base;
+    segment->head = offset / units;
+    const int unit = offset - segment->head * units;
+    segment->sequence = sequence;
+    segment->position = span.first_position;
+    segment->token = span.first_token;
+    segment->row = span.row;
+    segment->tiles = Tiles(span.first_position);
+    if (plan.fixed) {
+      segment->begin = unit * segment->tiles / units;
+      segment->end = (unit + 1) * segment->tiles / units;
+      segment->first_warp = 0;
+      segment->split = unit;
+      segment->item_begin = 0;
+      ++x;
+    } else {
+      segment->begin = unit;
+      segment->end = min(units, unit + end - x);
+      segment->first_warp = (x - begin) % warps;
+      segment->split = 0;
+      segment->item_begin = x - unit;
+      x += segment->end - segment->begin;
+    }
+    return true;
+  }
+};
+
+template <int kHeadDim, int kHeadTiles, bool kBulk, int kWarps>
+__global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionArgs args, const Plan plan) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  constexpr bool kCompiled = true;
+#else
+  constexpr bool kCompiled = !kBulk;
+#endif
+  if constexpr (kCompiled) {
+    constexpr int kSteps = kHeadDim / 16;  // of the head in sixteens
+    constexpr int kPieceStride = PieceBytes(kHeadDim) + 16;
+    constexpr int kJoinFloats = JoinFloats(kHeadDim, kHeadTiles);
+    extern __shared__ __align__(128) char shared[];
+    const int warp = threadIdx.x / 32;
+    const int lane = threadIdx.x % 32;
+    const int g = lane / 4;
+    const int t = lane % 4;
+    const int stages = plan.stages;
+    float* const join = reinterpret_cast<float*>(shared + kWarps * stages * StageBytes(kHeadDim));
+    int* const block_ints = reinterpret_cast<int*>(join + kWarps * kJoinFloats);  // 16 + kWarps
+    const uint32_t ring = SharedAddress(shared) + warp * stages * StageBytes(kHeadDim);
+    const uint32_t barriers = SharedAddress(block_ints + 16 + 2 * kWarps) + warp * stages * 8;
+
+    if (lane == 0) {
+      for (int i = 0; i < stages; ++i) InitBarrier(barriers + 8 * i, kBulk ? 1 : 32);
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+      if constexpr (kBulk) FenceForBulkCopies();
+#endif
+    }
+
+    // The line: its length, and the sequence at which this block's piece begins. Each thread has a run of sequences.
+    const int heads = args.shape.num_kv_heads * plan.parts;
+    const int num_decodes = args.step.counts->num_decodes;
+    const int run = (num_decodes + kWarps * 32 - 1) / (kWarps * 32);
+    const int run_begin = min(static_cast<int>(threadIdx.x) * run, num_decodes);
+    const int run_end = min(run_begin + run, num_decodes);
+    int run_units = 0;
+    for (int i = run_begin; i < run_end; ++i) {
+      run_units += Walk::Units(plan, args.step.sequences[i].first_position) * heads;
+    }
+    int before = run_units;
+#pragma unroll
+    for (int offset = 1; offset < 32; offset *= 2) {
+      const int other = __shfl_up_sync(~0u, before, offset);
+      if (lane >= offset) before += other;
+    }
+    if (lane == 31) block_ints[16 + warp] = before;
+    before -= run_units;
+    __syncthreads();
+    int total = 0;
+#pragma unroll
+    for (int i = 0; i < kWarps; ++i) {
+      const int units = block_ints[16 + i];
+      if (i < warp) before += units;
+      total += units;
+    }
+    int share = (total + static_cast<int>(gridDim.x) - 1) / static_cast<int>(gridDim.x);
+    if (!plan.fixed) share = max(share, plan.least_tiles);
+    const int begin = min(static_cast<int>(blockIdx.x) * share, total);
+    const int end = min(begin + share, total);
+    if (begin >= before && begin < before + run_units) {
+      int base = before;
+      int i = run_begin;
+      while (true) {
+        const int units = Walk::Units(plan, args.step.sequences[i].first_position) * heads;
+        if (begin < base + units) break;
+        base += units;
+        ++i;
+      }
+      block_ints[0] = i;
+      block_ints[1] = base;
+    }
+    __syncthreads();
+    if (begin >= end) {
+      WaitForPredecessor();
+      ReleaseSuccessor();
+      return;
+    }
+
+    Walk ahead = {args, plan, heads, begin, begin, end, block_ints[0], block_ints[1], 0, {}};
+    ahead.Load();
+    Walk here = ahead;
+
+    // The next tile to copy.
+    Segment source = {};
+    int source_tile = 0;
+    bool more = true;
+    int block = 0;
+    const auto find_tile = [&] {  // from source_tile on; loads its page's block early
+      while (source_tile >= source.end) {
+        more = ahead.Next(&source, kWarps);
+        if (!more) return;
+        source_tile = source.begin + (warp + kWarps - source.first_warp) % kWarps;
+      }
+      block = args.step.block_tables[static_cast<int64_t>(source.row) * args.step.block_table_stride +
+                                     source_tile / kTilesPerPage];
+    };
+    const auto copy_tile = [&](int stage) {
+      const int kv_head = source.head / plan.parts;
+      const __half* keys =
+          args.kv.base + block * args.kv.page_stride +
+          (static_cast<int64_t>(2 * kv_head) * kPageTokens + source_tile % kTilesPerPage * kTile) * kHeadDim;
+      const uint32_t to = ring + stage * StageBytes(kHeadDim);
+      const uint32_t barrier = barriers + 8 * stage;
+      if constexpr (kBulk) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+        if (lane == 0) ExpectBytes(barrier, 2 * kPieces * PieceBytes(kHeadDim));
+        __syncwarp();
+        if (lane < 2 * kPieces) {
+          const int piece = lane % kPieces;
+          const int value = lane / kPieces;
+          BulkCopy(to + value * MatrixBytes(kHeadDim) + piece * kPieceStride,
+                   keys + (value * kPageTokens + piece * kPieceTokens) * kHeadDim, PieceBytes(kHeadDim), barrier);
+        }
+        __syncwarp();
+#endif
+      } else {
+        constexpr int kRowChunks = kHeadDim / 8;
+        const int valid = source.position + 1 - source_tile * kTile;
+#pragma unroll
+        for (int i = 0; i < 2 * kTile * kRowChunks / 32; ++i) {
+          const int chunk = lane + 32 * i;
+          const int row = chunk / kRowChunks;  // keys, then values
+          const int token = row % kTile;
+          const int column = chunk % kRowChunks * 8;
+          CopyChunk(to + row / kTile * MatrixBytes(kHeadDim) + token / kPieceTokens * kPieceStride +
+                        (token % kPieceTokens * kHeadDim + column) * 2,
+                    keys + (row / kTile * kPageTokens + token) * kHeadDim + column, token >= valid);
+        }
+        ArriveAfterCopies(barrier);
+      }
+      source_tile += kWarps;
+      find_tile();
+    };
+    more = ahead.Next(&source, kWarps);
+    source_tile = source.begin + (warp + kWarps - source.first_warp) % kWarps;
+    find_tile();
+    __syncwarp();  // the barriers are initialised
+    // Only the tile of the newest token is written in this step: whatever comes before it can be read already.
+    int filled = 0;
+    while (more && filled < stages && source_tile + 1 < source.tiles) copy_tile(filled++);
+    WaitForPredecessor();
+    ReleaseSuccessor();
+    while (more && filled < stages) copy_tile(filled++);
+
+    const int group = args.shape.num_heads / args.shape.num_kv_heads;
+    const float scale = rsqrtf(static_cast<float>(kHeadDim)) * 1.44269504f;
+    const int64_t slot_floats = SlotFloats(plan.heads_per_part, kHeadDim);
+    float* const slots = reinterpret_cast<float*>(args.scratch);
+    float* const items = slots + 2 * plan.max_blocks * slot_floats;
+    // ldmatrix: lane l addresses row l % 8 of matrix l / 8.
+    const uint32_t key_offset = lane % 8 * kPieceStride + ((lane / 8 & 1) * kHeadDim + (lane / 16) * 8) * 2;
+    const uint32_t value_offset =
+        MatrixBytes(kHeadDim) + lane % 8 * kPieceStride + ((lane / 16) * kHeadDim + (lane / 8 & 1) * 8) * 2;
+    int stage = 0;
+    uint32_t parity = 0;
+    Segment segment = {};
+    while (here.Next(&segment, kWarps)) {
+      const int kv_head = segment.head / plan.parts;
+      const int part = segment.head - kv_head * plan.parts;
+      const int first_head = kv_head * group + part * plan.heads_per_part;
+      const int num_heads = min(plan.heads_per_part, group - part * plan.heads_per_part);
+      const int64_t query_row = static_cast<int64_t>(segment.token) * args.shape.num_heads + first_head;
+      uint32_t query[kHeadTiles][kSteps][2];
+#pragma unroll
+      for (int n = 0; n < kHeadTiles; ++n) {
+        const bool valid = n * 8 + g < num_heads;
+        const uint32_t* from = reinterpret_cast<const uint32_t*>(args.query + (query_row + n * 8 + g) * kHeadDim) + t;
+#pragma unroll
+        for (int k = 0; k < kSteps; ++k) {
+          query[n][k][0] = valid ? from[k * 8] : 0;
+          query[n][k][1] = valid ? from[k * 8 + 4] : 0;
+        }
+      }
+      float maximum[kHeadTiles][2], sum[kHeadTiles][2];
+      float output[kHeadTiles][kSteps][4];
+#pragma unroll
+      for (int n = 0; n < kHeadTiles; ++n) {
+        maximum[n][0] = maximum[n][1] = -INFINITY;
+        sum[n][0] = sum[n][1] = 0;
+#pragma unroll
+        for (int i = 0; i < kSteps; ++i) {
+#pragma unroll
+          for (int c = 0; c < 4; ++c) output[n][i][c] = 0;
+        }
+      }
+
+      for (int tile = segment.begin + (warp + kWarps - segment.first_warp) % kWarps; tile < segment.end;
+           tile += kWarps) {
+        const uint32_t at = ring + stage * StageBytes(kHeadDim);
+        WaitBarrier(barriers + 8 * stage, parity);
+        if constexpr (!kBulk) __syncwarp();
+        const int valid = segment.position + 1 - tile * kTile;  // tokens of the tile
+        if constexpr (kBulk) {
+          if (valid < kTile) {  // what lies behind the sequence's end may be anything, NaN too
+            constexpr int kRowChunks = kHeadDim / 8;
+            for (int chunk = valid * kRowChunks + lane; chunk < kTile * kRowChunks; chunk += 32) {
+              const int token = chunk / kRowChunks;
+              *reinterpret_cast<uint4*>(shared + (warp * stages + stage) * StageBytes(kHeadDim) +
+                                        MatrixBytes(kHeadDim) + token / kPieceTokens * kPieceStride +
+                                        token % kPieceTokens * kHeadDim * 2 + chunk % kRowChunks * 16) = {0, 0, 0, 0};
+            }
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+            FenceForBulkCopies();
+#endif
+            __syncwarp();
+          }
+        }
+        float score[2][kHeadTiles][4] = {};
+#pragma unroll
+        for (int k = 0; k < kSteps; ++k) {
+#pragma unroll
+          for (int j = 0; j < 2; ++j) {
+            uint32_t keys[4];
+            LoadMatrices(keys, at + key_offset + (2 * j * kHeadDim + 16 * k) * 2);
+#pragma unroll
+            for (int n = 0; n < kHeadTiles; ++n) MultiplyAdd(score[j][n], keys, query[n][k][0], query[n][k][1]);
+          }
+        }
+        uint32_t weights[2][kHeadTiles][2];
+#pragma unroll
+        for (int n = 0; n < kHeadTiles; ++n) {
+          float tile_maximum[2] = {maximum[n][0], maximum[n][1]};
+#pragma unroll
+          for (int j = 0; j < 2; ++j) {
+#pragma unroll
+            for (int c = 0; c < 4; ++c) {
+              const int token = kPieceTokens * g + 2 * j + c / 2;
+              score[j][n][c] = token < valid ? score[j][n][c] * scale : -INFINITY;
+              tile_maximum[c % 2] = fmaxf(tile_maximum[c % 2], score[j][n][c]);
+            }
+          }
+#pragma unroll
+          for (int c = 0; c < 2; ++c) {
+#pragma unroll
+            for (int offset = 4; offset < 32; offset *= 2) {
+              tile_maximum[c] = fmaxf(tile_maximum[c], __shfl_xor_sync(~0u, tile_maximum[c], offset));
+            }
+            const float correction = Exp2(maximum[n][c] - tile_maximum[c]);
+            maximum[n][c] = tile_maximum[c];
+            sum[n][c] *= correction;
+#pragma unroll
+            for (int i = 0; i < kSteps; ++i) {
+              output[n][i][c] *= correction;
+              output[n][i][c + 2] *= correction;
+            }
+          }
+#pragma unroll
+          for (int j = 0; j < 2; ++j) {
+#pragma unroll
+            for (int c = 0; c < 4; ++c) {
+              score[j][n][c] = Exp2(score[j][n][c] - maximum[n][c % 2]);
+              sum[n][c % 2] += score[j][n][c];
+            }
+            weights[j][n][0] = TransposedMatrix(Packed(__floats2half2_rn(score[j][n][0], score[j][n][1])));
+            weights[j][n][1] = TransposedMatrix(Packed(__floats2half2_rn(score[j][n][2], score[j][n][3])));
+          }
+        }
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+#pragma unroll
+          for (int i = 0; i < kSteps; ++i) {
+            uint32_t values[4];
+            LoadMatricesTransposed(values, at + value_offset + (2 * j * kHeadDim + 16 * i) * 2);
+#pragma unroll
+            for (int n = 0; n < kHeadTiles; ++n) MultiplyAdd(output[n][i], values, weights[j][n][0], weights[j][n][1]);
+          }
+        }
+        __syncwarp();
+        if (more) copy_tile(stage);
+        if (++stage == stages) stage = 0, parity ^= 1;
+      }
+
+      // Join the warps: warp w does the dimensions 16 i with i % kWarps == w.
+      float* const mine = join + warp * kJoinFloats;
+#pragma unroll
+      for (int n = 0; n < kHeadTiles; ++n) {
+#pragma unroll
+        for (int c = 0; c < 2; ++c) {
+#pragma unroll
+          for (int offset = 4; offset < 32; offset *= 2) sum[n][c] += __shfl_xor_sync(~0u, sum[n][c], offset);
+          if (g == 0) {
+            mine[kJoinFloats - 16 * kHeadTiles + n * 8 + 2 * t + c] = maximum[n][c];
+            mine[kJoinFloats - 8 * kHeadTiles + n * 8 + 2 * t + c] = sum[n][c];
+          }
+        }
+#pragma unroll
+        for (int i = 0; i < kSteps; ++i) {
+          reinterpret_cast<float4*>(mine)[(n * kSteps + i) * 32 + lane] =
+              make_float4(output[n][i][0], output[n][i][1], output[n][i][2], output[n][i][3]);
+        }
+      }
+      __syncthreads();
+      const bool whole = segment.begin == 0 && segment.end == segment.tiles;
+      const int item = segment.sequence * heads + segment.head;
+      float* const item_floats = items + item * ItemFloats(slot_floats);
+      // Slots of the item's splits: the first, and the others from `slot_begin` on, `slot_stride` apart.
+      float* slot = nullptr;
+      float* first_slot = nullptr;
+      float* other_slots = nullptr;
+      int64_t slot_stride = slot_floats;
+      int num_splits = 1;
+      if (!whole) {
+        if (plan.fixed) {
+          num_splits = Walk::Units(plan, segment.position);
+          first_slot = item_floats + 4;
+          other_slots = first_slot;
+          slot = first_slot + segment.split * slot_floats;
+        } else {
+          const int first_block = segment.item_begin / share;
+          num_splits = (segment.item_begin + segment.tiles - 1) / share - first_block + 1;
+          first_slot = slots + (2 * first_block + (first_block * share == segment.item_begin ? 0 : 1)) * slot_floats;
+          slot_stride = 2 * slot_floats;
+          other_slots = slots + first_block * slot_stride;
+          slot = static_cast<int>(blockIdx.x) == first_block ? first_slot : slots + blockIdx.x * slot_stride;
+        }
+      }
+      const auto store_output = [&](int n, int i, const float(&values)[4]) {
+        const uint32_t low = TransposedMatrix(Packed(SaturatedHalf2(values[0], values[1])));
+        const uint32_t high = TransposedMatrix(Packed(SaturatedHalf2(values[2], values[3])));
+        if (n * 8 + g < num_heads) {
+          uint32_t* to = reinterpret_cast<uint32_t*>(args.output + (query_row + n * 8 + g) * kHeadDim + 16 * i) + t;
+          to[0] = low;
+          to[4] = high;
+        }
+      };
+#pragma unroll
+      for (int n = 0; n < kHeadTiles; ++n) {
+        float factor[kWarps][2];
+        float all_maximum[2], all_sum[2];
+#pragma unroll
+        for (int c = 0; c < 2; ++c) {
+          const float* maxima = join + kJoinFloats - 16 * kHeadTiles + n * 8 + 2 * t + c;
+          all_maximum[c] = maxima[0];
+#pragma unroll
+          for (int w = 1; w < kWarps; ++w) all_maximum[c] = fmaxf(all_maximum[c], maxima[w * kJoinFloats]);
+          all_sum[c] = 0;
+#pragma unroll
+          for (int w = 0; w < kWarps; ++w) {
+            factor[w][c] = Exp2(maxima[w * kJoinFloats] - all_maximum[c]);
+            all_sum[c] += factor[w][c] * maxima[w * kJoinFloats + 8 * kHeadTiles];
+          }
+        }
+        const float inverse[2] = {1.0f / all_sum[0], 1.0f / all_sum[1]};
+        for (int i = warp; i < kSteps; i += kWarps) {
+          float values[4] = {};
+#pragma unroll
+          for (int w = 0; w < kWarps; ++w) {
+            const float4 add = reinterpret_cast<const float4*>(join + w * kJoinFloats)[(n * kSteps + i) * 32 + lane];
+            values[0] += factor[w][0] * add.x;
+            values[1] += factor[w][1] * add.y;
+            values[2] += factor[w][0] * add.z;
+            values[3] += factor[w][1] * add.w;
+          }
+          if (whole) {
+#pragma unroll
+            for (int c = 0; c < 4; ++c) values[c] *= inverse[c % 2];
+            store_output(n, i, values);
+          } else {
+#pragma unroll
+            for (int c = 0; c < 4; ++c) {
+              const int head = n * 8 + 2 * t + c % 2;
+              if (head < num_heads) slot[(16 * i + g + c / 2 * 8) * num_heads + head] = values[c];
+            }
+          }
+        }
+        if (!whole && warp == 0 && g == 0) {
+#pragma unroll
+          for (int c = 0; c < 2; ++c) {
+            const int head = n * 8 + 2 * t + c;
+            if (head < num_heads) {
+              slot[kHeadDim * num_heads + head] = all_maximum[c];
+              slot[(kHeadDim + 1) * num_heads + head] = all_sum[c];
+            }
+          }
+        }
+      }
+      if (!whole) {
+        __threadfence();
+        __syncthreads();
+        if (threadIdx.x == 0) {
+          int* const counter = reinterpret_cast<int*>(item_floats);
+          const bool last = atomicAdd(counter, 1) == num_splits - 1;
+          if (last) *counter = 0;  // for the next launch
+          block_ints[2] = last ? 1 : 0;
+        }
+        __syncthreads();
+        if (block_ints[2] != 0) {
+          __threadfence();
+#pragma unroll
+          for (int n = 0; n < kHeadTiles; ++n) {
+            const int head[2] = {min(n * 8 + 2 * t, num_heads - 1), min(n * 8 + 2 * t + 1, num_heads - 1)};
+            const auto split_slot = [&](int split) {
+              return split == 0 ? first_slot : other_slots + split * slot_stride;
+            };
+            float all_maximum[2] = {-INFINITY, -INFINITY};
+            for (int split = g; split < num_splits; split += 8) {
+              const float* from = split_slot(split) + kHeadDim * num_heads;
+#pragma unroll
+              for (int c = 0; c < 2; ++c) all_maximum[c] = fmaxf(all_maximum[c], __ldcg(from + head[c]));
+            }
+#pragma unroll
+            for (int c = 0; c < 2; ++c) {
+#pragma unroll
+              for (int offset = 4; offset < 32; offset *= 2) {
+                all_maximum[c] = fmaxf(all_maximum[c], __shfl_xor_sync(~0u, all_maximum[c], offset));
+              }
+            }
+            float all_sum[2] = {0, 0};
+            constexpr int kMine = (kSteps + kWarps - 1) / kWarps;
+            float values[kMine][4] = {};
+#pragma unroll 4
+            for (int split = 0; split < num_splits; ++split) {
+              const float* from = split_slot(split);
+              float factor[2];
+#pragma unroll
+              for (int c = 0; c < 2; ++c) {
+                factor[c] = Exp2(__ldcg(from + kHeadDim * num_heads + head[c]) - all_maximum[c]);
+                all_sum[c] += factor[c] * __ldcg(from + (kHeadDim + 1) * num_heads + head[c]);
+              }
+#pragma unroll
+              for (int m = 0; m < kMine; ++m) {
+                const int i = warp + m * kWarps;
+                if (i >= kSteps) break;
+#pragma unroll
+                for (int c = 0; c < 4; ++c) {
+                  values[m][c] += factor[c % 2] * __ldcg(from + (16 * i + g + c / 2 * 8) * num_heads + head[c % 2]);
+                }
+              }
+            }
+#pragma unroll
+            for (int m = 0; m < kMine; ++m) {
+              const int i = warp + m * kWarps;
+              if (i >= kSteps) break;
+#pragma unroll
+              for (int c = 0; c < 4; ++c) values[m][c] /= all_sum[c % 2];
+              store_output(n, i, values[m]);
+            }
+          }
+        }
+      }
+      __syncthreads();  // `join` and block_ints[2] are free again
+    }
+  }
+}
+
+struct Split {
+  int parts, heads_per_part, head_tiles;
+};
+
+Split SplitOf(const AttentionShape& shape) {
+  const int group = shape.num_heads / shape.num_kv_heads;
+  const int parts = (group + 15) / 16;
+  const int heads_per_part = (group + parts - 1) / parts;
+  return {parts, heads_per_part, heads_per_part > 8 ? 2 : 1};
+}
+
+template <int kHeadDim, int kHeadTiles, bool kBulk, int kWarps>
+absl::Status LaunchDecode(const LaunchContext& context, const AttentionArgs& args, int max_sequences, int max_pages) {
+  const Split split = SplitOf(args.shape);
+  constexpr int kFixedBytes = kWarps * JoinFloats(kHeadDim, kHeadTiles) * 4 + (16 + 2 * kWarps) * 4;
+  constexpr int kWarpStageBytes = StageBytes(kHeadDim) + 8;
+  Plan plan;
+  plan.parts = split.parts;
+  plan.heads_per_part = split.heads_per_part;
+  plan.stages = std::min(6, (context.device->max_shared_bytes - kFixedBytes) / (kWarps * kWarpStageBytes));
+  plan.least_tiles = kWarps;
+  plan.fixed = context.deterministic;
+  plan.max_blocks = context.device->num_sms;
+  if (context.device->compute_capability < 80) plan.stages = std::min(plan.stages, 1);  // copies are not asynchronous
+  const int64_t tiles =
+      static_cast<int64_t>(max_sequences) * args.shape.num_kv_heads * split.parts * max_pages * kTilesPerPage;
+  const int64_t blocks = std::clamp<int64_t>(plan.fixed ? tiles : tiles / plan.least_tiles, 1, plan.max_blocks);
+  const size_t shared_bytes = static_cast<size_t>(kWarps) * plan.stages * kWarpStageBytes + kFixedBytes;
+  return Launch(context, DecodeKernel<kHeadDim, kHeadTiles, kBulk, kWarps>, static_cast<unsigned>(blocks), kWarps * 32,
+                shared_bytes, 1, args, plan);
+}
+
+template <int kHeadDim>
+absl::Status LaunchDecode(const LaunchContext& context, const AttentionArgs& args, int max_sequences, int max_pages) {
+  const bool two = SplitOf(args.shape).head_tiles == 2;
+  if (context.hopper()) {
+    return two ? LaunchDecode<kHeadDim, 2, true, 4>(context, args, max_sequences, max_pages)
+               : LaunchDecode<kHeadDim, 1, true, 4>(context, args, max_sequences, max_pages);
+  }
+  return two ? LaunchDecode<kHeadDim, 2, false, 2>(context, args, max_sequences, max_pages)
+             : LaunchDecode<kHeadDim, 1, false, 2>(context, args, max_sequences, max_pages);
+}
+
+}  // namespace
+
+bool HasMatrixDecode(const AttentionShape& shape) {
+  return shape.head_dim == 64 || shape.head_dim == 96 || shape.head_dim == 128;
+}
+
+int64_t MatrixDecodeScratchBytes(const Device& device, const AttentionShape& shape, int32_t max_sequences) {
+  const Split split = SplitOf(shape);
+  const int64_t slot_floats = SlotFloats(split.heads_per_part, shape.head_dim);
+  const int64_t items = static_cast<int64_t>(max_sequences) * shape.num_kv_heads * split.parts;
+  return 4 * (2 * device.num_sms * slot_floats + items * ItemFloats(slot_floats));
+}
+
+absl::Status MatrixDecodeAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences,
+                                   int32_t max_pages) {
+  switch (args.shape.head_dim) {
+    case 64:
+      return LaunchDecode<64>(context, args, max_sequences, max_pages);
+    case 96:
+      return LaunchDecode<96>(context, args, max_sequences, max_pages);
+    default:
+      return LaunchDecode<128>(context, args, max_sequences, max_pages);
+  }
+}
+
+}  // namespace swiftlet::cuda
