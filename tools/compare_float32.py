@@ -80,7 +80,7 @@ def run_ours(command: list[str], deviation: Deviation, device: str) -> str:
     expected = sum(len(rows) for rows in deviation.reference)
     while len(deviation.gaps) < expected:
         prompt, first, count = numpy.frombuffer(read_exactly(process.stdout, 12), dtype="<i4").tolist()
-        rows = numpy.frombuffer(read_exactly(process.stdout, 4 * count * head["vocab_size"]), dtype="<f4")
+        rows = numpy.frombuffer(read_exactly(process.stdout, head["bytes"] * count * head["vocab_size"]), dtype=f"<f{head['bytes']}")
         deviation.add(prompt, first, torch.from_numpy(rows.reshape(count, -1)).to(device))
     if status := process.wait():
         raise SystemExit(f"{command[0]} ended with {status}")

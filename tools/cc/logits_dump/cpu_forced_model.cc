@@ -38,10 +38,12 @@ class CpuForcedModel : public ForcedModel {
     return absl::OkStatus();
   }
 
-  absl::Status Logits(int32_t first_row, int32_t count, std::span<float> logits) override {
+  DType logits_dtype() const override { return DType::kFloat32; }
+  absl::Status Logits(int32_t first_row, int32_t count, std::byte* logits) override {
     std::vector<int32_t> rows(count);
     std::iota(rows.begin(), rows.end(), first_row);
-    decoder_->ComputeLogits(rows, logits);
+    decoder_->ComputeLogits(
+        rows, {reinterpret_cast<float*>(logits), static_cast<size_t>(count) * static_cast<size_t>(vocab_size())});
     return absl::OkStatus();
   }
 

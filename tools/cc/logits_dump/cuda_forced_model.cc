@@ -59,7 +59,6 @@ class CudaForcedModel : public ForcedModel {
     std::vector<int32_t> tables(static_cast<size_t>(options_.num_sequences) * pages_);
     for (size_t i = 0; i < tables.size(); ++i) tables[i] = static_cast<int32_t>(i);
     RETURN_IF_ERROR(Upload(tables, block_tables_));
-    logits_.resize(static_cast<size_t>(kLogitsRows) * model_->logits_width());
     return absl::OkStatus();
   }
 
@@ -117,23 +116,19 @@ class CudaForcedModel : public ForcedModel {
     return stream_.Synchronize();
   }
 
-  absl::Status Logits(int32_t first_row, int32_t count, std::span<float> logits) override {
-    const auto width = static_cast<size_t>(model_->logits_width());
-    const auto vocab = static_cast<size_t>(vocab_size());
+  DType logits_dtype() const override { return DType::kFloat16; }
+  absl::Status Logits(int32_t first_row, int32_t count, std::byte* logits) override {
+    const size_t row_bytes = sizeof(__half) * static_cast<size_t>(vocab_size());
     for (int32_t done = 0; done < count; done += kLogitsRows) {
       const int32_t rows = std::min(kLogitsRows, count - done);
       std::vector<int32_t> tokens(rows);
       for (int32_t i = 0; i < rows; ++i) tokens[i] = first_row + done + i;
       RETURN_IF_ERROR(Upload(tokens, logits_tokens_));
       RETURN_IF_ERROR(model_->RunHead(context_, logits_tokens_.as<int32_t>(), rows));
-      RETURN_IF_CUDA_ERROR(cudaMemcpyAsync(logits_.data(), model_->logits(), sizeof(__half) * width * rows,
-                                           cudaMemcpyDeviceToHost, stream_.get()));
+      RETURN_IF_CUDA_ERROR(cudaMemcpy2DAsync(logits + row_bytes * done, row_bytes, model_->logits(),
+                                             sizeof(__half) * model_->logits_width(), row_bytes, rows,
+                                             cudaMemcpyDeviceToHost, stream_.get()));
       RETURN_IF_ERROR(stream_.Synchronize());
-      for (int32_t row = 0; row < rows; ++row) {
-        const __half* from = logits_.data() + row * width;
-        std::transform(from, from + vocab, logits.data() + (done + row) * vocab,
-                       [](__half value) { return __half2float(value); });
-      }
     }
     return absl::OkStatus();
   }
@@ -158,7 +153,6 @@ class CudaForcedModel : public ForcedModel {
   cuda::LaunchContext context_;
   std::unique_ptr<CudaModel> model_;
   DeviceBuffer counts_, token_ids_, positions_, token_rows_, sequences_, tiles_, logits_tokens_, block_tables_;
-  std::vector<__half> logits_;
 };
 
 }  // namespace

@@ -5,10 +5,13 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+
+#include "engine/kernels/dtype.h"
 
 namespace swiftlet {
 
@@ -38,8 +41,10 @@ class ForcedModel {
   virtual std::string numerics() const = 0;
   // One step. `decode`: every share has one id, and the decode kernels run where there are any.
   virtual absl::Status Step(std::span<const ForcedShare> shares, bool decode) = 0;
+  // What logits are made of: float32, or float16 where the model has no more.
+  virtual DType logits_dtype() const = 0;
   // logits [count, vocab_size] of rows [first_row, first_row + count) of the last step, in the order of its ids.
-  virtual absl::Status Logits(int32_t first_row, int32_t count, std::span<float> logits) = 0;
+  virtual absl::Status Logits(int32_t first_row, int32_t count, std::byte* logits) = 0;
 };
 
 absl::StatusOr<std::unique_ptr<ForcedModel>> MakeCpuForcedModel(const ForcedModelOptions& options);

@@ -1,8 +1,9 @@
 // logits_dump --model DIR --prompts FILE: the logits of every position of given prompts, whatever the model would have
 // drawn, to stdout. FILE has a prompt a line, ids between spaces.
 //
-// Output: one line of JSON that says what follows ({"prompts": N, "vocab_size": V, "numerics": ...}), then records of
-// three int32 (prompt, first position, positions) and positions x V float32, little-endian, every position once.
+// Output: one line of JSON that says what follows ({"prompts": N, "vocab_size": V, "bytes": 2 or 4, "numerics": ...}),
+// then records of three int32 (prompt, first position, positions) and positions x V float16 or float32, little-endian,
+// every position once.
 // Positions below --decode-from are computed as a prompt is, the others one at a time, all prompts in one step.
 #include <absl/status/status.h>
 #include <absl/strings/numbers.h>
@@ -105,11 +106,11 @@ class Dump {
     int32_t first_row = 0;
     for (const ForcedShare& share : shares) {
       const auto count = static_cast<int32_t>(share.ids.size());
-      logits_.resize(static_cast<size_t>(count) * model_.vocab_size());
-      RETURN_IF_ERROR(model_.Logits(first_row, count, logits_));
+      logits_.resize(static_cast<size_t>(count) * model_.vocab_size() * DTypeBytes(model_.logits_dtype()));
+      RETURN_IF_ERROR(model_.Logits(first_row, count, logits_.data()));
       const std::array<int32_t, 3> head = {share.sequence, share.first_position, count};
       RETURN_IF_ERROR(WriteAll(head.data(), sizeof(head)));
-      RETURN_IF_ERROR(WriteAll(logits_.data(), sizeof(float) * logits_.size()));
+      RETURN_IF_ERROR(WriteAll(logits_.data(), logits_.size()));
       first_row += count;
     }
     return absl::OkStatus();
@@ -117,7 +118,7 @@ class Dump {
 
   ForcedModel& model_;
   const std::vector<std::vector<int32_t>>& prompts_;
-  std::vector<float> logits_;
+  std::vector<std::byte> logits_;
 };
 
 absl::Status Main(Flags& flags) {
@@ -138,7 +139,8 @@ absl::Status Main(Flags& flags) {
     }
   }
   const std::string head = absl::StrCat("{\"prompts\": ", prompts.size(), ", \"vocab_size\": ", model->vocab_size(),
-                                        ", \"numerics\": \"", model->numerics(), "\"}\n");
+                                        ", \"bytes\": ", DTypeBytes(model->logits_dtype()), ", \"numerics\": \"",
+                                        model->numerics(), "\"}\n");
   RETURN_IF_ERROR(WriteAll(head.data(), head.size()));
   Dump dump(*model, prompts);
   RETURN_IF_ERROR(dump.Prefill(flags.decode_from, flags.model.step_tokens));
