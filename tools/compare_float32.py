@@ -24,6 +24,10 @@ MAX_RATIO = 1.1
 CLEAR_GAP = 8.0  # times the rms error of a run
 
 
+class RunError(Exception):
+    pass
+
+
 class Deviation:
     """How far one run's logits are from float32's, over all positions."""
 
@@ -56,7 +60,7 @@ def read_exactly(stream, size: int) -> bytearray:
     while done < size:
         count = stream.readinto(view[done:])
         if not count:
-            raise EOFError(f"{done} of {size} bytes")
+            raise RunError(f"its output ended at {done} of {size} bytes")
         done += count
     return data
 
@@ -74,7 +78,7 @@ def run_ours(command: list[str], deviation: Deviation, device: str) -> str:
     while not head.endswith(b"\n"):
         byte = process.stdout.read(1)
         if not byte:
-            raise SystemExit(f"{command[0]} ended with {process.wait()}")
+            raise RunError(f"ended with {process.wait()}")
         head += byte
     head = json.loads(head)
     expected = sum(len(rows) for rows in deviation.reference)
@@ -83,7 +87,7 @@ def run_ours(command: list[str], deviation: Deviation, device: str) -> str:
         rows = numpy.frombuffer(read_exactly(process.stdout, head["bytes"] * count * head["vocab_size"]), dtype=f"<f{head['bytes']}")
         deviation.add(prompt, first, torch.from_numpy(rows.reshape(count, -1)).to(device))
     if status := process.wait():
-        raise SystemExit(f"{command[0]} ended with {status}")
+        raise RunError(f"ended with {status}")
     return head["numerics"]
 
 
@@ -146,7 +150,13 @@ def main() -> None:
                 ours = Deviation(reference)
                 command = [str(arguments.logits_dump), "--model", str(arguments.model), "--prompts", file.name, "--device",
                            arguments.device, *flags.split()]
-                numerics = run_ours(command, ours, arguments.device)
+                try:
+                    numerics = run_ours(command, ours, arguments.device)
+                except RunError as error:
+                    log(f"logits_dump {flags}: {error}")
+                    report["ours"][name] = {"failed": str(error), "passed": False}
+                    passed = False
+                    continue
                 summary = ours.summary() | {"numerics": numerics}
                 summary["ratio"] = summary["relative"] / report["bfloat16"]["relative"]
                 summary["passed"] = (summary["ratio"] <= MAX_RATIO and summary["clear_positions"] >= arguments.min_positions
@@ -159,6 +169,9 @@ def main() -> None:
     print(f"{'':20} {'||x-f32||/||f32||':>18} {'ratio':>7} {'rms':>9} {'largest':>9} {'argmax equal':>14} {'where clear':>14}",
           file=sys.stderr)
     for name, row in rows:
+        if "failed" in row:
+            print(f"{name:20} FAILED: {row['failed']}", file=sys.stderr)
+            continue
         print(f"{name:20} {row['relative']:18.5f} {row['ratio']:7.3f} {row['rms']:9.5f} {row['largest']:9.4f} "
               f"{row['argmax_equal']:>7}/{row['positions']:<6} {row['clear_argmax_equal']:>7}/{row['clear_positions']:<6}"
               f"{'' if row['passed'] else '  FAILED'}", file=sys.stderr)
