@@ -46,6 +46,7 @@ absl::StatusOr<LoadedEngine> LoadCpuEngine(const LoadEngineOptions& options) {
   const int32_t longest =
       config.max_model_len > 0 ? std::min(config.max_model_len, model.max_position) : model.max_position;
   decoder_options.max_kv_blocks = int64_t{config.max_num_seqs} * ((longest - 1) / kBlockTokens + 1);
+  decoder_options.max_model_len = config.max_model_len;
   decoder_options.max_batch_tokens = config.max_num_batched_tokens;
   decoder_options.num_threads = options.num_threads;
   decoder_options.progress = options.progress;

@@ -112,6 +112,7 @@ bool WorkerLink::Submit(const WorkOrder& order) {
   v1::AttachRequest message;
   *message.mutable_submit() = order.submit;
   if (!Send(std::move(message))) return false;
+  if (routes_.empty()) last_step_us_ = clock_.NowUs();
   Route route;
   route.listener = order.listener;
   route.home = order.home;
@@ -196,6 +197,7 @@ absl::Status WorkerLink::TakeHello(const v1::WorkerHello& hello) {
                                                       " is impossible"));
   }
   worker_ = std::make_shared<v1::WorkerHello>(hello);
+  if (fence_.has_value() && fence_->worker_id != hello.worker_id()) fence_.reset();  // another process
   load_.Clear();
   has_load_ = false;
   return absl::OkStatus();
@@ -203,6 +205,8 @@ absl::Status WorkerLink::TakeHello(const v1::WorkerHello& hello) {
 
 void WorkerLink::TakeLoad(const v1::WorkerLoad& load) {
   const bool was_routable = routable();
+  if (!has_load_ || load.step() != load_.step()) last_step_us_ = clock_.NowUs();
+  if (fence_.has_value() && load.step() != fence_->step) fence_.reset();
   load_ = load;
   has_load_ = true;
   if (routable() != was_routable) on_change_();
@@ -250,6 +254,11 @@ void WorkerLink::Tick() {
     return Fail(absl::UnavailableError(state_ == State::kConnecting
                                            ? absl::StrCat("no Hello within ", options_.dead_us / 1000, " ms")
                                            : absl::StrCat("silent for ", options_.dead_us / 1000, " ms")));
+  }
+  if (!routes_.empty() && clock_.NowUs() - last_step_us_ >= options_.stall_us) {
+    fence_ = {worker_->worker_id(), load_.step()};
+    return Fail(absl::UnavailableError(
+        absl::StrCat("holds work and has run no step for ", options_.stall_us / 1'000'000, " s")));
   }
   if (!std::exchange(sent_since_tick_, false)) {
     v1::AttachRequest message;

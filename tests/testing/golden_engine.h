@@ -4,47 +4,13 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <filesystem>
-#include <string>
-#include <vector>
+#include <memory>
 
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/value.hpp>
-#include <boost/json/value_to.hpp>
-
-#include "engine/base/strict_json.h"
 #include "engine/runtime/load_engine.h"
 #include "tests/testing/collecting_sink.h"
+#include "tests/testing/golden_model.h"
 
 namespace swiftlet::testing {
-
-struct GoldenCase {
-  std::vector<int32_t> prompt, greedy;
-  std::vector<double> top2_gap, logprob;
-};
-
-// Beside the repository, or under the folder a test runs in on a machine without it; empty when in neither.
-inline std::string GoldenModel(const std::string& name) {
-  for (const std::string folder : {SWIFTLET_SOURCE_DIR "/../shared/golden/models/", "golden/models/"}) {
-    if (std::filesystem::exists(folder + name)) return folder + name;
-  }
-  return "";
-}
-
-inline std::vector<GoldenCase> ReadGoldenCases(const std::string& directory) {
-  const auto file = ReadStrictJsonFile(directory + "/golden.json", 64 << 20);
-  EXPECT_TRUE(file.ok()) << file.status();
-  std::vector<GoldenCase> cases;
-  for (const boost::json::value& entry : file->at("cases").as_array()) {
-    cases.push_back({.prompt = boost::json::value_to<std::vector<int32_t>>(entry.at("prompt")),
-                     .greedy = boost::json::value_to<std::vector<int32_t>>(entry.at("greedy")),
-                     .top2_gap = boost::json::value_to<std::vector<double>>(entry.at("top2_gap")),
-                     .logprob = boost::json::value_to<std::vector<double>>(entry.at("logprob"))});
-  }
-  return cases;
-}
 
 // Compared until the oracle itself was nearer to a tie than `gap`.
 inline void ExpectGolden(const CollectedChoice& choice, const GoldenCase& golden, double gap, double tolerance) {
@@ -55,13 +21,13 @@ inline void ExpectGolden(const CollectedChoice& choice, const GoldenCase& golden
   }
 }
 
-// `tolerance`: of a log-probability. Works at any length of a step; 100 cuts the prompts into chunks.
+// `tolerance`: of a log-probability.
 inline void CheckGoldenEngine(const LoadEngineOptions& options, double gap, double tolerance) {
   const absl::StatusOr<LoadedEngine> loaded = LoadEngine(options);
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   EXPECT_LE(loaded->description.kv_blocks, 32 * (loaded->engine->config().max_model_len / 64 + 1))
       << "no more than the sequences can use";
-  const std::vector<GoldenCase> cases = ReadGoldenCases(options.model_directory);
+  const std::vector<GoldenCase> cases = ReadGoldenCases(options.model_directory, 200);
   ASSERT_FALSE(cases.empty());
   for (const bool warm : {false, true}) {
     SCOPED_TRACE(warm ? "from the prefix index" : "cold");

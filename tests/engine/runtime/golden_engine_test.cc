@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <filesystem>
 #include <string>
 
 namespace swiftlet {
@@ -14,13 +14,13 @@ class GoldenEngine : public ::testing::TestWithParam<std::string> {
  protected:
   void Check(const std::string& dtype, double gap, double tolerance) {
     LoadEngineOptions options;
-    options.model_directory = testing::GoldenModel(GetParam());
-    if (options.model_directory.empty()) GTEST_SKIP() << "no golden data of " << GetParam();
+    options.model_directory = testing::GoldenModelDirectory(GetParam());
+    if (!std::filesystem::exists(options.model_directory)) GTEST_SKIP() << "no data at " << options.model_directory;
     options.device = "cpu";
     options.dtype = dtype;
     options.num_threads = 2;
     options.config.max_num_seqs = 32;
-    options.config.max_num_batched_tokens = 100;
+    options.config.max_num_batched_tokens = 100;  // prompts are cut into chunks
     testing::CheckGoldenEngine(options, gap, tolerance);
   }
 };
@@ -33,12 +33,7 @@ TEST_P(GoldenEngine, StoredTypeGivesTheTokensThatAreNotCloseCalls) {
   Check("auto", 0.1, 0.1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, GoldenEngine, ::testing::Values("tiny-qwen2", "tiny-llama3-tied"),
-                         [](const auto& info) {
-                           std::string name = info.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Models, GoldenEngine, testing::GoldenModels(), testing::GoldenModelName);
 
 }  // namespace
 }  // namespace swiftlet

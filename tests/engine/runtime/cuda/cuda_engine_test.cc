@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -279,8 +280,8 @@ class GoldenCuda : public ::testing::TestWithParam<GoldenWay> {};
 TEST_P(GoldenCuda, GivesTheTokensThatAreNotCloseCalls) {
   SKIP_WITHOUT_GPU();
   LoadEngineOptions options;
-  options.model_directory = testing::GoldenModel(GetParam().model);
-  if (options.model_directory.empty()) GTEST_SKIP() << "no golden data of " << GetParam().model;
+  options.model_directory = testing::GoldenModelDirectory(GetParam().model);
+  if (!std::filesystem::exists(options.model_directory)) GTEST_SKIP() << "no data at " << options.model_directory;
   options.device = "cuda";
   options.kernels = GetParam().kernels;
   options.deterministic = GetParam().deterministic;

@@ -7,7 +7,6 @@
 #include <cstring>
 #include <random>
 
-#include "engine/kv/keyed_hash.h"
 #include "engine/scheduler/scheduler.h"
 
 namespace swiftlet::cuda {
@@ -59,6 +58,10 @@ std::shared_ptr<GenerationRequest> Request(int32_t prompt_size) {
   return request;
 }
 
+StepPlan::Row Row(int32_t row, int32_t choice = 0, std::vector<int32_t> output_ids = {}) {
+  return {.row = row, .request = 1, .choice = choice, .output_ids = std::move(output_ids)};
+}
+
 StepPlan::Item Prefill(int32_t row, int32_t begin, int32_t count, bool sample) {
   StepPlan::Item item;
   item.row = row;
@@ -79,7 +82,7 @@ StepPlan::Item Decode(int32_t row, int32_t position) {
 TEST(StepUpload, PutsDecodesAndChunksWhereBeginStepReadsThem) {
   StepPacker packer(8, 16);
   StepBatch first;
-  first.plan.rows = {{.row = 3}, {.row = 5}};
+  first.plan.rows = {Row(3), Row(5)};
   first.row_requests = {Request(130), Request(20)};
   first.plan.items = {Prefill(3, 0, 130, true), Prefill(5, 0, 10, false)};
   packer.Pack(first, 1);
@@ -120,7 +123,7 @@ TEST(StepUpload, ForksDrawFromTheSameLogits) {
   StepPacker packer(8, 16);
   StepBatch batch;
   const auto request = Request(70);
-  batch.plan.rows = {{.row = 1, .choice = 0}, {.row = 2, .choice = 1}, {.row = 4, .choice = 2}};
+  batch.plan.rows = {Row(1, 0), Row(2, 1), Row(4, 2)};
   batch.row_requests = {request, request, request};
   batch.plan.items = {Prefill(1, 0, 70, true)};
   batch.plan.items[0].forks = {{.row = 2}, {.row = 4}};
@@ -149,7 +152,7 @@ TEST(StepUpload, RowsCarryTheRequestsParametersAndLists) {
   request->stop_token_ids = {8, 9, 10};
   request->min_tokens = 3;
   request->logprobs = 6;
-  batch.plan.rows = {{.row = 2, .output_ids = {41, 42}}};
+  batch.plan.rows = {Row(2, 0, {41, 42})};
   batch.row_requests = {request};
   batch.plan.items = {Prefill(2, 0, 9, true)};
   packer.Pack(batch, 0);
@@ -177,7 +180,7 @@ TEST(StepUpload, StepTakesTheLowestTierOfItsDraws) {
   const auto request = Request(5);
   request->stop_token_ids = {1};
   request->min_tokens = 2;
-  batch.plan.rows = {{.row = 0}};
+  batch.plan.rows = {Row(0)};
   batch.row_requests = {request};
   batch.plan.items = {Prefill(0, 0, 5, true)};
   packer.Pack(batch, 0);
@@ -197,7 +200,7 @@ TEST(StepUpload, ScoresNameTheTokenThatFollows) {
   StepBatch batch;
   const auto request = Request(20);
   request->prompt_logprobs = 4;
-  batch.plan.rows = {{.row = 0}};
+  batch.plan.rows = {Row(0)};
   batch.row_requests = {request};
   batch.plan.items = {Prefill(0, 8, 10, false)};
   batch.plan.items[0].score_begin = 10;
@@ -216,7 +219,7 @@ TEST(StepUpload, TablesOnTheDeviceFollowEveryPlan) {
   const auto below = [&](int32_t bound) { return static_cast<int32_t>(random() % static_cast<uint32_t>(bound)); };
   constexpr int32_t kRows = 6, kPages = 8;
   SchedulerConfig config;
-  config.num_blocks = 20;
+  config.num_blocks = 14;
   config.max_num_seqs = kRows;
   config.max_num_batched_tokens = 90;
   Scheduler scheduler(config);
@@ -231,7 +234,7 @@ TEST(StepUpload, TablesOnTheDeviceFollowEveryPlan) {
       added.id = ++last_id;
       added.num_choices = 1 + below(3);
       added.max_tokens = 1 + below(100);
-      for (int32_t i = 0, size = 1 + below(300); i < size; ++i) added.prompt_ids.push_back(i % 50);
+      for (int32_t i = 0, size = 1 + below(300); i < size; ++i) added.prompt_ids.push_back((7 * i + static_cast<int32_t>(last_id)) % 50);
       auto request = std::make_shared<GenerationRequest>();
       request->prompt_ids = added.prompt_ids;
       requests[added.id] = request;
