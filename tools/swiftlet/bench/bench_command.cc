@@ -113,7 +113,8 @@ int BenchCommand(int argc, char** argv) {
   app.add_option("--temperature", options.temperature, "Below 0: the server's default")->check(CLI::Range(-1.0, 2.0));
   app.add_option("--top-p", options.top_p, "Below 0: the server's default")->check(CLI::Range(-1.0, 1.0));
   app.add_option("--seed", options.seed, "Of prompts, lengths and draws");
-  app.add_option("--threads", options.threads, "Threads of the load generator")->check(CLI::Range(1, 256));
+  app.add_option("--threads", options.threads, "Threads of the load generator; 0 = by the number of streams")
+      ->check(CLI::Range(0, 256));
   app.add_option("--vocabulary-size", options.vocabulary_size, "Ids of completion prompts are below it")
       ->check(CLI::PositiveNumber);
   app.add_option("--timeout", options.timeout_s, "Seconds one request may take")->check(CLI::PositiveNumber);
@@ -140,6 +141,9 @@ int BenchCommand(int argc, char** argv) {
   if (!output.ok()) return fail(kUsageError, output.status());
   options.input_tokens = *input;
   options.output_tokens = *output;
+  if (options.threads == 0) {
+    options.threads = DefaultThreads(options.concurrency, static_cast<int32_t>(std::thread::hardware_concurrency()));
+  }
   if (options.model.empty()) {
     const auto model = FirstModel(options);
     if (!model.ok()) return fail(kUnavailable, model.status());

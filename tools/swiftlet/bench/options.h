@@ -41,11 +41,14 @@ struct Options {
   float temperature = -1;        // < 0: the server's default
   float top_p = -1;              // likewise
   uint64_t seed = 1;             // of prompts and lengths
-  int32_t threads = 1;           // of the load generator
+  int32_t threads = 0;           // of the load generator; 0 = DefaultThreads
   int32_t vocabulary_size = 256; // ids of completion prompts are drawn from [0, vocabulary_size)
   int64_t timeout_s = 600;       // one request
   bool live = true;              // a line a second on stderr
   std::string json_path;         // empty: no file
 };
+
+// One thread for 128 streams, a quarter of the machine at most: a thread takes about 100,000 chunks a second.
+int32_t DefaultThreads(int32_t concurrency, int32_t cores);
 
 }  // namespace swiftlet::bench
