@@ -1,6 +1,7 @@
 """The parts of the device suite. Each fills tables of the Suite it is given and returns whether it passed; bounds of speed
 stand beside the figures and do not fail a part, bounds of correctness do."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -153,7 +154,8 @@ def engine(suite: Suite) -> bool:
             if not suite.wanted(name) or (weights == "peaked" and context != 512):
                 continue
             status, output = suite.run([suite.binaries / "engine_bench", "--model", model, "--device", suite.device, "--batch",
-                                        ",".join(map(str, targets)), "--context", context, "--json", *SAMPLING], 150)
+                                        ",".join(map(str, targets)), "--context", context, "--json", *SAMPLING,
+                                        *(["--prefill", 2048, "--prefill-prompts", 32] if context == 512 else [])], 150)
             suite.details[f"engine_bench {name}"] = output[-8000:]
             lines = [line for line in output.splitlines() if line.startswith("{")]
             if status != 0 or not lines:
@@ -163,7 +165,7 @@ def engine(suite: Suite) -> bool:
             for row in json.loads(lines[-1])["rows"]:
                 decode = re.fullmatch(r"decode, batch (\d+)", row["what"])
                 floor, peer, target, then = targets[int(decode[1])] if decode else (None,) * 4
-                if not decode and "32 x 2048" in row["what"].replace("×", "x").replace(",", ""):
+                if not decode and "32 x 2048" in row["what"]:
                     floor, peer, target, then = PREFILL_TARGET
                 suite.row("Engine", weights=weights, context=context, what=row["what"], **{
                     "tok/s": row["tokens_per_s"], "step ms": row["step_ms"], "host gap us": row.get("host_gap_us"), "floor": floor,
@@ -204,6 +206,9 @@ def served_part(suite: Suite) -> bool:
                     "gateway cpu s/M": cpu["gateway"], "tokenizer cpu s/M": cpu["tokenizer"],
                     "client cores": result["client_cpu_share"]})
                 passed = passed and result["failed"] == 0
+            if suite.wanted("load") and suite.device == "cuda" and suite.left() > 60:
+                part_load(suite, service, weights)
+                long_prompts(suite, service, weights)
             before = service.cpu()
             time.sleep(2)
             after = service.cpu()
@@ -212,12 +217,37 @@ def served_part(suite: Suite) -> bool:
     return passed
 
 
+def part_load(suite: Suite, service: served.Service, weights: str) -> None:
+    """Requests at random times, 70 % of what 256 streams could do."""
+    full = suite.details[f"served {weights} 256"]["requests_per_s"]
+    result = service.load(1024, int(8 * full), 128, 128, (*SAMPLING, "--request-rate", str(0.7 * full)))
+    between = result["inter_token"]
+    suite.row("70 % load", weights=weights, **{
+        "requests/s": result["requests_per_s"], "ITL p50 ms": between["p50_ms"], "ITL p99 ms": between["p99_ms"],
+        "p99 / p50": between["p99_ms"] / between["p50_ms"], "bound": 1.5, "TTFT p50 ms": result["time_to_first_token"]["p50_ms"],
+        "TTFT p99 ms": result["time_to_first_token"]["p99_ms"], "failed": result["failed"]})
+
+
+def long_prompts(suite: Suite, service: served.Service, weights: str) -> None:
+    """Prompts of 8,192 tokens, one a second, into 64 decoders."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        decoders = pool.submit(service.load, 64, 64, 128, 4096, (*SAMPLING, "--seed", "7"))
+        time.sleep(1)
+        prompts = pool.submit(service.load, 4, 6, 8192, 1, (*SAMPLING, "--endpoint", "completions", "--vocabulary-size", "100000",
+                                                          "--request-rate", "1"))
+        between, first = decoders.result()["inter_token"], prompts.result()["time_to_first_token"]
+    suite.row("8,192-token prompts, one a second, into 64 decoders", weights=weights, **{
+        "ITL p50 ms": between["p50_ms"], "ITL p99 ms": between["p99_ms"], "p99 / p50": between["p99_ms"] / between["p50_ms"],
+        "bound": 4, "TTFT of the prompts p50 ms": first["p50_ms"]})
+
+
 def profile(suite: Suite) -> bool:
     passed = True
-    for batch in (1, 32, 256, 1024):
-        status, output = suite.run([suite.binaries / "swiftlet", "bench", "--profile", "--model", suite.checkpoint(), "--batch", batch], 100)
-        suite.details[f"profile {batch}"] = output
-        suite.row("Profile (figures below)", batch=batch, status=status)
+    for weights, batches in (("flat", "1,32,256,1024"), ("peaked", "256")):
+        status, output = suite.run([suite.binaries / "swiftlet", "bench", "--profile", "--model", suite.checkpoint(weights == "peaked"),
+                                    "--device", suite.device, "--batch", batches, "--context", 512, *SAMPLING], 200)
+        suite.details[f"profile {weights}"] = output
+        suite.row("Profile (figures below)", weights=weights, status=status)
         print(output)
         passed = passed and status == 0
     return passed

@@ -117,6 +117,11 @@ class Service:
         result["steps"] = busy_after["steps"] - busy_before["steps"]
         return result
 
+    def load(self, concurrency: int, requests: int, input_tokens: int, output_tokens: int, more: tuple[str, ...],
+             seconds: float = 120) -> dict:
+        """`swiftlet bench`'s JSON of one run, for runs beside others."""
+        return self._run_bench(concurrency, requests, input_tokens, output_tokens, more, seconds)
+
     def _busy(self) -> dict:
         return {"ratio": metric(self.worker_admin_port, "swiftlet_gpu_busy_ratio"),
                 "steps": metric(self.worker_admin_port, "swiftlet_steps_total") or 0}

@@ -34,6 +34,7 @@ struct Options {
   bool chat = true;              // /v1/chat/completions with text, else /v1/completions with token ids
   int32_t concurrency = 32;      // streams open at any time, >= 1
   int64_t requests = 1000;       // >= 1
+  double request_rate = 0;       // > 0: requests begin at this many a second, at random, while streams are free
   int64_t warmup_requests = 0;   // run before, not counted
   LengthRange input_tokens{128, 128};   // words in a chat, ids in a completion
   LengthRange output_tokens{128, 128};  // max_tokens; reached, as end-of-sequence is ignored unless stop_at_eos
