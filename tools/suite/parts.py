@@ -202,7 +202,7 @@ def served_part(suite: Suite) -> bool:
                     "TTFT p50 ms": result["time_to_first_token"]["p50_ms"], "target ms": target_ttft,
                     "ITL p50 ms": result["inter_token"]["p50_ms"], "ITL p99 ms": result["inter_token"]["p99_ms"],
                     "failed": result["failed"], "GPU busy": result.get("gpu_busy"),
-                    "worker cpu s/M": cpu["worker"], "of it busiest thread": 1e6 * step_thread / result["output_tokens_total"],
+                    "worker cpu s/M": cpu["worker"], "of it one thread": 1e6 * step_thread / result["output_tokens_total"],
                     "gateway cpu s/M": cpu["gateway"], "tokenizer cpu s/M": cpu["tokenizer"],
                     "client cores": result["client_cpu_share"]})
                 passed = passed and result["failed"] == 0

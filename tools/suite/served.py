@@ -89,7 +89,7 @@ class Service:
             self.process.kill()
 
     def cpu(self) -> dict[str, float]:
-        """CPU seconds so far: of each process, and of the worker's threads by name as "worker/NAME"."""
+        """CPU seconds so far: of each process, and of the worker's threads as "worker/NAME-ID"."""
         taken = {}
         for name, pid in children(self.process.pid).items():
             taken[name] = cpu_seconds(pathlib.Path(f"/proc/{pid}/stat"))
@@ -97,8 +97,7 @@ class Service:
                 continue
             for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
                 try:
-                    thread = "worker/" + (task / "comm").read_text().strip()
-                    taken[thread] = taken.get(thread, 0) + cpu_seconds(task / "stat")
+                    taken[f"worker/{(task / 'comm').read_text().strip()}-{task.name}"] = cpu_seconds(task / "stat")
                 except OSError:  # the thread has ended
                     continue
         return taken
