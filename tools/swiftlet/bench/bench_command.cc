@@ -113,6 +113,7 @@ int BenchCommand(int argc, char** argv) {
   std::string output_tokens = "128";
   std::string endpoint = "chat";
   bool quiet = false;
+  bool profile = false;  // seen before parsing
   CLI::App app("Loads a running server over its OpenAI route with a fixed number of streams.", "swiftlet bench");
   app.option_defaults()->always_capture_default();
   app.add_option("--url", url, "The server, http://HOST:PORT");
@@ -139,7 +140,7 @@ int BenchCommand(int argc, char** argv) {
   app.add_option("--timeout", options.timeout_s, "Seconds one request may take")->check(CLI::PositiveNumber);
   app.add_option("--json", options.json_path, "Also write the figures to this file");
   app.add_flag("--quiet", quiet, "No live line");
-  app.add_flag("--profile", "No server: the kernels of an engine's decode step (--model DIR; engine_bench --help)");
+  app.add_flag("--profile", profile, "No server: the kernels of an engine's decode step (--model DIR; engine_bench --help)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
