@@ -71,9 +71,9 @@ struct PlannedTensor {
   std::string name;
   std::vector<int64_t> shape;  // [rows, columns], or [rows] of a vector
   WeightSlot slot = WeightSlot::kEmbedding;
-  int32_t layer = -1;      // -1: of no layer
-  int64_t first_row = 0;   // in the slot
-  bool is_bias = false;    // of the matrix in the slot
+  int32_t layer = -1;     // -1: of no layer
+  int64_t first_row = 0;  // in the slot
+  bool is_bias = false;   // of the matrix in the slot
 };
 std::vector<PlannedTensor> TensorsOf(const ModelConfig& config);
 

@@ -14,8 +14,7 @@ absl::Status Allocate(const KernelTable& kernels, LinearWeight& weight, int64_t 
                       bool bias) {
   weight.out_features = static_cast<int32_t>(out_features);
   weight.in_features = static_cast<int32_t>(in_features);
-  ASSIGN_OR_RETURN(weight.data,
-                   Buffer::Allocate(kernels.linear_weight_bytes(weight.out_features, weight.in_features)));
+  ASSIGN_OR_RETURN(weight.data, Buffer::Allocate(kernels.linear_weight_bytes(weight.out_features, weight.in_features)));
   if (bias) weight.bias.resize(out_features);
   return absl::OkStatus();
 }

@@ -193,7 +193,7 @@ void CpuExecutor::UseLogits(LogitsRow& row, std::span<float> logits, SampleScrat
 }
 
 void CpuExecutor::Draw(int32_t row_index, int32_t position, std::span<float> logits, SampleScratch& scratch,
-                    StepSample& sample, PositionLogprobs& logprobs) {
+                       StepSample& sample, PositionLogprobs& logprobs) {
   DeviceRow& row = rows_[row_index];
   const GenerationRequest& request = *row.request;
   const SamplingParams& sampling = request.sampling;

@@ -9,10 +9,10 @@
 namespace swiftlet {
 
 struct EngineConfig {
-  int32_t max_model_len = 0;             // longest prompt + output, tokens; 0 = what the model and the KV pool allow
-  int32_t max_num_seqs = 0;              // most sequences in one step; 0 = by the device
-  int32_t max_num_batched_tokens = 0;    // most tokens in one step; 0 = by the device
-  int32_t max_waiting_requests = 1024;   // beyond: RESOURCE_EXHAUSTED
+  int32_t max_model_len = 0;            // longest prompt + output, tokens; 0 = what the model and the KV pool allow
+  int32_t max_num_seqs = 0;             // most sequences in one step; 0 = by the device
+  int32_t max_num_batched_tokens = 0;   // most tokens in one step; 0 = by the device
+  int32_t max_waiting_requests = 1024;  // beyond: RESOURCE_EXHAUSTED
   bool enable_prefix_caching = true;
   std::string scheduling_policy = "priority";  // fcfs or priority (fcfs among equals)
 

@@ -15,9 +15,9 @@ inline constexpr int32_t kMaxStepsInFlight = 2;
 
 // What an engine needs to know of what runs its steps.
 struct ExecutorShape {
-  int32_t vocab_size = 0;    // the width of the logits
-  int32_t max_position = 0;  // positions the model was trained for
-  int32_t num_blocks = 0;    // size of the KV pool
+  int32_t vocab_size = 0;                                // the width of the logits
+  int32_t max_position = 0;                              // positions the model was trained for
+  int32_t num_blocks = 0;                                // size of the KV pool
   std::string kv_size_flag = "--kv-cache-memory-bytes";  // what makes the pool larger
 };
 

@@ -91,7 +91,7 @@ class StepEngine final : public Engine {
   int32_t in_flight_ = 0;
   bool was_idle_ = true;
   int64_t last_end_us_ = 0;
-  absl::Status fault_;           // of the device: not OK ends everything
+  absl::Status fault_;  // of the device: not OK ends everything
   bool fault_reported_ = false;
 
   const std::unique_ptr<Executor> executor_;

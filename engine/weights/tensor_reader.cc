@@ -29,7 +29,9 @@ uint64_t HashSlice(const TensorSlice& slice, std::span<const std::byte> bytes) {
 class Progress {
  public:
   Progress(uint64_t total_bytes, const LoadProgress& report)
-      : total_bytes_(total_bytes), report_(report), last_report_(std::chrono::steady_clock::now() - kProgressInterval) {}
+      : total_bytes_(total_bytes),
+        report_(report),
+        last_report_(std::chrono::steady_clock::now() - kProgressInterval) {}
 
   void Add(uint64_t bytes) {
     const uint64_t done = done_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
@@ -54,10 +56,8 @@ absl::StatusOr<size_t> TensorReader::Add(std::string_view name, std::span<const 
   ASSIGN_OR_RETURN(const TensorInfo* tensor, checkpoint_.Require(name, shape));
   const size_t target = num_tensors_++;
   if (shape.size() == 1) {
-    slices_.push_back({.tensor = tensor,
-                       .target = target,
-                       .bytes = tensor->bytes,
-                       .num_rows = static_cast<int32_t>(shape[0])});
+    slices_.push_back(
+        {.tensor = tensor, .target = target, .bytes = tensor->bytes, .num_rows = static_cast<int32_t>(shape[0])});
     return target;
   }
   CHECK(shape.size() == 2) << name << " has " << shape.size() << " dimensions";

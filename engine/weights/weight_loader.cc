@@ -40,8 +40,7 @@ class WeightLoader::Packer final : public SliceConsumer {
   std::vector<std::byte> staging_;
 };
 
-absl::Status WeightLoader::AddMatrix(std::string_view name, LinearWeight& weight, int32_t first_row,
-                                     int32_t num_rows) {
+absl::Status WeightLoader::AddMatrix(std::string_view name, LinearWeight& weight, int32_t first_row, int32_t num_rows) {
   CHECK(first_row >= 0 && num_rows >= 0 && first_row + num_rows <= weight.out_features)
       << name << " rows " << first_row << " + " << num_rows << " of " << weight.out_features;
   RETURN_IF_ERROR(reader_.Add(name, std::array<int64_t, 2>{num_rows, weight.in_features}).status());

@@ -2,13 +2,13 @@
 // Used once, while a model loads, by the thread that loads it.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 #include "engine/base/thread_pool.h"
 #include "engine/kernels/kernel_table.h"

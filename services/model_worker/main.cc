@@ -43,8 +43,9 @@ struct WorkerFlags {
     flags.Add("max-waiting-requests", &engine.max_waiting_requests, "most requests that wait for their first step");
     flags.Add("max-waiting-tokens", &max_waiting_tokens, "most prompt tokens that wait, over all gateways",
               {1, int64_t{1} << 40});
-    flags.AddBytes("kv-cache-memory-bytes", &load.kv_cache_bytes,
-                   "size of the KV pool, such as 2GiB; 0 = 2GiB on the CPU, what --gpu-memory-utilization leaves on a GPU");
+    flags.AddBytes(
+        "kv-cache-memory-bytes", &load.kv_cache_bytes,
+        "size of the KV pool, such as 2GiB; 0 = 2GiB on the CPU, what --gpu-memory-utilization leaves on a GPU");
     flags.AddChoice("kv-cache-dtype", &load.kv_cache_dtype, {"auto", "float16", "bf16"}, "type of keys and values");
     flags.Add("block-size", &block_size, "tokens in a KV block; always 64");
     flags.AddChoice("dtype", &load.dtype, {"auto", "bfloat16", "float16", "float32"},

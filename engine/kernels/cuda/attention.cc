@@ -19,8 +19,8 @@ absl::Status CheckAttentionShape(const AttentionShape& shape) {
   return absl::OkStatus();
 }
 
-int64_t AttentionScratchBytes(const Device&, const AttentionShape&, int32_t) {
-  return 256;
+int64_t AttentionScratchBytes(const Device& device, const AttentionShape& shape, int32_t max_sequences) {
+  return HasMatrixDecode(shape) ? MatrixDecodeScratchBytes(device, shape, max_sequences) : 0;
 }
 
 absl::Status DecodeAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences,
@@ -34,6 +34,7 @@ absl::Status DecodeAttention(const LaunchContext& context, const AttentionArgs& 
 absl::Status PrefillAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_tiles) {
   RETURN_IF_ERROR(CheckAttentionShape(args.shape));
   if (max_tiles == 0) return absl::OkStatus();
+  if (HasMatrixPrefill(args.shape)) return MatrixPrefillAttention(context, args, max_tiles);
   return PortablePrefillAttention(context, args, max_tiles);
 }
 

@@ -18,14 +18,14 @@
 #include "engine/kernels/cuda/saturate.cuh"
 
 namespace swiftlet::cuda {
+#ifdef SWIFTLET_TUNE
+int tune_variant = 0, tune_stages = 0, tune_least = 0;
+#endif
 namespace {
 
 constexpr int kPageTokens = 64;
-constexpr int kTile = 32;  // keys
-constexpr int kTilesPerPage = kPageTokens / kTile;
 constexpr int kPieces = 8;
-constexpr int kPieceTokens = kTile / kPieces;
-constexpr int kFixedSplitTiles = 16;  // deterministic: an item is cut by its own length alone, at least this long
+constexpr int kFixedSplitTokens = 512;  // deterministic: an item is cut by its own length alone, at least this long
 constexpr int kMaxFixedSplits = 8;
 
 struct Plan {
@@ -34,28 +34,32 @@ struct Plan {
   int stages;          // of each warp's ring
   int least_tiles;     // for a block
   bool fixed;
-  int max_blocks;  // that any launch has
+  int num_sms;
 };
 
-__host__ __device__ constexpr int PieceBytes(int head_dim) {
-  return kPieceTokens * head_dim * 2;
-}
-__host__ __device__ constexpr int MatrixBytes(int head_dim) {
-  return kPieces * (PieceBytes(head_dim) + 16);
-}
-__host__ __device__ constexpr int StageBytes(int head_dim) {
-  return 2 * MatrixBytes(head_dim);
-}
+// A tile in shared memory.
+template <int kHeadDim, int kTile>
+struct Stage {
+  static constexpr int kPieceTokens = kTile / kPieces;
+  static constexpr int kPieceBytes = kPieceTokens * kHeadDim * 2;
+  static constexpr int kPieceStride = kPieceBytes + 16;
+  static constexpr int kMatrixBytes = kPieces * kPieceStride;
+  static constexpr int kBytes = 2 * kMatrixBytes;
+};
 // Of one warp where the warps of a block join: accumulators, maxima, sums.
 __host__ __device__ constexpr int JoinFloats(int head_dim, int head_tiles) {
   return head_dim * 8 * head_tiles + 2 * 8 * head_tiles;
 }
 
-// Scratch: 2 slots for each block, then for each item a counter and its slots of a fixed plan.
-__host__ __device__ inline int64_t SlotFloats(int heads_per_part, int head_dim) {
-  return (static_cast<int64_t>(heads_per_part) * (head_dim + 2) + 3) / 4 * 4;
+// Scratch: 2 slots for each multiprocessor, then for each item a counter and its slots of a fixed plan.
+// A slot: float4 of dims (d, d + 8) x heads (h, h + 1), [d / 16][d % 8][pair of heads]; then [maxima, sums][heads].
+__host__ __device__ constexpr int HeadPairs(int heads) {
+  return (heads + 1) / 2;
 }
-__host__ __device__ inline int64_t ItemFloats(int64_t slot_floats) {
+__host__ __device__ constexpr int64_t SlotFloats(int heads_per_part, int head_dim) {
+  return (HeadPairs(heads_per_part) * (2 * head_dim + 4) + 3) / 4 * 4;
+}
+__host__ __device__ constexpr int64_t ItemFloats(int64_t slot_floats) {
   return 4 + kMaxFixedSplits * slot_floats;
 }
 
@@ -70,6 +74,7 @@ struct Segment {
 };
 
 // Walks over the segments of a block's piece [x, end) of the line.
+template <int kTile>
 struct Walk {
   const AttentionArgs& args;
   const Plan& plan;
@@ -80,8 +85,7 @@ struct Walk {
 
   __device__ static int Tiles(int position) { return position / kTile + 1; }
   __device__ static int Units(const Plan& plan, int position) {
-    const int tiles = Tiles(position);
-    return plan.fixed ? min((tiles + kFixedSplitTiles - 1) / kFixedSplitTiles, kMaxFixedSplits) : tiles;
+    return plan.fixed ? min(position / kFixedSplitTokens + 1, kMaxFixedSplits) : Tiles(position);
   }
 
   __device__ void Load() {
@@ -124,7 +128,7 @@ struct Walk {
   }
 };
 
-template <int kHeadDim, int kHeadTiles, bool kBulk, int kWarps>
+template <int kHeadDim, int kHeadTiles, bool kBulk, int kWarps, int kTile>
 __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionArgs args, const Plan plan) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   constexpr bool kCompiled = true;
@@ -133,7 +137,11 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
 #endif
   if constexpr (kCompiled) {
     constexpr int kSteps = kHeadDim / 16;  // of the head in sixteens
-    constexpr int kPieceStride = PieceBytes(kHeadDim) + 16;
+    using Layout = Stage<kHeadDim, kTile>;
+    constexpr int kPieceStride = Layout::kPieceStride;
+    constexpr int kPieceTokens = Layout::kPieceTokens;
+    constexpr int kTilesPerPage = kPageTokens / kTile;
+    constexpr int kGroups = kTile / 16;  // of keys
     constexpr int kJoinFloats = JoinFloats(kHeadDim, kHeadTiles);
     extern __shared__ __align__(128) char shared[];
     const int warp = threadIdx.x / 32;
@@ -141,9 +149,9 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
     const int g = lane / 4;
     const int t = lane % 4;
     const int stages = plan.stages;
-    float* const join = reinterpret_cast<float*>(shared + kWarps * stages * StageBytes(kHeadDim));
+    float* const join = reinterpret_cast<float*>(shared + kWarps * stages * Layout::kBytes);
     int* const block_ints = reinterpret_cast<int*>(join + kWarps * kJoinFloats);  // 16 + kWarps
-    const uint32_t ring = SharedAddress(shared) + warp * stages * StageBytes(kHeadDim);
+    const uint32_t ring = SharedAddress(shared) + warp * stages * Layout::kBytes;
     const uint32_t barriers = SharedAddress(block_ints + 16 + 2 * kWarps) + warp * stages * 8;
 
     if (lane == 0) {
@@ -161,7 +169,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
     const int run_end = min(run_begin + run, num_decodes);
     int run_units = 0;
     for (int i = run_begin; i < run_end; ++i) {
-      run_units += Walk::Units(plan, args.step.sequences[i].first_position) * heads;
+      run_units += Walk<kTile>::Units(plan, args.step.sequences[i].first_position) * heads;
     }
     int before = run_units;
 #pragma unroll
@@ -187,7 +195,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
       int base = before;
       int i = run_begin;
       while (true) {
-        const int units = Walk::Units(plan, args.step.sequences[i].first_position) * heads;
+        const int units = Walk<kTile>::Units(plan, args.step.sequences[i].first_position) * heads;
         if (begin < base + units) break;
         base += units;
         ++i;
@@ -202,9 +210,9 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
       return;
     }
 
-    Walk ahead = {args, plan, heads, begin, begin, end, block_ints[0], block_ints[1], 0, {}};
+    Walk<kTile> ahead = {args, plan, heads, begin, begin, end, block_ints[0], block_ints[1], 0, {}};
     ahead.Load();
-    Walk here = ahead;
+    Walk<kTile> here = ahead;
 
     // The next tile to copy.
     Segment source = {};
@@ -225,17 +233,17 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
       const __half* keys =
           args.kv.base + block * args.kv.page_stride +
           (static_cast<int64_t>(2 * kv_head) * kPageTokens + source_tile % kTilesPerPage * kTile) * kHeadDim;
-      const uint32_t to = ring + stage * StageBytes(kHeadDim);
+      const uint32_t to = ring + stage * Layout::kBytes;
       const uint32_t barrier = barriers + 8 * stage;
       if constexpr (kBulk) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-        if (lane == 0) ExpectBytes(barrier, 2 * kPieces * PieceBytes(kHeadDim));
+        if (lane == 0) ExpectBytes(barrier, 2 * kPieces * Layout::kPieceBytes);
         __syncwarp();
         if (lane < 2 * kPieces) {
           const int piece = lane % kPieces;
           const int value = lane / kPieces;
-          BulkCopy(to + value * MatrixBytes(kHeadDim) + piece * kPieceStride,
-                   keys + (value * kPageTokens + piece * kPieceTokens) * kHeadDim, PieceBytes(kHeadDim), barrier);
+          BulkCopy(to + value * Layout::kMatrixBytes + piece * kPieceStride,
+                   keys + (value * kPageTokens + piece * kPieceTokens) * kHeadDim, Layout::kPieceBytes, barrier);
         }
         __syncwarp();
 #endif
@@ -248,7 +256,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
           const int row = chunk / kRowChunks;  // keys, then values
           const int token = row % kTile;
           const int column = chunk % kRowChunks * 8;
-          CopyChunk(to + row / kTile * MatrixBytes(kHeadDim) + token / kPieceTokens * kPieceStride +
+          CopyChunk(to + row / kTile * Layout::kMatrixBytes + token / kPieceTokens * kPieceStride +
                         (token % kPieceTokens * kHeadDim + column) * 2,
                     keys + (row / kTile * kPageTokens + token) * kHeadDim + column, token >= valid);
         }
@@ -272,11 +280,11 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
     const float scale = rsqrtf(static_cast<float>(kHeadDim)) * 1.44269504f;
     const int64_t slot_floats = SlotFloats(plan.heads_per_part, kHeadDim);
     float* const slots = reinterpret_cast<float*>(args.scratch);
-    float* const items = slots + 2 * plan.max_blocks * slot_floats;
+    float* const items = slots + 2 * plan.num_sms * slot_floats;
     // ldmatrix: lane l addresses row l % 8 of matrix l / 8.
     const uint32_t key_offset = lane % 8 * kPieceStride + ((lane / 8 & 1) * kHeadDim + (lane / 16) * 8) * 2;
     const uint32_t value_offset =
-        MatrixBytes(kHeadDim) + lane % 8 * kPieceStride + ((lane / 16) * kHeadDim + (lane / 8 & 1) * 8) * 2;
+        Layout::kMatrixBytes + lane % 8 * kPieceStride + ((lane / 16) * kHeadDim + (lane / 8 & 1) * 8) * 2;
     int stage = 0;
     uint32_t parity = 0;
     Segment segment = {};
@@ -312,7 +320,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
 
       for (int tile = segment.begin + (warp + kWarps - segment.first_warp) % kWarps; tile < segment.end;
            tile += kWarps) {
-        const uint32_t at = ring + stage * StageBytes(kHeadDim);
+        const uint32_t at = ring + stage * Layout::kBytes;
         WaitBarrier(barriers + 8 * stage, parity);
         if constexpr (!kBulk) __syncwarp();
         const int valid = segment.position + 1 - tile * kTile;  // tokens of the tile
@@ -321,9 +329,9 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
             constexpr int kRowChunks = kHeadDim / 8;
             for (int chunk = valid * kRowChunks + lane; chunk < kTile * kRowChunks; chunk += 32) {
               const int token = chunk / kRowChunks;
-              *reinterpret_cast<uint4*>(shared + (warp * stages + stage) * StageBytes(kHeadDim) +
-                                        MatrixBytes(kHeadDim) + token / kPieceTokens * kPieceStride +
-                                        token % kPieceTokens * kHeadDim * 2 + chunk % kRowChunks * 16) = {0, 0, 0, 0};
+              *reinterpret_cast<uint4*>(shared + (warp * stages + stage) * Layout::kBytes + Layout::kMatrixBytes +
+                                        token / kPieceTokens * kPieceStride + token % kPieceTokens * kHeadDim * 2 +
+                                        chunk % kRowChunks * 16) = {0, 0, 0, 0};
             }
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
             FenceForBulkCopies();
@@ -331,23 +339,23 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
             __syncwarp();
           }
         }
-        float score[2][kHeadTiles][4] = {};
+        float score[kGroups][kHeadTiles][4] = {};
 #pragma unroll
         for (int k = 0; k < kSteps; ++k) {
 #pragma unroll
-          for (int j = 0; j < 2; ++j) {
+          for (int j = 0; j < kGroups; ++j) {
             uint32_t keys[4];
             LoadMatrices(keys, at + key_offset + (2 * j * kHeadDim + 16 * k) * 2);
 #pragma unroll
             for (int n = 0; n < kHeadTiles; ++n) MultiplyAdd(score[j][n], keys, query[n][k][0], query[n][k][1]);
           }
         }
-        uint32_t weights[2][kHeadTiles][2];
+        uint32_t weights[kGroups][kHeadTiles][2];
 #pragma unroll
         for (int n = 0; n < kHeadTiles; ++n) {
           float tile_maximum[2] = {maximum[n][0], maximum[n][1]};
 #pragma unroll
-          for (int j = 0; j < 2; ++j) {
+          for (int j = 0; j < kGroups; ++j) {
 #pragma unroll
             for (int c = 0; c < 4; ++c) {
               const int token = kPieceTokens * g + 2 * j + c / 2;
@@ -371,7 +379,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
             }
           }
 #pragma unroll
-          for (int j = 0; j < 2; ++j) {
+          for (int j = 0; j < kGroups; ++j) {
 #pragma unroll
             for (int c = 0; c < 4; ++c) {
               score[j][n][c] = Exp2(score[j][n][c] - maximum[n][c % 2]);
@@ -382,7 +390,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
           }
         }
 #pragma unroll
-        for (int j = 0; j < 2; ++j) {
+        for (int j = 0; j < kGroups; ++j) {
 #pragma unroll
           for (int i = 0; i < kSteps; ++i) {
             uint32_t values[4];
@@ -416,6 +424,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
         }
       }
       __syncthreads();
+      const int pairs = HeadPairs(num_heads);
       const bool whole = segment.begin == 0 && segment.end == segment.tiles;
       const int item = segment.sequence * heads + segment.head;
       float* const item_floats = items + item * ItemFloats(slot_floats);
@@ -427,7 +436,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
       int num_splits = 1;
       if (!whole) {
         if (plan.fixed) {
-          num_splits = Walk::Units(plan, segment.position);
+          num_splits = Walk<kTile>::Units(plan, segment.position);
           first_slot = item_floats + 4;
           other_slots = first_slot;
           slot = first_slot + segment.split * slot_floats;
@@ -481,23 +490,15 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
 #pragma unroll
             for (int c = 0; c < 4; ++c) values[c] *= inverse[c % 2];
             store_output(n, i, values);
-          } else {
-#pragma unroll
-            for (int c = 0; c < 4; ++c) {
-              const int head = n * 8 + 2 * t + c % 2;
-              if (head < num_heads) slot[(16 * i + g + c / 2 * 8) * num_heads + head] = values[c];
-            }
+          } else if (n * 4 + t < pairs) {
+            reinterpret_cast<float4*>(slot)[(i * 8 + g) * pairs + n * 4 + t] =
+                make_float4(values[0], values[1], values[2], values[3]);
           }
         }
-        if (!whole && warp == 0 && g == 0) {
-#pragma unroll
-          for (int c = 0; c < 2; ++c) {
-            const int head = n * 8 + 2 * t + c;
-            if (head < num_heads) {
-              slot[kHeadDim * num_heads + head] = all_maximum[c];
-              slot[(kHeadDim + 1) * num_heads + head] = all_sum[c];
-            }
-          }
+        if (!whole && warp == 0 && g == 0 && n * 4 + t < pairs) {
+          float2* const tail = reinterpret_cast<float2*>(slot + 2 * kHeadDim * pairs) + n * 4 + t;
+          tail[0] = make_float2(all_maximum[0], all_maximum[1]);
+          tail[pairs] = make_float2(all_sum[0], all_sum[1]);
         }
       }
       if (!whole) {
@@ -512,54 +513,52 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
         __syncthreads();
         if (block_ints[2] != 0) {
           __threadfence();
+          const auto split_slot = [&](int split) {
+            return split == 0 ? first_slot : other_slots + split * slot_stride;
+          };
+          // join[split][head]: what the split's values are multiplied by.
+          for (int head = warp; head < 2 * pairs; head += kWarps) {
+            const int tail = 2 * kHeadDim * pairs + head;
+            float all_maximum = -INFINITY;
+            for (int split = lane; split < num_splits; split += 32) {
+              all_maximum = fmaxf(all_maximum, __ldcg(split_slot(split) + tail));
+            }
+#pragma unroll
+            for (int offset = 16; offset > 0; offset /= 2) {
+              all_maximum = fmaxf(all_maximum, __shfl_xor_sync(~0u, all_maximum, offset));
+            }
+            float all_sum = 0;
+            for (int split = lane; split < num_splits; split += 32) {
+              const float factor = Exp2(__ldcg(split_slot(split) + tail) - all_maximum);
+              all_sum += factor * __ldcg(split_slot(split) + tail + 2 * pairs);
+              join[split * 8 * kHeadTiles + head] = factor;
+            }
+#pragma unroll
+            for (int offset = 16; offset > 0; offset /= 2) all_sum += __shfl_xor_sync(~0u, all_sum, offset);
+            for (int split = lane; split < num_splits; split += 32) join[split * 8 * kHeadTiles + head] /= all_sum;
+          }
+          __syncthreads();
+          constexpr int kMine = (kSteps + kWarps - 1) / kWarps;
 #pragma unroll
           for (int n = 0; n < kHeadTiles; ++n) {
-            const int head[2] = {min(n * 8 + 2 * t, num_heads - 1), min(n * 8 + 2 * t + 1, num_heads - 1)};
-            const auto split_slot = [&](int split) {
-              return split == 0 ? first_slot : other_slots + split * slot_stride;
-            };
-            float all_maximum[2] = {-INFINITY, -INFINITY};
-            for (int split = g; split < num_splits; split += 8) {
-              const float* from = split_slot(split) + kHeadDim * num_heads;
-#pragma unroll
-              for (int c = 0; c < 2; ++c) all_maximum[c] = fmaxf(all_maximum[c], __ldcg(from + head[c]));
-            }
-#pragma unroll
-            for (int c = 0; c < 2; ++c) {
-#pragma unroll
-              for (int offset = 4; offset < 32; offset *= 2) {
-                all_maximum[c] = fmaxf(all_maximum[c], __shfl_xor_sync(~0u, all_maximum[c], offset));
-              }
-            }
-            float all_sum[2] = {0, 0};
-            constexpr int kMine = (kSteps + kWarps - 1) / kWarps;
+            const int pair = min(n * 4 + t, pairs - 1);
             float values[kMine][4] = {};
-#pragma unroll 4
+#pragma unroll 8
             for (int split = 0; split < num_splits; ++split) {
-              const float* from = split_slot(split);
-              float factor[2];
-#pragma unroll
-              for (int c = 0; c < 2; ++c) {
-                factor[c] = Exp2(__ldcg(from + kHeadDim * num_heads + head[c]) - all_maximum[c]);
-                all_sum[c] += factor[c] * __ldcg(from + (kHeadDim + 1) * num_heads + head[c]);
-              }
+              const float4* from = reinterpret_cast<const float4*>(split_slot(split)) + g * pairs + pair;
+              const float2 factor = reinterpret_cast<const float2*>(join + split * 8 * kHeadTiles)[pair];
 #pragma unroll
               for (int m = 0; m < kMine; ++m) {
-                const int i = warp + m * kWarps;
-                if (i >= kSteps) break;
-#pragma unroll
-                for (int c = 0; c < 4; ++c) {
-                  values[m][c] += factor[c % 2] * __ldcg(from + (16 * i + g + c / 2 * 8) * num_heads + head[c % 2]);
-                }
+                const float4 add = __ldcg(from + min(warp + m * kWarps, kSteps - 1) * 8 * pairs);
+                values[m][0] += factor.x * add.x;
+                values[m][1] += factor.y * add.y;
+                values[m][2] += factor.x * add.z;
+                values[m][3] += factor.y * add.w;
               }
             }
 #pragma unroll
             for (int m = 0; m < kMine; ++m) {
-              const int i = warp + m * kWarps;
-              if (i >= kSteps) break;
-#pragma unroll
-              for (int c = 0; c < 4; ++c) values[m][c] /= all_sum[c % 2];
-              store_output(n, i, values[m]);
+              if (warp + m * kWarps < kSteps) store_output(n, warp + m * kWarps, values[m]);
             }
           }
         }
@@ -580,36 +579,50 @@ Split SplitOf(const AttentionShape& shape) {
   return {parts, heads_per_part, heads_per_part > 8 ? 2 : 1};
 }
 
-template <int kHeadDim, int kHeadTiles, bool kBulk, int kWarps>
+template <int kHeadDim, int kHeadTiles, bool kBulk, int kWarps, int kTile>
 absl::Status LaunchDecode(const LaunchContext& context, const AttentionArgs& args, int max_sequences, int max_pages) {
   const Split split = SplitOf(args.shape);
   constexpr int kFixedBytes = kWarps * JoinFloats(kHeadDim, kHeadTiles) * 4 + (16 + 2 * kWarps) * 4;
-  constexpr int kWarpStageBytes = StageBytes(kHeadDim) + 8;
+  constexpr int kWarpStageBytes = Stage<kHeadDim, kTile>::kBytes + 8;
   Plan plan;
   plan.parts = split.parts;
   plan.heads_per_part = split.heads_per_part;
   plan.stages = std::min(6, (context.device->max_shared_bytes - kFixedBytes) / (kWarps * kWarpStageBytes));
   plan.least_tiles = kWarps;
   plan.fixed = context.deterministic;
-  plan.max_blocks = context.device->num_sms;
+  plan.num_sms = context.device->num_sms;
   if (context.device->compute_capability < 80) plan.stages = std::min(plan.stages, 1);  // copies are not asynchronous
+#ifdef SWIFTLET_TUNE
+  if (tune_stages > 0) plan.stages = std::min(plan.stages, tune_stages);
+  if (tune_least > 0) plan.least_tiles = tune_least;
+#endif
   const int64_t tiles =
-      static_cast<int64_t>(max_sequences) * args.shape.num_kv_heads * split.parts * max_pages * kTilesPerPage;
-  const int64_t blocks = std::clamp<int64_t>(plan.fixed ? tiles : tiles / plan.least_tiles, 1, plan.max_blocks);
+      static_cast<int64_t>(max_sequences) * args.shape.num_kv_heads * split.parts * max_pages * (kPageTokens / kTile);
+  // The last block of an item has room for the factors of so many.
+  const int64_t most_blocks = std::min(plan.num_sms, kWarps * JoinFloats(kHeadDim, kHeadTiles) / (8 * kHeadTiles));
+  const int64_t blocks = std::clamp<int64_t>(plan.fixed ? tiles : tiles / plan.least_tiles, 1, most_blocks);
   const size_t shared_bytes = static_cast<size_t>(kWarps) * plan.stages * kWarpStageBytes + kFixedBytes;
-  return Launch(context, DecodeKernel<kHeadDim, kHeadTiles, kBulk, kWarps>, static_cast<unsigned>(blocks), kWarps * 32,
-                shared_bytes, 1, args, plan);
+  return Launch(context, DecodeKernel<kHeadDim, kHeadTiles, kBulk, kWarps, kTile>, static_cast<unsigned>(blocks),
+                kWarps * 32, shared_bytes, 1, args, plan);
 }
 
 template <int kHeadDim>
 absl::Status LaunchDecode(const LaunchContext& context, const AttentionArgs& args, int max_sequences, int max_pages) {
   const bool two = SplitOf(args.shape).head_tiles == 2;
   if (context.hopper()) {
-    return two ? LaunchDecode<kHeadDim, 2, true, 4>(context, args, max_sequences, max_pages)
-               : LaunchDecode<kHeadDim, 1, true, 4>(context, args, max_sequences, max_pages);
+#ifdef SWIFTLET_TUNE
+    if constexpr (kHeadDim == 128) {
+      if (tune_variant == 1) return LaunchDecode<128, 1, true, 8, 16>(context, args, max_sequences, max_pages);
+      if (tune_variant == 2) return LaunchDecode<128, 1, true, 4, 16>(context, args, max_sequences, max_pages);
+      if (tune_variant == 3) return LaunchDecode<128, 1, true, 3, 64>(context, args, max_sequences, max_pages);
+      if (tune_variant == 4) return LaunchDecode<128, 1, true, 6, 32>(context, args, max_sequences, max_pages);
+    }
+#endif
+    return two ? LaunchDecode<kHeadDim, 2, true, 4, 32>(context, args, max_sequences, max_pages)
+               : LaunchDecode<kHeadDim, 1, true, 4, 32>(context, args, max_sequences, max_pages);
   }
-  return two ? LaunchDecode<kHeadDim, 2, false, 2>(context, args, max_sequences, max_pages)
-             : LaunchDecode<kHeadDim, 1, false, 2>(context, args, max_sequences, max_pages);
+  return two ? LaunchDecode<kHeadDim, 2, false, 2, 32>(context, args, max_sequences, max_pages)
+             : LaunchDecode<kHeadDim, 1, false, 2, 32>(context, args, max_sequences, max_pages);
 }
 
 }  // namespace

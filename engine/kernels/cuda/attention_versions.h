@@ -18,4 +18,9 @@ int64_t MatrixDecodeScratchBytes(const Device& device, const AttentionShape& sha
 absl::Status MatrixDecodeAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences,
                                    int32_t max_pages);
 
+
+// On the tensor cores, for the head_dims that HasMatrixPrefill names. Batch-invariant.
+bool HasMatrixPrefill(const AttentionShape& shape);
+absl::Status MatrixPrefillAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_tiles);
+
 }  // namespace swiftlet::cuda

@@ -24,16 +24,14 @@ struct Choice {
 };
 
 constexpr Choice kHopperChoices[] = {
-    {LinearRole::kQkv, 8, {.row_warps = 4, .k_warps = 4, .cluster = 4, .stages = 4, .max_tokens = 8}},
-    {LinearRole::kQkv, 64, {.row_warps = 4, .k_warps = 4, .cluster = 4, .stages = 4, .max_tokens = 64}},
-    {LinearRole::kOutput, 8, {.row_warps = 3, .k_warps = 4, .cluster = 4, .stages = 4, .max_tokens = 8}},
-    {LinearRole::kOutput, 64, {.row_warps = 3, .k_warps = 4, .cluster = 4, .stages = 4, .max_tokens = 64}},
-    {LinearRole::kGateUp, 8, {.row_warps = 1, .k_warps = 16, .cluster = 1, .stages = 8, .max_tokens = 8}},
-    {LinearRole::kGateUp, 32, {.row_warps = 1, .k_warps = 16, .cluster = 1, .stages = 4, .max_tokens = 32}},
-    {LinearRole::kDown, 8, {.row_tiles = 2, .row_warps = 3, .k_warps = 5, .cluster = 8, .stages = 4, .max_tokens = 8}},
-    {LinearRole::kDown,
-     64,
-     {.row_tiles = 2, .row_warps = 3, .k_warps = 5, .cluster = 8, .stages = 4, .max_tokens = 64}},
+    {LinearRole::kQkv, 8, {.row_warps = 1, .k_warps = 12, .stages = 4, .max_tokens = 8}},
+    {LinearRole::kQkv, 32, {.row_warps = 2, .k_warps = 6, .cluster = 2, .stages = 4, .max_tokens = 32}},
+    {LinearRole::kOutput, 8, {.row_warps = 1, .k_warps = 12, .stages = 4, .max_tokens = 8}},
+    {LinearRole::kOutput, 32, {.row_warps = 2, .k_warps = 6, .cluster = 2, .stages = 4, .max_tokens = 32}},
+    {LinearRole::kGateUp, 8, {.row_warps = 3, .k_warps = 4, .stages = 8, .max_tokens = 8}},
+    {LinearRole::kGateUp, 32, {.row_warps = 3, .k_warps = 4, .stages = 4, .max_tokens = 32}},
+    {LinearRole::kDown, 8, {.row_tiles = 2, .row_warps = 2, .k_warps = 5, .cluster = 4, .stages = 4, .max_tokens = 8}},
+    {LinearRole::kDown, 32, {.row_warps = 8, .k_warps = 2, .cluster = 8, .stages = 4, .max_tokens = 32}},
 };
 
 // The portable kernel, which is also the batch-invariant one: one configuration whatever the rows.

@@ -37,6 +37,12 @@ struct HalfRow {
       v[2 * k] = pair.x, v[2 * k + 1] = pair.y;
     }
   }
+  __device__ __forceinline__ float Max8(int i) const {
+    const uint4 packed = *reinterpret_cast<const uint4*>(values + i);
+    const __half2* const pairs = reinterpret_cast<const __half2*>(&packed);
+    const __half2 most = __hmax2(__hmax2(pairs[0], pairs[1]), __hmax2(pairs[2], pairs[3]));
+    return fmaxf(__low2float(most), __high2float(most));
+  }
   __device__ __forceinline__ float At(int i) const {
     return __half2float(values[i]);
   }
@@ -59,6 +65,11 @@ struct FloatRow {
   __device__ __forceinline__ void Load8(int i, float (&v)[8]) const {
     *reinterpret_cast<float4*>(v) = *reinterpret_cast<const float4*>(values + i);
     *reinterpret_cast<float4*>(v + 4) = *reinterpret_cast<const float4*>(values + i + 4);
+  }
+  __device__ __forceinline__ float Max8(int i) const {
+    float v[8];
+    Load8(i, v);
+    return fmaxf(fmaxf(fmaxf(v[0], v[1]), fmaxf(v[2], v[3])), fmaxf(fmaxf(v[4], v[5]), fmaxf(v[6], v[7])));
   }
   __device__ __forceinline__ float At(int i) const { return values[i]; }
   static __device__ __forceinline__ uint32_t Key(float value) { return FloatKey(value); }
@@ -118,6 +129,11 @@ struct EditedRow {
 #pragma unroll
     for (int k = 0; k < 8; ++k)
       v[k] = Edited(__half2float(reinterpret_cast<const __half*>(&packed)[k]), first_id + i + k);
+  }
+  __device__ __forceinline__ float Max8(int i) const {
+    float v[8];
+    Load8(i, v);
+    return fmaxf(fmaxf(fmaxf(v[0], v[1]), fmaxf(v[2], v[3])), fmaxf(fmaxf(v[4], v[5]), fmaxf(v[6], v[7])));
   }
   __device__ __forceinline__ float At(int i) const {
     return Edited(__half2float(values[i]), first_id + i);

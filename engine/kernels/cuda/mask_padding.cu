@@ -12,7 +12,8 @@ __global__ void __launch_bounds__(kThreads) MaskPaddingKernel(MaskPaddingArgs ar
   ReleaseSuccessor();
   const int32_t row = static_cast<int32_t>(blockIdx.x * kThreads + threadIdx.x);
   if (row >= args.num_rows) return;
-  for (int32_t i = args.vocab; i < args.width; ++i) args.logits[int64_t{row} * args.width + i] = __float2half(-kMaxHalf);
+  for (int32_t i = args.vocab; i < args.width; ++i)
+    args.logits[int64_t{row} * args.width + i] = __float2half(-kMaxHalf);
 }
 
 }  // namespace

@@ -30,6 +30,10 @@ __device__ __forceinline__ uint4 CoarseBytes(const DrawKey& key, uint32_t group)
   return DevicePhilox(key.seed, {group, key.position, key.choice, 0});
 }
 
+__device__ __forceinline__ uint32_t DeviceCoarseNoise(const DrawKey& key, uint32_t id) {
+  return WordOf(CoarseBytes(key, id / 16), id / 4 % 4) >> (8 * (id % 4)) & 0xff;
+}
+
 __device__ __forceinline__ uint32_t DeviceFineNoise(const DrawKey& key, uint32_t id) {
   return WordOf(DevicePhilox(key.seed, {id / 4, key.position, key.choice, 1}), id % 4);
 }

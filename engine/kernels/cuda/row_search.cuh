@@ -19,7 +19,8 @@ struct Cut {
   }
 };
 
-inline constexpr int kSearchBins = 1024;
+inline constexpr int kSearchBits = 9;  // a round resolves so many
+inline constexpr int kSearchBins = 1 << kSearchBits;
 
 struct SearchShared {
   unsigned long long bins[kSearchBins];   // of this block
@@ -35,24 +36,60 @@ __device__ __forceinline__ float Exp2(float x) {
   return result;
 }
 
-// exp(z - max z) in units of 2^-34: the sum over a row stays exact in a double, too.
+// Weights are exp(z - max z); masses are their sums in units of 2^-34: exact in a double, too.
 inline constexpr float kMassUnit = 17179869184.0f;
 inline constexpr float kLog2E = 1.44269504088896f;
 
 template <typename Row>
-__device__ __forceinline__ unsigned long long MassOf(const Row& row, float value, float max_z) {
-  return __float2ull_rn(Exp2((__fmul_rn(value, row.scale) - max_z) * kLog2E) * kMassUnit);
+__device__ __forceinline__ float WeightOf(const Row& row, float value, float max_value) {
+  return Exp2((value - max_value) * (row.scale * kLog2E));
+}
+
+__device__ __forceinline__ unsigned long long MassOfWeight(float weight) {
+  return __float2ull_rn(weight * kMassUnit);
+}
+
+// So that range >> shift is a bin.
+__device__ __forceinline__ int ShiftOf(uint32_t range) {
+  return max(0, 32 - __clz(static_cast<int>(range)) - kSearchBits);
+}
+
+// The first of shared.total at whose end the sum is at least `target`, -1 for none; shared.before is the sum before it.
+// Called by all threads of the block.
+__device__ inline int FindBin(SearchShared& shared, unsigned long long target) {
+  constexpr int kPerThread = kSearchBins / kTeamThreads;
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  unsigned long long mine[kPerThread], sum = 0;
+#pragma unroll
+  for (int k = 0; k < kPerThread; ++k) sum += mine[k] = shared.total[kPerThread * threadIdx.x + k];
+  unsigned long long inclusive = sum;
+#pragma unroll
+  for (int offset = 1; offset < 32; offset *= 2) {
+    const unsigned long long other = __shfl_up_sync(0xffffffffu, inclusive, offset);
+    if (lane >= offset) inclusive += other;
+  }
+  if (lane == 31) shared.warps[warp] = inclusive;
+  if (threadIdx.x == 0) shared.bin = -1;
+  __syncthreads();
+  unsigned long long before = inclusive - sum;
+  for (int i = 0; i < warp; ++i) before += shared.warps[i];
+#pragma unroll
+  for (int k = 0; k < kPerThread; ++k) {
+    if (before < target && before + mine[k] >= target) {
+      shared.bin = static_cast<int>(kPerThread * threadIdx.x) + k;
+      shared.before = before;
+    }
+    before += mine[k];
+  }
+  __syncthreads();
+  return shared.bin;
 }
 
 template <int kBlocks, typename Row>
 class RowSearch {
  public:
   __device__ RowSearch(Team<kBlocks>& team, SearchShared& shared, const Row& row, float max_value)
-      : team_(team),
-        shared_(shared),
-        row_(row),
-        max_z_(__fmul_rn(max_value, row.scale)),
-        max_key_(Row::Key(max_value)) {}
+      : team_(team), shared_(shared), row_(row), max_value_(max_value), max_key_(Row::Key(max_value)) {}
 
   // The first `wanted` of what `cut` keeps.
   __device__ Cut ByCount(const Cut& cut, int wanted) {
@@ -68,7 +105,7 @@ class RowSearch {
         [fraction](unsigned long long total) {
           return static_cast<unsigned long long>(ceil(fraction * static_cast<double>(total)));
         },
-        [this](float value) { return MassOf(row_, value, max_z_); });
+        [this](float value) { return MassOfWeight(WeightOf(row_, value, max_value_)); });
   }
 
  private:
@@ -95,7 +132,7 @@ class RowSearch {
         if (target >= total) return cut;
         if (target == 0) target = 1;
       }
-      const int bin = FindBin(target - before);
+      const int bin = FindBin(shared_, target - before);
       before += shared_.before;
       high -= static_cast<uint32_t>(bin) << shift;
       low = max(low, high - ((1u << shift) - 1));
@@ -127,7 +164,7 @@ class RowSearch {
         }
       }
       Combine();
-      const int bin = FindBin(n - before);
+      const int bin = FindBin(shared_, n - before);
       before += shared_.before;
       low += static_cast<uint32_t>(bin) << shift;
       high = min(high, low + ((1u << shift) - 1));
@@ -135,14 +172,7 @@ class RowSearch {
     }
   }
 
-  // So that range >> shift is a bin.
-  static __device__ int ShiftOf(uint32_t range) {
-    const int bits = 32 - __clz(static_cast<int>(range));
-    return max(0, bits - 10);
-  }
-
   __device__ void Clear() {
-    static_assert(kSearchBins == 1 << 10);
     for (int i = static_cast<int>(threadIdx.x); i < kSearchBins; i += kTeamThreads) shared_.bins[i] = 0;
     __syncthreads();
   }
@@ -163,39 +193,10 @@ class RowSearch {
     return sum / kBlocks;
   }
 
-  // The first bin at whose end the sum is at least `target`, and the sum before it.
-  __device__ int FindBin(unsigned long long target) {
-    constexpr int kPerThread = kSearchBins / kTeamThreads;
-    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-    unsigned long long mine[kPerThread], sum = 0;
-#pragma unroll
-    for (int k = 0; k < kPerThread; ++k) sum += mine[k] = shared_.total[kPerThread * threadIdx.x + k];
-    unsigned long long inclusive = sum;
-#pragma unroll
-    for (int offset = 1; offset < 32; offset *= 2) {
-      const unsigned long long other = __shfl_up_sync(0xffffffffu, inclusive, offset);
-      if (lane >= offset) inclusive += other;
-    }
-    if (lane == 31) shared_.warps[warp] = inclusive;
-    __syncthreads();
-    unsigned long long before = inclusive - sum;
-    for (int i = 0; i < warp; ++i) before += shared_.warps[i];
-#pragma unroll
-    for (int k = 0; k < kPerThread; ++k) {
-      if (before < target && before + mine[k] >= target) {
-        shared_.bin = static_cast<int>(kPerThread * threadIdx.x) + k;
-        shared_.before = before;
-      }
-      before += mine[k];
-    }
-    __syncthreads();
-    return shared_.bin;
-  }
-
   Team<kBlocks>& team_;
   SearchShared& shared_;
   const Row& row_;
-  const float max_z_;
+  const float max_value_;
   const uint32_t max_key_;
 };
 

@@ -6,8 +6,10 @@
 #include "engine/kernels/cuda/launch.cuh"
 #include "engine/kernels/cuda/logits_row.cuh"
 #include "engine/kernels/cuda/philox.cuh"
+#include "engine/kernels/cuda/race.cuh"
 #include "engine/kernels/cuda/row_search.cuh"
 #include "engine/kernels/cuda/sampling.h"
+#include "engine/kernels/cuda/shortlist.cuh"
 #include "engine/kernels/cuda/team.cuh"
 
 namespace swiftlet::cuda {
@@ -15,15 +17,16 @@ namespace {
 
 constexpr int kClusterBlocks = 8;
 
-struct TopEntry {
-  uint32_t key;
-  int32_t id;
-};
-
 struct alignas(16) BlockShared {
   TeamShared team;
   SearchShared search;
-  TopEntry top[kMaxTopLogprobs];
+  union {
+    ShortlistShared list;
+    RaceShared race;
+  };
+  unsigned long long verdict;  // of the leader
+  SamplingRow sampling;
+  uint64_t top[kMaxTopLogprobs];
   int num_top;
 };
 
@@ -43,80 +46,154 @@ __device__ __forceinline__ Slice SliceOf(int vocab, int blocks, int rank) {
   return {first, min(length, vocab - first)};
 }
 
-// The largest key above, the complement of the lowest id that has it below.
-__device__ __forceinline__ uint64_t Packed(uint32_t key, int id) {
-  return uint64_t{key} << 32 | (0xffffffffu - static_cast<uint32_t>(id));
+// The extremes of a slice or a row: keys of the largest and, complemented, of the least finite value.
+__device__ __forceinline__ uint64_t Extremes(uint32_t max_key, uint32_t min_key) {
+  return uint64_t{max_key} << 32 | ~min_key;
 }
-__device__ __forceinline__ int IdOf(uint64_t packed) {
-  return static_cast<int>(0xffffffffu - static_cast<uint32_t>(packed));
+__device__ __forceinline__ uint32_t MaxKeyOf(uint64_t extremes) {
+  return static_cast<uint32_t>(extremes >> 32);
+}
+__device__ __forceinline__ uint32_t MinKeyOf(uint64_t extremes) {
+  return ~static_cast<uint32_t>(extremes);
+}
+constexpr uint64_t kNotFinite = ~uint64_t{0};
+
+template <int kBlocks>
+__device__ uint64_t TeamExtremes(Team<kBlocks>& team, uint64_t extremes) {
+  return team.Reduce(extremes, [](uint64_t a, uint64_t b) {
+    const auto high = max(static_cast<uint32_t>(a >> 32), static_cast<uint32_t>(b >> 32));
+    return uint64_t{high} << 32 | max(static_cast<uint32_t>(a), static_cast<uint32_t>(b));
+  });
 }
 
 template <typename Row>
-__device__ uint64_t LargestOf(const Row& row) {
-  uint64_t largest = 0;
+__device__ uint64_t ExtremesOf(const Row& row) {
+  float most = -INFINITY, least = INFINITY;
   for (int i = 8 * static_cast<int>(threadIdx.x); i < row.count; i += 8 * kTeamThreads) {
     float values[8];
     row.Load8(i, values);
 #pragma unroll
     for (int k = 0; k < 8; ++k) {
-      const uint64_t packed = Packed(Row::Key(values[k]), row.first_id + i + k);
-      largest = packed > largest ? packed : largest;
+      most = fmaxf(most, values[k]);
+      if (values[k] > -INFINITY) least = fminf(least, values[k]);
     }
   }
-  return largest;
+  return Extremes(Row::Key(most), Row::Key(least));
 }
 
-// A double as an unsigned integer of the same order.
-__device__ __forceinline__ uint64_t OrderedScore(double score) {
-  const auto bits = static_cast<uint64_t>(__double_as_longlong(score));
-  return bits >> 63 ? ~bits : bits | uint64_t{1} << 63;
-}
-
-// argmax of z + Gumbel over what `cut` keeps. The coarse byte of a token bounds its score; its exact score is taken
-// when it can still be the best of the thread's tokens.
+// The lowest id with the largest value.
 template <int kBlocks, typename Row>
-__device__ int Race(Team<kBlocks>& team, const Row& row, const Cut& cut, const DrawKey& key) {
-  uint64_t best = 0;
-  int best_id = 0x7fffffff;
-  double best_score = -INFINITY;
-  for (int base = 16 * static_cast<int>(threadIdx.x); base < row.count; base += 16 * kTeamThreads) {
-    float values[16];
-    const int size = min(16, row.count - base);
-    row.Load8(base, *reinterpret_cast<float(*)[8]>(values));
-    if (size > 8) row.Load8(base + 8, *reinterpret_cast<float(*)[8]>(values + 8));
-    uint4 noise;
-    bool drawn = false;
-#pragma unroll
-    for (int k = 0; k < 16; ++k) {
-      if (k >= size) break;
-      const int id = row.first_id + base + k;
-      if (!cut.Keeps(Row::Key(values[k]), id)) continue;
-      if (!drawn) noise = CoarseBytes(key, static_cast<uint32_t>(id / 16));
-      drawn = true;
-      const uint32_t coarse = WordOf(noise, k / 4) >> (8 * (k % 4)) & 0xff;
-      const float z = __fmul_rn(values[k], row.scale);
-      // The noise is -ln(-ln(1 - v)) with v >= c / 256, so at most -ln(c / 256); at most 28.5 with c = 0.
-      const float bound = coarse == 0 ? 28.5f : -__logf(static_cast<float>(coarse) * (1 / 256.0f));
-      if (static_cast<double>(z) + bound < best_score - 1e-3) continue;
-      const double score = z + DeviceGumbel(coarse, DeviceFineNoise(key, static_cast<uint32_t>(id)));
-      if (score > best_score) {
-        best_score = score;
-        best_id = id;
-      }
-    }
-  }
-  best = best_id == 0x7fffffff ? 0 : OrderedScore(best_score);
-  const uint64_t winner = team.Max(best);
-  return IdOf(team.Max(best == winner ? Packed(0, best_id) : 0));
-}
-
-// The token drawn from a row whose largest value is known.
-template <int kBlocks, typename Row>
-__device__ int DrawFrom(Team<kBlocks>& team, SearchShared& shared, const Row& row, const SamplingRow& sampling,
-                        uint64_t largest, uint32_t position) {
-  const auto max_key = static_cast<uint32_t>(largest >> 32);
+__device__ int FirstOf(Team<kBlocks>& team, const Row& row, uint32_t max_key) {
   const float max_value = Row::OfKey(max_key);
-  if (sampling.inverse_temperature == 0 || sampling.top_k == 1 || max_value == -INFINITY) return IdOf(largest);
+  uint64_t first = 0;
+  for (int i = 8 * static_cast<int>(threadIdx.x); i < row.count && first == 0; i += 8 * kTeamThreads) {
+    if (row.Max8(i) < max_value) continue;
+    for (int k = 7; k >= 0; --k) {
+      if (row.At(i + k) == max_value) first = Packed(1, row.first_id + i + k);
+    }
+  }
+  return IdOf(team.Max(first));
+}
+
+// In one or two passes, or -1 where that does not do.
+template <int kBlocks, typename Row>
+__device__ int DrawByShortlist(Team<kBlocks>& team, BlockShared& shared, const Row& row, const SamplingRow& sampling,
+                               int vocab, uint64_t extremes, const Cut& cut, const DrawKey& key) {
+  const float max_value = Row::OfKey(MaxKeyOf(extremes));
+  const float least = Row::OfKey(cut.key);
+  Shortlist<kBlocks, Row> list(team, shared.search, shared.list, row, max_value, Row::OfKey(MinKeyOf(extremes)));
+  list.TakeSample();
+  const bool by_count = sampling.top_k > 0 && sampling.top_k < vocab;
+  const bool by_mass = sampling.top_p < 1;
+  if (!by_count && !by_mass) {
+    return RaceAbove(team, shared.race, row, cut, key, max_value, list.EstimatedMass());
+  }
+  const auto target_of = [&](unsigned long long mass) {
+    return max(1ull, static_cast<unsigned long long>(ceil(sampling.top_p * static_cast<double>(mass))));
+  };
+  // By the leader: the winner among the entries from `last` on; -1 for last = 0.
+  const auto race = [&](uint64_t last) {
+    Racer best;
+    list.ForEach([&](uint64_t entry) {
+      if (entry < last) return;
+      const int id = IdOf(entry);
+      best.Offer(__fmul_rn(Row::OfKey(KeyOf(entry)), row.scale), id, DeviceCoarseNoise(key, id), key);
+    });
+    const auto larger = [](uint64_t a, uint64_t b) { return a > b ? a : b; };
+    const uint64_t winner = team.ReduceBlock(best.Ordered(), larger);
+    return team.ReduceBlock(best.Ordered() == winner ? Packed(1, best.id) : 0, larger);
+  };
+  // What the leader found, for all; 0 = nothing.
+  const auto publish = [&](uint64_t found) {
+    if (team.rank() == 0 && threadIdx.x == 0) shared.verdict = found;
+    team.Sync();
+    return *team.Remote(&shared.verdict, 0);
+  };
+
+  if (by_count || cut.key > Row::Key(-FLT_MAX)) {
+    // All that the count, or min_p, keeps is listed; what follows concerns the list alone.
+    if (by_count && sampling.top_k > kMaxListed * kBlocks / 2) return -1;
+    float low = least;
+    if (by_count) low = fmaxf(low, list.ValueAtCount(sampling.top_k + sampling.top_k / 4 + 512));
+    const Gathered gathered = list.template Gather<false>(low, INFINITY);
+    if (!gathered.complete || (by_count && gathered.size < sampling.top_k && low > least)) return -1;
+    uint64_t found = 0;
+    if (team.rank() == 0) {
+      uint64_t last = 1;
+      if (by_count && gathered.size > sampling.top_k) last = list.RankByCount(sampling.top_k, last);
+      if (by_mass && last != 0) {
+        unsigned long long mass = 0;
+        list.ForEach([&](uint64_t entry) { mass += entry >= last ? list.MassOf(entry) : 0; });
+        mass = team.ReduceBlock(mass, [](unsigned long long a, unsigned long long b) { return a + b; });
+        last = list.RankByMass(0, target_of(mass), last);
+      }
+      if (last != 0) found = race(last);
+    }
+    found = publish(found);
+    return found == 0 ? -1 : IdOf(found);
+  }
+
+  // top_p alone. A head that outweighs the rest is listed from the top; else the place is bracketed.
+  constexpr float kHeadMass = 100;
+  constexpr int kHead = 1024, kWideMargin = 2560, kMargin = 1024;
+  const float rest = 1 - sampling.top_p;
+  float low, high;
+  if (list.EstimatedMass() <= kHeadMass) {
+    low = list.ValueAtCount(kHead);
+    high = INFINITY;
+  } else {
+    list.BracketAtMass(rest * list.EstimatedMass(), kWideMargin, low, high);
+  }
+  for (int attempt = 0;; ++attempt) {
+    const Gathered gathered = list.template Gather<true>(low, high);
+    const unsigned long long target = target_of(gathered.mass);
+    if (gathered.complete && gathered.above < target && target <= gathered.above + gathered.listed) {
+      const bool head = high > max_value;
+      uint64_t found = 0;
+      if (team.rank() == 0) {
+        found = list.RankByMass(gathered.above, target, 1);
+        if (head && found != 0) found = race(found);
+      }
+      found = publish(found);
+      if (found == 0) return -1;
+      if (head) return IdOf(found);
+      return RaceAbove(team, shared.race, row, {KeyOf(found), IdOf(found)}, key, max_value,
+                       static_cast<float>(gathered.mass) / kMassUnit);
+    }
+    if (attempt == 1) return -1;
+    list.BracketAtMass(rest * (static_cast<float>(gathered.mass) / kMassUnit), kMargin, low, high);
+  }
+}
+
+// The token drawn from a row whose extremes are known.
+template <int kBlocks, bool kStaged, typename Row>
+__device__ int DrawFrom(Team<kBlocks>& team, BlockShared& shared, const Row& row, const SamplingRow& sampling,
+                        int vocab, uint64_t extremes, uint32_t position) {
+  const uint32_t max_key = MaxKeyOf(extremes);
+  const float max_value = Row::OfKey(max_key);
+  if (sampling.inverse_temperature == 0 || sampling.top_k == 1 || max_value == -INFINITY) {
+    return FirstOf(team, row, max_key);
+  }
   Cut cut = {Row::Key(-FLT_MAX), 0x7fffffff};
   if (sampling.log_min_p > -INFINITY) {
     // The lowest key that min_p keeps.
@@ -132,10 +209,15 @@ __device__ int DrawFrom(Team<kBlocks>& team, SearchShared& shared, const Row& ro
     }
     cut.key = low;
   }
-  RowSearch<kBlocks, Row> search(team, shared, row, max_value);
+  const DrawKey key = {sampling.seed, sampling.choice, position};
+  if constexpr (kStaged) {
+    const int token = DrawByShortlist(team, shared, row, sampling, vocab, extremes, cut, key);
+    if (token >= 0) return token;
+  }
+  RowSearch<kBlocks, Row> search(team, shared.search, row, max_value);
   if (sampling.top_k > 0) cut = search.ByCount(cut, sampling.top_k);
   if (sampling.top_p < 1) cut = search.ByMass(cut, sampling.top_p);
-  return Race(team, row, cut, {sampling.seed, sampling.choice, position});
+  return RaceAll(team, row, cut, key);
 }
 
 // Log-probabilities of `token_id` and of the most likely ones, from the raw logits. Any `largest` of them.
@@ -165,7 +247,7 @@ __device__ void WriteLogprobs(Team<kBlocks>& team, BlockShared& shared, const __
       for (int k = 0; k < 8; ++k) {
         const uint32_t key = HalfRow::Key(values[k]);
         if (cut.Keeps(key, row.first_id + i + k))
-          shared.top[atomicAdd(&shared.num_top, 1)] = {key, row.first_id + i + k};
+          shared.top[atomicAdd(&shared.num_top, 1)] = Packed(key, row.first_id + i + k);
       }
     }
   }
@@ -178,8 +260,7 @@ __device__ void WriteLogprobs(Team<kBlocks>& team, BlockShared& shared, const __
       const int size = *team.Remote(&shared.num_top, rank);
       const int at = static_cast<int>(threadIdx.x) - seen;
       if (at >= 0 && at < size) {
-        const TopEntry entry = team.Remote(shared.top, rank)[at];
-        mine = Packed(entry.key, entry.id);
+        mine = team.Remote(shared.top, rank)[at];
       }
       seen += size;
     }
@@ -187,7 +268,7 @@ __device__ void WriteLogprobs(Team<kBlocks>& team, BlockShared& shared, const __
     for (int lane = 0; lane < 32; ++lane) place += __shfl_sync(0xffffffffu, mine, lane) > mine ? 1 : 0;
     if (mine != 0) {
       result->top_ids[place] = IdOf(mine);
-      result->top_logprobs[place] = static_cast<float>(HalfRow::OfKey(static_cast<uint32_t>(mine >> 32)) - log_sum);
+      result->top_logprobs[place] = static_cast<float>(HalfRow::OfKey(KeyOf(mine)) - log_sum);
     }
     if (threadIdx.x == 0) {
       result->num_top = num_top;
@@ -197,23 +278,39 @@ __device__ void WriteLogprobs(Team<kBlocks>& team, BlockShared& shared, const __
   team.Sync();  // other blocks' lists were read
 }
 
-// Reads a slice once: the largest value, whether all are finite, and on the way `store` of each eight.
+// Reads a slice once: its extremes, kNotFinite where a logit is not, and on the way `store` of each eight.
 template <typename Store>
-__device__ uint64_t ReadSlice(const __half* logits, const Slice& slice, bool& finite, Store store) {
-  const HalfRow row = {logits + slice.first_id, slice.first_id, slice.count, 1};
-  uint64_t largest = 0;
-  for (int i = 8 * static_cast<int>(threadIdx.x); i < row.count; i += 8 * kTeamThreads) {
-    float values[8];
-    row.Load8(i, values);
-    store(i, values);
+__device__ uint64_t ReadSlice(const __half* logits, const Slice& slice, Store store) {
+  constexpr int kInFlight = 5;
+  const uint4* const input = reinterpret_cast<const uint4*>(logits + slice.first_id);
+  const int size = slice.count / 8;
+  __half2 most = __float2half2_rn(-65504), least = __float2half2_rn(65504);
+  for (int base = static_cast<int>(threadIdx.x); base < size; base += kInFlight * kTeamThreads) {
+    uint4 packed[kInFlight];
 #pragma unroll
-    for (int k = 0; k < 8; ++k) {
-      finite = finite && fabsf(values[k]) <= FLT_MAX;
-      const uint64_t packed = Packed(HalfRow::Key(values[k]), row.first_id + i + k);
-      largest = packed > largest ? packed : largest;
+    for (int k = 0; k < kInFlight; ++k) {
+      const int i = base + k * kTeamThreads;
+      if (i < size) packed[k] = __ldcg(input + i);
+    }
+#pragma unroll
+    for (int k = 0; k < kInFlight; ++k) {
+      const int i = base + k * kTeamThreads;
+      if (i >= size) break;
+      store(8 * i, packed[k]);
+      const __half2* const pairs = reinterpret_cast<const __half2*>(&packed[k]);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        most = __hmax2_nan(most, pairs[j]);
+        least = __hmin2_nan(least, pairs[j]);
+      }
     }
   }
-  return largest;
+  // NaN fails both comparisons.
+  const bool finite = __low2float(most) <= 65504 && __high2float(most) <= 65504 && __low2float(least) >= -65504 &&
+                      __high2float(least) >= -65504;
+  if (!__syncthreads_and(finite)) return kNotFinite;
+  return Extremes(HalfRow::Key(fmaxf(__low2float(most), __high2float(most))),
+                  HalfRow::Key(fminf(__low2float(least), __high2float(least))));
 }
 
 __device__ __forceinline__ RowEdits EditsOf(const SampleArgs& args, const SamplingRow& sampling, const Draw& draw) {
@@ -236,8 +333,9 @@ __device__ __forceinline__ RowEdits EditsOf(const SampleArgs& args, const Sampli
 
 // Draws from the edited row. Staged: its z are made in shared memory, else they are computed at each read.
 template <int kBlocks, bool kStaged>
-__device__ int DrawEdited(Team<kBlocks>& team, SearchShared& shared, std::byte* stage, const __half* logits,
-                          const Slice& slice, const RowEdits& edits, const SamplingRow& sampling, uint32_t position) {
+__device__ int DrawEdited(Team<kBlocks>& team, BlockShared& shared, std::byte* stage, const __half* logits,
+                          const Slice& slice, int vocab, const RowEdits& edits, const SamplingRow& sampling,
+                          uint32_t position) {
   const int thread = static_cast<int>(threadIdx.x);
   if constexpr (kStaged) {
     float* const z = reinterpret_cast<float*>(stage);  // the raw logits so far
@@ -258,7 +356,8 @@ __device__ int DrawEdited(Team<kBlocks>& team, SearchShared& shared, std::byte* 
     }
     __syncthreads();
     const FloatRow row = {z, slice.first_id, slice.count};
-    return DrawFrom(team, shared, row, sampling, team.Max(LargestOf(row)), position);
+    return DrawFrom<kBlocks, kStaged>(team, shared, row, sampling, vocab, TeamExtremes(team, ExtremesOf(row)),
+                                      position);
   } else {
     uint32_t* const special = reinterpret_cast<uint32_t*>(stage);
     for (int i = thread; i < (slice.count + 31) / 32; i += kTeamThreads) special[i] = 0;
@@ -273,7 +372,8 @@ __device__ int DrawEdited(Team<kBlocks>& team, SearchShared& shared, std::byte* 
     }
     __syncthreads();
     const EditedRow row = {logits, special, edits, 0, slice.count};
-    return DrawFrom(team, shared, row, sampling, team.Max(LargestOf(row)), position);
+    return DrawFrom<kBlocks, kStaged>(team, shared, row, sampling, vocab, TeamExtremes(team, ExtremesOf(row)),
+                                      position);
   }
 }
 
@@ -301,7 +401,7 @@ __device__ __forceinline__ void Finish(const SampleArgs& args, const SamplingRow
 }
 
 template <int kBlocks, bool kStaged, SamplerTier kTier>
-__global__ void __launch_bounds__(kTeamThreads, 2) SampleKernel(SampleArgs args) {
+__global__ void __launch_bounds__(kTeamThreads, 4) SampleKernel(SampleArgs args) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
   if constexpr (kBlocks > 1) __trap();
 #endif
@@ -313,7 +413,12 @@ __global__ void __launch_bounds__(kTeamThreads, 2) SampleKernel(SampleArgs args)
   Team<kBlocks> team(shared.team);
   if (team.row() >= args.step.counts->num_draws) return;
   const Draw draw = args.step.draws[team.row()];
-  const SamplingRow sampling = args.rows.sampling[draw.row];
+  const SamplingRow& sampling = shared.sampling;
+  if (threadIdx.x < sizeof(SamplingRow) / sizeof(uint32_t)) {
+    const auto* const words = reinterpret_cast<const uint32_t*>(args.rows.sampling + draw.row);
+    reinterpret_cast<uint32_t*>(&shared.sampling)[threadIdx.x] = words[threadIdx.x];
+  }
+  __syncthreads();
   const bool writes = team.rank() == 0 && threadIdx.x < 32;
   if (args.rows.done[draw.row] != 0) {
     if (writes) Finish(args, sampling, draw, -1, SampleFlags::kSkipped, false);
@@ -323,22 +428,17 @@ __global__ void __launch_bounds__(kTeamThreads, 2) SampleKernel(SampleArgs args)
   constexpr bool kFull = kTier == SamplerTier::kFull;
   const __half* const logits = args.logits + int64_t{draw.logits_row} * args.vocab;
   const Slice slice = SliceOf(args.vocab, kBlocks, team.rank());
-  bool finite = true;
-  const uint64_t slice_largest = ReadSlice(logits, slice, finite, [&](int i, const float(&values)[8]) {
+  const uint64_t slice_extremes = ReadSlice(logits, slice, [&](int i, const uint4& packed) {
     if constexpr (kStaged && kFull) {
-      *reinterpret_cast<float4*>(stage + 4 * i) = *reinterpret_cast<const float4*>(values);
-      *reinterpret_cast<float4*>(stage + 4 * i + 16) = *reinterpret_cast<const float4*>(values + 4);
-    } else if constexpr (kStaged) {
-      uint4 packed;
+      const __half2* const pairs = reinterpret_cast<const __half2*>(&packed);
 #pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        reinterpret_cast<__half2*>(&packed)[k] = __floats2half2_rn(values[2 * k], values[2 * k + 1]);
-      }
+      for (int k = 0; k < 4; ++k) reinterpret_cast<float2*>(stage + 4 * i)[k] = __half22float2(pairs[k]);
+    } else if constexpr (kStaged) {
       *reinterpret_cast<uint4*>(stage + 2 * i) = packed;
     }
   });
-  const uint64_t largest = team.Max(__syncthreads_and(finite) ? slice_largest : ~uint64_t{0});
-  if (largest == ~uint64_t{0}) {
+  const uint64_t extremes = TeamExtremes(team, slice_extremes);
+  if (MaxKeyOf(extremes) == MaxKeyOf(kNotFinite)) {
     if (writes) Finish(args, sampling, draw, -1, SampleFlags::kFailed, false);
     team.Sync();  // other blocks' shared memory was read
     return;
@@ -348,18 +448,18 @@ __global__ void __launch_bounds__(kTeamThreads, 2) SampleKernel(SampleArgs args)
   int token = sampling.forced_token;
   if (token < 0) {
     if constexpr (kFull) {
-      token = DrawEdited<kBlocks, kStaged>(team, shared.search, stage, logits, slice, EditsOf(args, sampling, draw),
-                                           sampling, position);
+      token = DrawEdited<kBlocks, kStaged>(team, shared, stage, logits, slice, args.vocab,
+                                           EditsOf(args, sampling, draw), sampling, position);
     } else {
       const __half* const values = kStaged ? reinterpret_cast<const __half*>(stage) : logits;
       const HalfRow row = {values, slice.first_id, slice.count, sampling.inverse_temperature};
-      token = DrawFrom(team, shared.search, row, sampling, largest, position);
+      token = DrawFrom<kBlocks, kStaged>(team, shared, row, sampling, args.vocab, extremes, position);
     }
   }
   if (kFull && sampling.num_logprobs >= 0) {
     auto* const results = reinterpret_cast<DeviceLogprobs*>(reinterpret_cast<std::byte*>(args.results.logprobs) +
                                                             args.step.counts->result_slot * args.logprob_stride);
-    const float max_logit = HalfRow::OfKey(static_cast<uint32_t>(largest >> 32));
+    const float max_logit = HalfRow::OfKey(MaxKeyOf(extremes));
     WriteLogprobs(team, shared, logits, args.vocab, max_logit, token, sampling.num_logprobs, results + draw.sample);
   }
   if (writes) Finish(args, sampling, draw, token, 0, kFull);
@@ -367,7 +467,7 @@ __global__ void __launch_bounds__(kTeamThreads, 2) SampleKernel(SampleArgs args)
 }
 
 template <int kBlocks>
-__global__ void __launch_bounds__(kTeamThreads, 2) ScoreKernel(ScoreArgs args) {
+__global__ void __launch_bounds__(kTeamThreads, 4) ScoreKernel(ScoreArgs args) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
   if constexpr (kBlocks > 1) __trap();
 #endif
@@ -377,14 +477,12 @@ __global__ void __launch_bounds__(kTeamThreads, 2) ScoreKernel(ScoreArgs args) {
   Team<kBlocks> team(shared.team);
   const int index = team.row();
   const __half* const logits = args.logits + int64_t{index} * args.vocab;
-  bool finite = true;
-  const uint64_t slice_largest =
-      ReadSlice(logits, SliceOf(args.vocab, kBlocks, team.rank()), finite, [](int, const float(&)[8]) {});
-  const uint64_t largest = team.Max(__syncthreads_and(finite) ? slice_largest : ~uint64_t{0});
-  const bool failed = largest == ~uint64_t{0};
+  const uint64_t extremes =
+      TeamExtremes(team, ReadSlice(logits, SliceOf(args.vocab, kBlocks, team.rank()), [](int, const uint4&) {}));
+  const bool failed = MaxKeyOf(extremes) == MaxKeyOf(kNotFinite);
   if (team.rank() == 0 && threadIdx.x == 0) args.failed[index] = failed ? 1 : 0;
   if (!failed) {
-    const float max_logit = HalfRow::OfKey(static_cast<uint32_t>(largest >> 32));
+    const float max_logit = HalfRow::OfKey(MaxKeyOf(extremes));
     WriteLogprobs(team, shared, logits, args.vocab, max_logit, args.targets[index], args.num_top, args.results + index);
   }
   team.Sync();

@@ -8,12 +8,14 @@
 
 namespace swiftlet::cuda {
 
-inline constexpr int kTeamThreads = 512;  // of one block
+inline constexpr int kTeamThreads = 256;  // of one block
 inline constexpr int kTeamWarps = kTeamThreads / 32;
 
+inline constexpr int kTeamSums = 4;
+
 struct TeamShared {
-  uint64_t warps[kTeamWarps];
-  uint64_t exchange[2];
+  uint64_t warps[kTeamWarps * kTeamSums];
+  uint64_t exchange[2][kTeamSums];
 };
 
 template <int kBlocks>
@@ -48,9 +50,9 @@ class Team {
   // T is of 64 bits.
   template <typename T, typename Op>
   __device__ T Reduce(T value, Op op) {
-    static_assert(sizeof(T) == sizeof(uint64_t) && kTeamWarps == 16 && kBlocks <= 16);
+    static_assert(sizeof(T) == sizeof(uint64_t));
     T* const warps = reinterpret_cast<T*>(shared_.warps);
-    T* const exchange = reinterpret_cast<T*>(shared_.exchange);
+    T* const exchange = reinterpret_cast<T*>(shared_.exchange[parity_]);
     const int lane = static_cast<int>(threadIdx.x) % 32;
     value = ReduceLanes<32>(value, op);
     if (lane == 0) warps[threadIdx.x / 32] = value;
@@ -60,10 +62,46 @@ class Team {
       __syncthreads();
       return value;
     }
-    if (threadIdx.x == 0) exchange[parity_] = value;
+    if (threadIdx.x == 0) *exchange = value;
     Sync();
-    value = ReduceLanes<kBlocks>(*Remote(exchange + parity_, lane % kBlocks), op);
+    value = ReduceLanes<kBlocks>(*Remote(exchange, lane % kBlocks), op);
     parity_ ^= 1;  // others may still read this one
+    return value;
+  }
+
+  // Several sums with one barrier of the team.
+  __device__ void SumAll(uint64_t (&values)[kTeamSums]) {
+    const auto add = [](uint64_t a, uint64_t b) { return a + b; };
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int k = 0; k < kTeamSums; ++k) {
+      values[k] = ReduceLanes<32>(values[k], add);
+      if (lane == 0) shared_.warps[kTeamSums * (threadIdx.x / 32) + k] = values[k];
+    }
+    __syncthreads();
+    if (threadIdx.x < kTeamSums) {
+      uint64_t sum = 0;
+      for (int warp = 0; warp < kTeamWarps; ++warp) sum += shared_.warps[kTeamSums * warp + threadIdx.x];
+      shared_.exchange[parity_][threadIdx.x] = sum;
+    }
+    Sync();
+#pragma unroll
+    for (int k = 0; k < kTeamSums; ++k) {
+      values[k] = ReduceLanes<kBlocks>(*Remote(&shared_.exchange[parity_][k], lane % kBlocks), add);
+    }
+    parity_ ^= 1;
+  }
+
+  // Of the calling block alone.
+  template <typename T, typename Op>
+  __device__ T ReduceBlock(T value, Op op) {
+    T* const warps = reinterpret_cast<T*>(shared_.warps);
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    value = ReduceLanes<32>(value, op);
+    if (lane == 0) warps[threadIdx.x / 32] = value;
+    __syncthreads();
+    value = ReduceLanes<kTeamWarps>(warps[lane % kTeamWarps], op);
+    __syncthreads();
     return value;
   }
 

@@ -19,6 +19,12 @@ namespace {
 
 constexpr int64_t kPositionsPerTask = 512;  // of the table of cosines and sines
 
+// A failed launch with the operation that it was for.
+absl::Status In(const char* operation, const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat(operation, ": ", status.message()));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CudaModel>> CudaModel::Load(const Device& device, const CudaModelOptions& options) {
@@ -27,8 +33,7 @@ absl::StatusOr<std::unique_ptr<CudaModel>> CudaModel::Load(const Device& device,
   ASSIGN_OR_RETURN(std::unique_ptr<LinearKernels> linear, LinearKernels::Create(device, options.tune_cache));
   ThreadPool pool(options.num_threads);
   ASSIGN_OR_RETURN(CudaWeights weights, LoadCudaWeights(device, config, checkpoint, pool, options.progress));
-  std::unique_ptr<CudaModel> model(
-      new CudaModel(device, std::move(config), std::move(weights), std::move(linear)));
+  std::unique_ptr<CudaModel> model(new CudaModel(device, std::move(config), std::move(weights), std::move(linear)));
   const int32_t trained = model->config_.max_position;
   RETURN_IF_ERROR(
       model->FillCosSin(options.max_positions > 0 ? std::min(options.max_positions, trained) : trained, pool));
@@ -75,8 +80,7 @@ absl::Status CudaModel::AllocateActivations(const StepCapacity& largest, int32_t
       {&gate_up_, sizeof(__half) * tokens * 2 * intermediate},
       {&activated_, sizeof(__half) * tokens * intermediate},
       {&logits_, sizeof(__half) * static_cast<size_t>(largest.logits) * logits_width()},
-      {&attention_scratch_,
-       static_cast<size_t>(AttentionScratchBytes(device_, attention_shape(), largest.decodes))},
+      {&attention_scratch_, static_cast<size_t>(AttentionScratchBytes(device_, attention_shape(), largest.decodes))},
   };
   for (const auto& [buffer, bytes] : buffers) {
     ASSIGN_OR_RETURN(*buffer, DeviceBuffer::Allocate(bytes));
@@ -119,11 +123,11 @@ int64_t CudaModel::workspace_bytes() const {
 
 absl::Status CudaModel::RunLayers(const LaunchContext& context, const StepCapacity& capacity, const StepView& step) {
   CHECK(capacity.tokens >= 1 && capacity.tokens <= max_tokens_) << capacity.tokens << " tokens of " << max_tokens_;
-  RETURN_IF_ERROR(Embedding(context, {.weight = weights_.embedding.data,
-                                      .token_ids = step.token_ids,
-                                      .residual = residual_.as<float>(),
-                                      .num_tokens = capacity.tokens,
-                                      .hidden = config_.hidden_size}));
+  RETURN_IF_ERROR(In("embedding", Embedding(context, {.weight = weights_.embedding.data,
+                                                      .token_ids = step.token_ids,
+                                                      .residual = residual_.as<float>(),
+                                                      .num_tokens = capacity.tokens,
+                                                      .hidden = config_.hidden_size})));
   for (int32_t i = 0; i < config_.num_layers; ++i) {
     RETURN_IF_ERROR(Attention(context, capacity, step, i));
     RETURN_IF_ERROR(Mlp(context, capacity.tokens, weights_.layers[i]));
@@ -137,74 +141,79 @@ absl::Status CudaModel::Attention(const LaunchContext& context, const StepCapaci
   const CudaLayerWeights& layer = weights_.layers[layer_index];
   const KvLayer kv{.base = kv_.as<__half>() + layer_index * num_kv_blocks_ * (LayerBlockBytes() / 2),
                    .page_stride = LayerBlockBytes() / 2};
-  RETURN_IF_ERROR(RmsNorm(context, {.residual = residual_.as<float>(),
-                                    .rows = nullptr,
-                                    .weight = layer.attention_norm,
-                                    .output = normed_.as<__half>(),
-                                    .num_rows = capacity.tokens,
-                                    .hidden = config_.hidden_size,
-                                    .epsilon = config_.rms_norm_epsilon}));
-  RETURN_IF_ERROR(linear_->Store(context, LinearRole::kQkv,
-                                 {.input = normed_.as<__half>(), .weight = layer.qkv, .num_rows = capacity.tokens},
-                                 qkv_.as<__half>()));
-  RETURN_IF_ERROR(RopeKv(context, {.shape = attention_shape(),
-                                   .qkv = qkv_.as<__half>(),
-                                   .bias = layer.qkv_bias,
-                                   .query_norm = layer.query_norm,
-                                   .key_norm = layer.key_norm,
-                                   .norm_epsilon = config_.rms_norm_epsilon,
-                                   .cos_sin = cos_sin_.as<float2>(),
-                                   .step = step,
-                                   .num_tokens = capacity.tokens,
-                                   .kv = kv,
-                                   .query = query_.as<__half>()}));
+  RETURN_IF_ERROR(In("norm", RmsNorm(context, {.residual = residual_.as<float>(),
+                                               .rows = nullptr,
+                                               .weight = layer.attention_norm,
+                                               .output = normed_.as<__half>(),
+                                               .num_rows = capacity.tokens,
+                                               .hidden = config_.hidden_size,
+                                               .epsilon = config_.rms_norm_epsilon})));
+  RETURN_IF_ERROR(
+      In("qkv", linear_->Store(context, LinearRole::kQkv,
+                               {.input = normed_.as<__half>(), .weight = layer.qkv, .num_rows = capacity.tokens},
+                               qkv_.as<__half>())));
+  RETURN_IF_ERROR(In("rope", RopeKv(context, {.shape = attention_shape(),
+                                              .qkv = qkv_.as<__half>(),
+                                              .bias = layer.qkv_bias,
+                                              .query_norm = layer.query_norm,
+                                              .key_norm = layer.key_norm,
+                                              .norm_epsilon = config_.rms_norm_epsilon,
+                                              .cos_sin = cos_sin_.as<float2>(),
+                                              .step = step,
+                                              .num_tokens = capacity.tokens,
+                                              .kv = kv,
+                                              .query = query_.as<__half>()})));
   const cuda::AttentionArgs attention{.shape = attention_shape(),
                                       .query = query_.as<__half>(),
                                       .step = step,
                                       .kv = kv,
                                       .output = attended_.as<__half>(),
                                       .scratch = attention_scratch_.data()};
-  if (capacity.decodes > 0) RETURN_IF_ERROR(DecodeAttention(context, attention, capacity.decodes, max_pages_));
-  if (capacity.prefill_tiles > 0) RETURN_IF_ERROR(PrefillAttention(context, attention, capacity.prefill_tiles));
-  return linear_->AddTo(context, LinearRole::kOutput,
-                        {.input = attended_.as<__half>(), .weight = layer.output, .num_rows = capacity.tokens}, 1,
-                        layer.output_bias, residual_.as<float>());
+  if (capacity.decodes > 0)
+    RETURN_IF_ERROR(In("decode attention", DecodeAttention(context, attention, capacity.decodes, max_pages_)));
+  if (capacity.prefill_tiles > 0)
+    RETURN_IF_ERROR(In("prefill attention", PrefillAttention(context, attention, capacity.prefill_tiles)));
+  return In("output",
+            linear_->AddTo(context, LinearRole::kOutput,
+                           {.input = attended_.as<__half>(), .weight = layer.output, .num_rows = capacity.tokens}, 1,
+                           layer.output_bias, residual_.as<float>()));
 }
 
 // residual += down(silu(gate(norm(residual))) * up(norm(residual)))
 absl::Status CudaModel::Mlp(const LaunchContext& context, int32_t num_tokens, const CudaLayerWeights& layer) {
-  RETURN_IF_ERROR(RmsNorm(context, {.residual = residual_.as<float>(),
-                                    .rows = nullptr,
-                                    .weight = layer.mlp_norm,
-                                    .output = normed_.as<__half>(),
-                                    .num_rows = num_tokens,
-                                    .hidden = config_.hidden_size,
-                                    .epsilon = config_.rms_norm_epsilon}));
-  RETURN_IF_ERROR(linear_->GateUp(context,
-                                  {.input = normed_.as<__half>(), .weight = layer.gate_up, .num_rows = num_tokens},
-                                  layer.gate_up_bias, gate_up_.as<__half>(), activated_.as<__half>()));
-  return linear_->AddTo(context, LinearRole::kDown,
-                        {.input = activated_.as<__half>(), .weight = layer.down, .num_rows = num_tokens}, kMlpScale,
-                        layer.down_bias, residual_.as<float>());
+  RETURN_IF_ERROR(In("norm", RmsNorm(context, {.residual = residual_.as<float>(),
+                                               .rows = nullptr,
+                                               .weight = layer.mlp_norm,
+                                               .output = normed_.as<__half>(),
+                                               .num_rows = num_tokens,
+                                               .hidden = config_.hidden_size,
+                                               .epsilon = config_.rms_norm_epsilon})));
+  RETURN_IF_ERROR(
+      In("gate_up",
+         linear_->GateUp(context, {.input = normed_.as<__half>(), .weight = layer.gate_up, .num_rows = num_tokens},
+                         layer.gate_up_bias, gate_up_.as<__half>(), activated_.as<__half>())));
+  return In("down", linear_->AddTo(context, LinearRole::kDown,
+                                   {.input = activated_.as<__half>(), .weight = layer.down, .num_rows = num_tokens},
+                                   kMlpScale, layer.down_bias, residual_.as<float>()));
 }
 
 absl::Status CudaModel::RunHead(const LaunchContext& context, const int32_t* tokens, int32_t num_logits) {
   CHECK(num_logits >= 1 && num_logits <= max_logits_) << num_logits << " rows of logits of " << max_logits_;
-  RETURN_IF_ERROR(RmsNorm(context, {.residual = residual_.as<float>(),
-                                    .rows = tokens,
-                                    .weight = weights_.final_norm,
-                                    .output = normed_.as<__half>(),
-                                    .num_rows = num_logits,
-                                    .hidden = config_.hidden_size,
-                                    .epsilon = config_.rms_norm_epsilon}));
-  RETURN_IF_ERROR(linear_->Store(context, LinearRole::kHead,
-                                 {.input = normed_.as<__half>(), .weight = weights_.head, .num_rows = num_logits},
-                                 logits_.as<__half>()));
+  RETURN_IF_ERROR(In("norm", RmsNorm(context, {.residual = residual_.as<float>(),
+                                               .rows = tokens,
+                                               .weight = weights_.final_norm,
+                                               .output = normed_.as<__half>(),
+                                               .num_rows = num_logits,
+                                               .hidden = config_.hidden_size,
+                                               .epsilon = config_.rms_norm_epsilon})));
+  RETURN_IF_ERROR(
+      In("head", linear_->Store(context, LinearRole::kHead,
+                                {.input = normed_.as<__half>(), .weight = weights_.head, .num_rows = num_logits},
+                                logits_.as<__half>())));
   if (logits_width() == config_.vocab_size) return absl::OkStatus();
-  return MaskPadding(context, {.logits = logits_.as<__half>(),
-                               .num_rows = num_logits,
-                               .width = logits_width(),
-                               .vocab = config_.vocab_size});
+  return MaskPadding(
+      context,
+      {.logits = logits_.as<__half>(), .num_rows = num_logits, .width = logits_width(), .vocab = config_.vocab_size});
 }
 
 absl::Status CudaModel::CopyKvBlock(const LaunchContext& context, int32_t from, int32_t to) {

@@ -59,7 +59,7 @@ class CudaModel {
 
   const Device& device() const { return device_; }
   const ModelConfig& config() const { return config_; }
-  const __half* logits() const { return logits_.as<__half>(); }  // [logits, logits_width]
+  const __half* logits() const { return logits_.as<__half>(); }        // [logits, logits_width]
   int32_t logits_width() const { return weights_.head.out_features; }  // vocab_size up to a multiple of eight
   int32_t num_kv_blocks() const { return num_kv_blocks_; }
   int64_t kv_bytes_per_block() const { return config_.num_layers * LayerBlockBytes(); }

@@ -156,8 +156,7 @@ absl::Status CudaExecutor::UploadLists(Slot& slot) {
     list[ids.size() + i] = scores[i].token;
     list[ids.size() + scores.size() + i] = scores[i].target;
   }
-  RETURN_IF_CUDA_ERROR(
-      cudaMemcpyAsync(slot.device_lists.data(), list, bytes, cudaMemcpyHostToDevice, stream_.get()));
+  RETURN_IF_CUDA_ERROR(cudaMemcpyAsync(slot.device_lists.data(), list, bytes, cudaMemcpyHostToDevice, stream_.get()));
   for (const CountsSetup& setup : packer_.counts_setups()) {
     RETURN_IF_ERROR(InitCounts(Context(), {.counts = memory_.CountsOf(setup.row),
                                            .vocab = memory_.shape().logits_width,
@@ -176,8 +175,7 @@ absl::Status CudaExecutor::EnqueueBegin(const LaunchContext& context, const Step
                              .max_logits = capacity.logits});
 }
 
-absl::Status CudaExecutor::EnqueueSample(const LaunchContext& context, const StepCapacity& capacity,
-                                         SamplerTier tier) {
+absl::Status CudaExecutor::EnqueueSample(const LaunchContext& context, const StepCapacity& capacity, SamplerTier tier) {
   SampleArgs args;
   args.logits = model_->logits();
   args.vocab = model_->logits_width();
@@ -306,8 +304,8 @@ absl::Status CudaExecutor::ReadResults(const Slot& slot, int32_t slot_index, Ste
       failed = failed || drawn.failed;
       done_[k == 0 ? item.row : item.forks[k - 1].row] = drawn.stop;
       if (request.logprobs == 0 || drawn.failed) continue;
-      result.logprobs[first_sample + k] = ToPositionLogprobs(results_.Logprobs(slot_index, first_sample + k),
-                                                             drawn.token_id, request.logprobs - 1);
+      result.logprobs[first_sample + k] =
+          ToPositionLogprobs(results_.Logprobs(slot_index, first_sample + k), drawn.token_id, request.logprobs - 1);
     }
     if (!failed) continue;
     for (int32_t k = 0; k < num_samples; ++k) {

@@ -94,7 +94,7 @@ class CudaExecutor final : public Executor {
   absl::Status fault_;
   std::vector<bool> done_;  // rows, as of the step collected last: a stop token or a failure
   int64_t last_end_us_ = 0;
-  std::mutex enqueue_mutex_;             // the model and its kernels serve one launching thread at a time
+  std::mutex enqueue_mutex_;            // the model and its kernels serve one launching thread at a time
   std::unique_ptr<GraphCache> graphs_;  // null: no graphs
 };
 

@@ -67,15 +67,15 @@ absl::StatusOr<int64_t> KvBlocks(const Device& device, const LoadEngineOptions& 
     const std::string found =
         options.kv_cache_bytes > 0
             ? absl::StrCat("--kv-cache-memory-bytes gives it ", GiB(bytes))
-            : absl::StrCat("--gpu-memory-utilization ", options.gpu_memory_utilization, " of ",
-                           GiB(device.total_bytes), " leaves ", GiB(std::max<int64_t>(bytes, 0)), " (",
-                           GiB(free_bytes), " are free now, ", GiB(model.weight_bytes()), " hold the weights)");
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the KV pool is too small: ", found, "; ", GiB(needed), " are needed for ",
-        config.max_model_len > 0 ? absl::StrCat("one sequence of --max-model-len ", config.max_model_len)
-                                 : std::string("one block"),
-        "; raise ", options.kv_cache_bytes > 0 ? "--kv-cache-memory-bytes" : "--gpu-memory-utilization",
-        config.max_model_len > 0 ? " or lower --max-model-len" : ""));
+            : absl::StrCat("--gpu-memory-utilization ", options.gpu_memory_utilization, " of ", GiB(device.total_bytes),
+                           " leaves ", GiB(std::max<int64_t>(bytes, 0)), " (", GiB(free_bytes), " are free now, ",
+                           GiB(model.weight_bytes()), " hold the weights)");
+    return absl::FailedPreconditionError(
+        absl::StrCat("the KV pool is too small: ", found, "; ", GiB(needed), " are needed for ",
+                     config.max_model_len > 0 ? absl::StrCat("one sequence of --max-model-len ", config.max_model_len)
+                                              : std::string("one block"),
+                     "; raise ", options.kv_cache_bytes > 0 ? "--kv-cache-memory-bytes" : "--gpu-memory-utilization",
+                     config.max_model_len > 0 ? " or lower --max-model-len" : ""));
   }
   // A pool that holds max_num_seqs sequences of the greatest length is never short of a block.
   return std::min({bytes / model.kv_bytes_per_block(), pages * config.max_num_seqs,
@@ -99,13 +99,14 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> LoadCudaExecutor(const Device& dev
                                                                const EngineConfig& config,
                                                                EngineDescription* description) {
   ASSIGN_OR_RETURN(const ModelConfig model_config, ReadModelConfig(options.model_directory));
-  const int32_t longest = config.max_model_len > 0 ? std::min(config.max_model_len, model_config.max_position)
-                                                   : model_config.max_position;
-  absl::StatusOr<std::unique_ptr<CudaModel>> loaded = CudaModel::Load(device, {.model_directory = options.model_directory,
-                                                                               .tune_cache = options.tune_cache,
-                                                                               .max_positions = longest,
-                                                                               .num_threads = options.num_threads,
-                                                                               .progress = options.progress});
+  const int32_t longest =
+      config.max_model_len > 0 ? std::min(config.max_model_len, model_config.max_position) : model_config.max_position;
+  absl::StatusOr<std::unique_ptr<CudaModel>> loaded =
+      CudaModel::Load(device, {.model_directory = options.model_directory,
+                               .tune_cache = options.tune_cache,
+                               .max_positions = longest,
+                               .num_threads = options.num_threads,
+                               .progress = options.progress});
   if (!loaded.ok()) return WithFlag(loaded.status(), "the weights", "free some, or serve a smaller model");
   std::unique_ptr<CudaModel> model = *std::move(loaded);
 

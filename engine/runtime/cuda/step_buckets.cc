@@ -34,7 +34,8 @@ std::vector<int32_t> MixedSizes(int32_t largest) {
 std::vector<StepBucket> StepBuckets(int32_t max_num_seqs, int32_t max_num_batched_tokens) {
   std::vector<StepBucket> buckets;
   for (const int32_t size : DecodeSizes(max_num_seqs)) {
-    buckets.push_back({.capacity = {.tokens = size, .decodes = size, .prefill_tiles = 0, .logits = size, .draws = size}});
+    buckets.push_back(
+        {.capacity = {.tokens = size, .decodes = size, .prefill_tiles = 0, .logits = size, .draws = size}});
   }
   for (const int32_t size : MixedSizes(max_num_batched_tokens)) {
     const int32_t sequences = std::min(size, max_num_seqs);

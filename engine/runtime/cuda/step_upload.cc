@@ -12,7 +12,8 @@
 namespace swiftlet::cuda {
 namespace {
 
-static_assert(kMaxStopTokens == static_cast<int32_t>(kMaxStopTokenIds), "a device row holds what a request may ask for");
+static_assert(kMaxStopTokens == static_cast<int32_t>(kMaxStopTokenIds),
+              "a device row holds what a request may ask for");
 static_assert(kMaxBiasEntries == static_cast<int32_t>(kMaxLogitBias), "a device row holds what a request may ask for");
 
 constexpr size_t kAlignment = 16;
@@ -141,7 +142,8 @@ void StepPacker::PackItem(const StepPlan::Item& item, int32_t sample) {
     header_.counts.max_decode_pages =
         std::max(header_.counts.max_decode_pages, static_cast<int32_t>(item.begin / kKvBlockTokens + 1));
   } else {
-    for (int32_t token = 0; token < item.count; token += kPrefillTileTokens) prefill_tiles_.push_back({sequence, token});
+    for (int32_t token = 0; token < item.count; token += kPrefillTileTokens)
+      prefill_tiles_.push_back({sequence, token});
   }
   for (int32_t position = item.score_begin; position < item.score_end; ++position) {
     scores_.push_back({first_token + position - item.begin, row.request->prompt_ids[position + 1]});

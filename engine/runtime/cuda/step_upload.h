@@ -70,7 +70,7 @@ class StepPacker {
   // What is remembered of a row.
   struct Row {
     std::shared_ptr<const GenerationRequest> request;
-    bool always_full = false;    // penalties, bias or log-probabilities
+    bool always_full = false;   // penalties, bias or log-probabilities
     int32_t forbid_before = 0;  // position before which stop tokens are forbidden
   };
 

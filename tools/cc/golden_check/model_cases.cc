@@ -17,8 +17,10 @@
 #include "engine/base/status_macros.h"
 #include "engine/model/llama_decoder.h"
 #include "engine/runtime/cpu_executor.h"
+#include "engine/runtime/load_engine.h"
 #include "tools/cc/golden_check/golden_model.h"
 #include "tools/cc/golden_check/golden_report.h"
+#include "tools/cc/golden_check/gpu_logits.h"
 
 namespace swiftlet {
 namespace {
@@ -31,11 +33,18 @@ struct Numerics {
   const char* name;
   bool is_reference;
   double top2_gap;  // tokens need not agree from the first step on whose two best logits were nearer than this
+  bool is_gpu = false;
+  const char* kernels = "auto";  // of a GPU
+  bool deterministic = false;
 };
-constexpr Numerics kNumerics[] = {{"float32 reference", true, 0}, {"simd", false, 0.1}};
+constexpr Numerics kNumerics[] = {{"float32 reference", true, 0},
+                                  {"simd", false, 0.1},
+                                  {"gpu", false, 0.1, true},
+                                  {"gpu, deterministic", false, 0.1, true, "auto", true},
+                                  {"gpu, generic kernels", false, 0.1, true, "generic"}};
 constexpr double kLogitTolerance = 2e-3;     // reference, each logit
 constexpr double kLogprobTolerance = 4e-3;   // reference: a difference of two such errors
-constexpr double kRelativeTolerance = 1e-2;  // simd, ||out - ref|| / ||ref||
+constexpr double kRelativeTolerance = 1e-2;  // the others, ||out - ref|| / ||ref||
 
 struct Way {
   const char* name;
@@ -204,20 +213,53 @@ class ModelChecker {
   }
 
   absl::Status CheckLogits(const Way& way) {
-    ASSIGN_OR_RETURN(const std::unique_ptr<LlamaDecoder> decoder, MakeDecoder(model_, numerics_, way.batch_tokens));
+    ASSIGN_OR_RETURN(const std::vector<std::vector<float>> logits, numerics_.is_gpu ? GpuLogits(way) : CpuLogits(way));
     for (size_t i = 0; i < model_.cases.size(); ++i) {
-      const std::vector<float> logits = LogitsAfter(*decoder, model_.cases[i].prompt, way.batch_tokens);
-      Count(way.name, i, CompareLogits(numerics_, logits, model_.cases[i].last_logits));
+      Count(way.name, i, CompareLogits(numerics_, logits[i], model_.cases[i].last_logits));
     }
     return absl::OkStatus();
   }
 
-  absl::Status CheckAnswers(const Way& way) {
+  absl::StatusOr<std::vector<std::vector<float>>> CpuLogits(const Way& way) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<LlamaDecoder> decoder, MakeDecoder(model_, numerics_, way.batch_tokens));
+    std::vector<std::vector<float>> logits;
+    for (const GoldenCase& one : model_.cases) logits.push_back(LogitsAfter(*decoder, one.prompt, way.batch_tokens));
+    return logits;
+  }
+
+  LoadEngineOptions GpuOptions(const Way& way) const {
+    LoadEngineOptions options;
+    options.model_directory = model_.directory;
+    options.device = "cuda";
+    options.kernels = numerics_.kernels;
+    options.deterministic = numerics_.deterministic;
+    options.num_threads = 4;
+    options.kv_cache_bytes = int64_t{256} << 20;
+    options.config.max_num_seqs = kBatch;
+    options.config.max_num_batched_tokens = way.batch_tokens;
+    return options;
+  }
+
+  absl::StatusOr<std::vector<std::vector<float>>> GpuLogits(const Way& way) {
+    std::vector<std::vector<int32_t>> prompts;
+    for (const GoldenCase& one : model_.cases) prompts.push_back(one.prompt);
+    return LogitsOnGpu(GpuOptions(way), prompts);
+  }
+
+  absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(const Way& way) {
+    if (numerics_.is_gpu) {
+      ASSIGN_OR_RETURN(LoadedEngine loaded, LoadEngine(GpuOptions(way)));
+      return std::move(loaded.engine);
+    }
     ASSIGN_OR_RETURN(std::unique_ptr<LlamaDecoder> decoder, MakeDecoder(model_, numerics_, way.batch_tokens));
     EngineConfig config;
     config.max_num_seqs = kBatch;
     config.max_num_batched_tokens = way.batch_tokens;
-    ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, CreateCpuEngine(config, std::move(decoder)));
+    return CreateCpuEngine(config, std::move(decoder));
+  }
+
+  absl::Status CheckAnswers(const Way& way) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, MakeEngine(way));
     for (const char* state : {"cold", "from the prefix cache"}) {
       for (size_t i = 0; i < model_.cases.size(); ++i) {
         ASSIGN_OR_RETURN(const std::vector<Answer> answers,
@@ -250,7 +292,7 @@ class ModelChecker {
 
 }  // namespace
 
-absl::StatusOr<bool> CheckModelCases(const std::string& folder, const std::string& name) {
+absl::StatusOr<bool> CheckModelCases(const std::string& folder, const std::string& name, bool on_gpu) {
   ASSIGN_OR_RETURN(const GoldenModel model, ReadGoldenModel(folder + "/" + name));
   if (!model.quantization.empty()) {
     std::printf("%s: not served yet (quantization_config: %s)\n", name.c_str(), model.quantization.c_str());
@@ -259,6 +301,7 @@ absl::StatusOr<bool> CheckModelCases(const std::string& folder, const std::strin
   if (model.cases.empty()) return absl::InvalidArgumentError(absl::StrCat(name, ": golden.json has no case"));
   bool all_passed = true;
   for (const Numerics& numerics : kNumerics) {
+    if (numerics.is_gpu != on_gpu) continue;
     ModelChecker checker(model, numerics, name);
     RETURN_IF_ERROR(checker.Check());
     checker.report().Print();

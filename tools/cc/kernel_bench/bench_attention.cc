@@ -19,6 +19,9 @@
 #include "engine/kernels/cuda/attention.h"
 
 namespace swiftlet::cuda {
+#ifdef SWIFTLET_TUNE
+extern int tune_variant, tune_stages, tune_least;
+#endif
 namespace {
 
 constexpr int kPageTokens = 64;
@@ -178,6 +181,43 @@ struct Bench {
     std::fflush(stdout);
   }
 
+  // The pair as a layer has it, beside RopeKv alone.
+  void RopeAndDecode(const char* label, const AttentionShape& shape, int batch) {
+    const Step step = MakeStep(std::vector<int>(batch, 512), 1);
+    const int64_t page_stride = static_cast<int64_t>(shape.num_kv_heads) * 2 * kPageTokens * shape.head_dim;
+    const int64_t layer = page_stride * step.num_pages;
+    const int layers = static_cast<int>(std::clamp<int64_t>(200'000'000 / (layer * 2), 2, 200));
+    const DeviceBuffer cos_sin = Upload(std::vector<float2>(1024 * shape.head_dim / 2, float2{0.6f, 0.8f}));
+    const LaunchContext context = Context(false, false);
+    const auto rope = [&](int i) {
+      RopeKvArgs args;
+      args.shape = shape;
+      args.qkv = output.as<__half>();
+      args.cos_sin = cos_sin.as<float2>();
+      args.step = step.view;
+      args.num_tokens = batch;
+      args.kv = {pool.as<__half>() + i * layer, page_stride};
+      args.query = query.as<__half>();
+      return RopeKv(context, args);
+    };
+    const auto pair = [&](int i) {
+      const absl::Status status = rope(i);
+      if (!status.ok()) return status;
+      AttentionArgs args;
+      args.shape = shape;
+      args.query = query.as<__half>();
+      args.step = step.view;
+      args.kv = {pool.as<__half>() + i * layer, page_stride};
+      args.output = output.as<__half>();
+      args.scratch = scratch.data();
+      return DecodeAttention(context, args, batch, step.max_pages);
+    };
+    const double rope_us = Time(stream, layers, rope);
+    const double pair_us = Time(stream, layers, pair);
+    std::printf("rope+decode %-19s B %4d context 512: %.2f us, of which rope_kv alone %.2f\n", label, batch, pair_us,
+                rope_us);
+  }
+
   void Prefill(const LaunchContext& context, const char* label, const AttentionShape& shape, int sequences,
                int first_position, int tokens) {
     const Step step = MakeStep(std::vector<int>(sequences, first_position + tokens), tokens);
@@ -261,9 +301,31 @@ int Run() {
     bench.Decode(context, mode.name, shape, ragged);
     ragged[9] = 16384;
     bench.Decode(context, mode.name, shape, ragged);
+    if (!mode.generic && !mode.deterministic) {
+      for (int batch : {1, 8, 32, 64, 256}) bench.RopeAndDecode(mode.name, shape, batch);
+    }
     bench.Decode(context, mode.name, {32, 8, 128}, std::vector<int>(32, 1024));
     bench.Decode(context, mode.name, {14, 2, 64}, std::vector<int>(64, 1024));
   }
+#ifdef SWIFTLET_TUNE
+  for (int variant : {0, 1, 2, 3, 4}) {
+    for (int stages : {2, 0}) {
+      for (int least : {1, 2, 4, 8}) {
+        tune_variant = variant, tune_stages = stages, tune_least = least;
+        char label[64];
+        std::snprintf(label, sizeof label, "v%d stages %d least %d", variant, stages, least);
+        const LaunchContext context = bench.Context(false, false);
+        for (int batch : {1, 8, 32}) bench.Decode(context, label, shape, std::vector<int>(batch, 512));
+        if (least == 4 || least == 8) bench.Decode(context, label, shape, {32768});
+        if (least == 4) {
+          for (int batch : {64, 256, 1024}) bench.Decode(context, label, shape, std::vector<int>(batch, 512));
+        }
+        for (int batch : {1, 8, 32}) bench.RopeAndDecode(label, shape, batch);
+      }
+    }
+  }
+  tune_variant = tune_stages = tune_least = 0;
+#endif
   for (const Mode& mode : {Mode{"best", false, false}, Mode{"generic", true, false}}) {
     const LaunchContext context = bench.Context(mode.generic, mode.deterministic);
     bench.Prefill(context, mode.name, shape, 4, 0, 2048);

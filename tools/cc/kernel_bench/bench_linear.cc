@@ -196,13 +196,14 @@ class Bench {
           for (int32_t cluster : {1, 2, 4, 8}) {
             for (int32_t stages : {4, 8}) {
               for (int32_t blocks_per_sm : {1, 2}) {
-                const SkinnyConfig config = {row_tiles, row_warps, k_warps, cluster, stages, blocks_per_sm, tokens};
+                SkinnyConfig config = {row_tiles, row_warps, k_warps, cluster, stages, blocks_per_sm, tokens};
+                config.share_input = layer.out_features > 2048 && cluster > 1;
+                const int32_t split = config.share_input ? 1 : cluster;
                 const int32_t tiles = (layer.out_features + config.tile_rows() - 1) / config.tile_rows();
-                const int32_t pieces = layer.in_features / 32 / cluster / k_warps;
-                if (pieces < 2 || (tiles * cluster < 90 && rows > 1)) continue;
-                if (tiles * cluster < 60) continue;
-                if (layer.out_features <= 2048 && (tiles * cluster > 264 || blocks_per_sm == 2)) continue;
-                if (layer.out_features > 2048 && cluster > 2) continue;
+                const int32_t pieces = layer.in_features / 32 / split / k_warps;
+                if (pieces < 2 || tiles * split < 90) continue;
+                if (layer.out_features <= 2048 && (tiles * split > 132 || blocks_per_sm == 2)) continue;
+                if (config.share_input && (rows <= 8 || cluster > 4)) continue;
                 if (stages == 8 && pieces <= 4 && layer.out_features <= 2048) continue;
                 configs.push_back(config);
               }
@@ -232,9 +233,10 @@ absl::Status Run(const std::vector<std::string_view>& parts) {
     return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end();
   };
   if (wanted("sweep")) {
-    for (int32_t rows : {1, 8, 32, 64}) {
+    for (int32_t rows : {1, 8, 16, 32, 64, 128}) {
       for (const Layer& layer : kLayers) {
-        if (layer.role != LinearRole::kHead) bench.Sweep(layer, rows);
+        if (layer.role != LinearRole::kHead && (rows < 64 || layer.role != LinearRole::kGateUp))
+          bench.Sweep(layer, rows);
       }
     }
     bench.Sweep(kLayers[4], 1);

@@ -86,9 +86,11 @@ AttentionStep::AttentionStep(const StepCase& step_case) : case_(step_case) {
     } else {
       counts_.max_decode_pages = std::max(counts_.max_decode_pages, (length + kPageTokens - 1) / kPageTokens);
     }
+    // A sequence's data depend on its index alone, not on what else is in the step.
+    std::mt19937 data(case_.seed * 1000 + static_cast<uint32_t>(i));
     for (int kv_head = 0; kv_head < shape.num_kv_heads; ++kv_head) {
-      const std::vector<__half> keys = RandomHalves(static_cast<int64_t>(length) * shape.head_dim, 2, generator);
-      const std::vector<__half> values = RandomHalves(static_cast<int64_t>(length) * shape.head_dim, 1, generator);
+      const std::vector<__half> keys = RandomHalves(static_cast<int64_t>(length) * shape.head_dim, 2, data);
+      const std::vector<__half> values = RandomHalves(static_cast<int64_t>(length) * shape.head_dim, 1, data);
       for (int position = 0; position < length; ++position) {
         const auto at = static_cast<int64_t>(position) * shape.head_dim;
         std::copy_n(keys.begin() + at, shape.head_dim, cache_.begin() + CacheIndex(row, position, kv_head, false));

@@ -109,6 +109,7 @@ DeviceBuffer Upload(const std::vector<T>& values) {
     return {};
   }
   EXPECT_EQ(cudaMemcpy(buffer->data(), values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice), cudaSuccess);
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);  // the copy of pageable memory may still be on its way
   return *std::move(buffer);
 }
 

@@ -61,8 +61,16 @@ class CudaAttention : public ::testing::Test {
         if (run == 0) {
           first = output;
         } else {
-          EXPECT_EQ(std::memcmp(first.data(), output.data(), output.size() * sizeof(__half)), 0)
-              << mode.name << ": two runs differ";
+          int64_t differences = 0, at = -1;
+          for (size_t i = 0; i < output.size(); ++i) {
+            if (static_cast<__half_raw>(first[i]).x == static_cast<__half_raw>(output[i]).x) continue;
+            if (differences++ == 0) at = static_cast<int64_t>(i);
+          }
+          const int row = step_case.shape.num_heads * step_case.shape.head_dim;
+          EXPECT_EQ(differences, 0) << mode.name << ": two runs differ, heads " << step_case.shape.num_heads << "/"
+                                    << step_case.shape.num_kv_heads << "/" << step_case.shape.head_dim << " seed "
+                                    << step_case.seed << " first at token " << at / row << " element " << at % row
+                                    << ": " << __half2float(first[std::max<int64_t>(at, 0)]) << ", then " << __half2float(output[std::max<int64_t>(at, 0)]);
         }
       }
       step.ExpectOutput((std::string(mode.name) + " decode").c_str(), true);
@@ -121,13 +129,14 @@ TEST_F(CudaAttention, DecodesThenPrefills) {
 TEST_F(CudaAttention, DeterministicRowsIgnoreTheBatch) {
   for (const Mode& mode : kModes) {
     if (!mode.deterministic) continue;
-    // The same seed gives the first sequence the same data in both.
     AttentionStep alone({kShapes[0], {1700}, {}, 0, 0, 600});
     AttentionStep batch({kShapes[0], {1700, 3, 900, 64, 70, 5000, 12}, {{0, 80}}, 9, 9, 600});
-    std::vector<__half> query = RandomHalves(12 * 128, 3, *std::make_unique<std::mt19937>(5));
+    std::mt19937 generator(5);
+    const std::vector<__half> query = RandomHalves(12 * 128, 3, generator);
     for (AttentionStep* step : {&alone, &batch}) {
       ASSERT_EQ(cudaMemcpy(step->device_query().data(), query.data(), query.size() * 2, cudaMemcpyHostToDevice),
                 cudaSuccess);
+      ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
       ASSERT_TRUE(DecodeAttention(Context(mode), step->Args(), step->max_sequences(), step->max_pages()).ok());
       ASSERT_TRUE(stream_.Synchronize().ok());
     }
@@ -300,9 +309,9 @@ TEST_F(CudaAttention, RopeKvRotatesAndWritesItsPositionsOnly) {
 
 // A graph of layers as the model has them: what RopeKv writes must be seen by the attention that follows it.
 TEST_F(CudaAttention, DecodeSeesWhatRopeKvWroteInAGraph) {
-  constexpr int kLayers = 6;
+  constexpr int kLayers = 4;
   const RopeCase rope = {kShapes[0], true, false};
-  for (const std::vector<int>& lengths : {std::vector<int>{512}, {33, 65, 64, 1}, std::vector<int>(40, 500)}) {
+  for (const std::vector<int>& lengths : {std::vector<int>{512}, {33, 65, 64, 1}, std::vector<int>(14, 500)}) {
     for (const Mode& mode : kModes) {
       const RopeData data(rope.shape, 600);
       std::vector<std::unique_ptr<AttentionStep>> layers;

@@ -37,9 +37,7 @@ class Unpacked {
     return Array<PrefillTile>(header.prefill_tiles, header.counts.num_prefill_tiles);
   }
   std::vector<Draw> draws() const { return Array<Draw>(header.draws, header.counts.num_draws); }
-  std::vector<int32_t> logits_tokens() const {
-    return Array<int32_t>(header.logits_tokens, header.counts.num_logits);
-  }
+  std::vector<int32_t> logits_tokens() const { return Array<int32_t>(header.logits_tokens, header.counts.num_logits); }
   std::vector<BlockPatch> block_patches() const {
     return Array<BlockPatch>(header.block_patches, header.num_block_patches);
   }
@@ -212,8 +210,8 @@ TEST(StepUpload, ScoresNameTheTokenThatFollows) {
   EXPECT_EQ(packer.max_score_top(), 3);
 }
 
-// A scheduler's own plans, with preemption, forks and prefix reuse: what the device would hold after each upload is what
-// each plan says, and no upload is larger than its bound.
+// A scheduler's own plans, with preemption, forks and prefix reuse: what the device would hold after each upload is
+// what each plan says, and no upload is larger than its bound.
 TEST(StepUpload, TablesOnTheDeviceFollowEveryPlan) {
   std::mt19937 random(7);
   const auto below = [&](int32_t bound) { return static_cast<int32_t>(random() % static_cast<uint32_t>(bound)); };
@@ -234,7 +232,8 @@ TEST(StepUpload, TablesOnTheDeviceFollowEveryPlan) {
       added.id = ++last_id;
       added.num_choices = 1 + below(3);
       added.max_tokens = 1 + below(100);
-      for (int32_t i = 0, size = 1 + below(300); i < size; ++i) added.prompt_ids.push_back((7 * i + static_cast<int32_t>(last_id)) % 50);
+      for (int32_t i = 0, size = 1 + below(300); i < size; ++i)
+        added.prompt_ids.push_back((7 * i + static_cast<int32_t>(last_id)) % 50);
       auto request = std::make_shared<GenerationRequest>();
       request->prompt_ids = added.prompt_ids;
       requests[added.id] = request;

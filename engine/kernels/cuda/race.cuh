@@ -1,0 +1,130 @@
+// The draw among what the cuts keep: argmax of z + Gumbel. Included by .cu files alone.
+//
+// The coarse byte c of a token bounds its noise by -ln(c / 256), so few tokens need their exact score.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/kernels/cuda/logits_row.cuh"
+#include "engine/kernels/cuda/philox.cuh"
+#include "engine/kernels/cuda/row_search.cuh"
+#include "engine/kernels/cuda/team.cuh"
+
+namespace swiftlet::cuda {
+
+// A double as an unsigned integer of the same order, never 0.
+__device__ __forceinline__ uint64_t OrderedScore(double score) {
+  const auto bits = static_cast<uint64_t>(__double_as_longlong(score));
+  return bits >> 63 ? ~bits : bits | uint64_t{1} << 63;
+}
+
+// The best of one thread's tokens.
+struct Racer {
+  double score = -INFINITY;
+  int id = 0x7fffffff;
+
+  __device__ __forceinline__ void Offer(float z, int token, uint32_t coarse, const DrawKey& key) {
+    const double offered = z + DeviceGumbel(coarse, DeviceFineNoise(key, static_cast<uint32_t>(token)));
+    if (offered > score || (offered == score && token < id)) {
+      score = offered;
+      id = token;
+    }
+  }
+  __device__ uint64_t Ordered() const { return id == 0x7fffffff ? 0 : OrderedScore(score); }
+};
+
+// Over all tokens of the team, each thread bounding by the best of its own.
+template <int kBlocks, typename Row>
+__device__ int RaceAll(Team<kBlocks>& team, const Row& row, const Cut& cut, const DrawKey& key) {
+  Racer best;
+  for (int base = 16 * static_cast<int>(threadIdx.x); base < row.count; base += 16 * kTeamThreads) {
+    uint4 noise;
+    bool drawn = false;
+    for (int half = 0; half < 2 && base + 8 * half < row.count; ++half) {
+      float values[8];
+      row.Load8(base + 8 * half, values);
+#pragma unroll
+      for (int k = 0; k < 8; ++k) {
+        const int id = row.first_id + base + 8 * half + k;
+        if (!cut.Keeps(Row::Key(values[k]), id)) continue;
+        if (!drawn) noise = CoarseBytes(key, static_cast<uint32_t>(id / 16));
+        drawn = true;
+        const uint32_t coarse = WordOf(noise, 2 * half + k / 4) >> (8 * (k % 4)) & 0xff;
+        const float z = __fmul_rn(values[k], row.scale);
+        // At most 28.5 with c = 0: -ln(-ln(1 - 2^-41)).
+        const float bound = coarse == 0 ? 28.5f : -__logf(static_cast<float>(coarse) * (1 / 256.0f));
+        if (static_cast<double>(z) + bound >= best.score - 1e-3) best.Offer(z, id, coarse, key);
+      }
+    }
+  }
+  const uint64_t winner = team.Max(best.Ordered());
+  return static_cast<int>(
+      ~team.Max(best.Ordered() == winner ? ~static_cast<uint32_t>(best.id) | uint64_t{1} << 32 : 0));
+}
+
+inline constexpr int kMaxRunners = 2048;  // of a block
+
+struct RaceShared {
+  uint32_t runners[kMaxRunners];  // coarse byte << 24 | index in the block's slice
+  int num_runners;
+};
+
+// Over all tokens, when ln of the kept mass is known more or less: the best score is above ln(mass) - 2.5 but for one
+// draw in 200,000, so that only tokens whose bound is above it are looked at. -1 when that did not settle it.
+template <int kBlocks, typename Row>
+__device__ int RaceAbove(Team<kBlocks>& team, RaceShared& shared, const Row& row, const Cut& cut, const DrawKey& key,
+                         float max_value, float mass) {
+  const float max_z = __fmul_rn(max_value, row.scale);
+  const float floor = __logf(mass) - 2.5f;  // of scores above max z
+  const float least = Row::OfKey(cut.key);
+  if (threadIdx.x == 0) shared.num_runners = 0;
+  __syncthreads();
+  // Bytes up to 256 exp(z - max z - floor) can win; 0.2 % for rounding.
+  const auto limit_of = [&](float value) {
+    return 256.5f * Exp2((__fmul_rn(value, row.scale) - max_z - floor) * kLog2E);
+  };
+  for (int base = 16 * static_cast<int>(threadIdx.x); base < row.count; base += 16 * kTeamThreads) {
+    float most = row.Max8(base);
+    if (base + 8 < row.count) most = fmaxf(most, row.Max8(base + 8));
+    if (!(most >= least)) continue;
+    const uint4 noise = CoarseBytes(key, static_cast<uint32_t>((row.first_id + base) / 16));
+    const uint32_t below = static_cast<uint32_t>(fminf(limit_of(most), 127.0f)) + 1;  // candidates are bytes < below
+    const uint32_t pattern = below * 0x01010101u;
+    // The high bit of a byte is set when one at or below it is a candidate; exact for the lowest.
+    const auto mark = [&](uint32_t word) { return (word - pattern) & ~word & 0x80808080u; };
+    uint32_t marks[4] = {mark(noise.x), mark(noise.y), mark(noise.z), mark(noise.w)};
+    if (below == 128) marks[0] = marks[1] = marks[2] = marks[3] = 0x80808080u;
+    // One bit a token: bit k of the byte's place.
+    uint32_t tokens = 0;
+#pragma unroll
+    for (int word = 0; word < 4; ++word) {
+      const uint32_t m = marks[word];
+      tokens |= ((m >> 7 & 1) | (m >> 14 & 2) | (m >> 21 & 4) | (m >> 28 & 8)) << (4 * word);
+    }
+    for (; tokens != 0; tokens &= tokens - 1) {
+      const int k = __ffs(static_cast<int>(tokens)) - 1;
+      if (base + k >= row.count) break;
+      const uint32_t coarse = WordOf(noise, k / 4) >> (8 * (k % 4)) & 0xff;
+      const float value = row.At(base + k);
+      if (!(value >= least) || !(static_cast<float>(coarse) <= limit_of(value) || coarse == 0)) continue;
+      const int at = atomicAdd(&shared.num_runners, 1);
+      if (at < kMaxRunners) shared.runners[at] = coarse << 24 | static_cast<uint32_t>(base + k);
+    }
+  }
+  __syncthreads();
+  const int num_runners = shared.num_runners;
+  Racer best;
+  for (int i = static_cast<int>(threadIdx.x); i < min(num_runners, kMaxRunners); i += kTeamThreads) {
+    const int at = static_cast<int>(shared.runners[i] & 0xffffff);
+    const float value = row.At(at);
+    if (!cut.Keeps(Row::Key(value), row.first_id + at)) continue;
+    best.Offer(__fmul_rn(value, row.scale), row.first_id + at, shared.runners[i] >> 24, key);
+  }
+  const uint64_t mine = num_runners > kMaxRunners ? ~uint64_t{0} : best.Ordered();
+  const uint64_t winner = team.Max(mine);
+  const uint64_t id = team.Max(mine == winner ? ~static_cast<uint32_t>(best.id) | uint64_t{1} << 32 : 0);
+  if (winner == ~uint64_t{0} || winner < OrderedScore(static_cast<double>(max_z) + floor)) return -1;
+  return static_cast<int>(~id);
+}
+
+}  // namespace swiftlet::cuda
