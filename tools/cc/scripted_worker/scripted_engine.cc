@@ -132,6 +132,7 @@ void ScriptedEngine::StepLoop() {
     Emit(running);
     lock.lock();
     stats_.running_sequences = static_cast<int32_t>(running.size());
+    stats_.device_busy_us += duration.count() / 1000;
   }
   lock.unlock();
   for (Running& one : running) one.cancelled = true;

@@ -36,6 +36,7 @@ class ScriptedEngine final : public Engine {
   void Cancel(uint64_t tag, const OutputSink* sink) override;
   void CancelAll(const OutputSink* sink) override;
   EngineStats Stats() const override;
+  std::vector<DeviceUse> DeviceBytes() const override { return {}; }
   const EngineConfig& config() const override { return config_; }
   void Shutdown(int64_t drain_us) override;
 
