@@ -45,6 +45,7 @@ SchedulerConfig ToSchedulerConfig(const EngineConfig& config, int32_t num_blocks
   scheduler.num_blocks = num_blocks;
   scheduler.max_num_seqs = config.max_num_seqs;
   scheduler.max_num_batched_tokens = config.max_num_batched_tokens;
+  scheduler.max_mixed_tokens = config.max_mixed_tokens;
   scheduler.enable_prefix_caching = config.enable_prefix_caching;
   scheduler.use_priorities = config.scheduling_policy == "priority";
   scheduler.hash_key = RandomHashKey();

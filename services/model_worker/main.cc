@@ -40,6 +40,10 @@ struct WorkerFlags {
               "most sequences in one step; 0 = 64 on the CPU, 1024 on a GPU of 80 GB, 256 on a smaller one");
     flags.Add("max-num-batched-tokens", &engine.max_num_batched_tokens,
               "most tokens in one step; 0 = 512 on the CPU, 8192 on a GPU");
+    flags.Add(
+        "max-mixed-tokens", &engine.max_mixed_tokens,
+        "most tokens in a step that decodes, or four for each decode where that is more; 0 = no bound of its own on "
+        "the CPU, 512 on a GPU");
     flags.Add("max-waiting-requests", &engine.max_waiting_requests, "most requests that wait for their first step");
     flags.Add("max-waiting-tokens", &max_waiting_tokens, "most prompt tokens that wait, over all gateways",
               {1, int64_t{1} << 40});

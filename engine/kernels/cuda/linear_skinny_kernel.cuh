@@ -3,23 +3,20 @@
 
 #include <cuda_fp16.h>
 
+#include "engine/kernels/cuda/hopper.cuh"
 #include "engine/kernels/cuda/launch.cuh"
+#include "engine/kernels/cuda/linear_epilogue.cuh"
 #include "engine/kernels/cuda/linear_skinny.h"
-#include "engine/kernels/cuda/saturate.cuh"
 
 namespace swiftlet::cuda {
 
 constexpr int kPiece = 32;               // K of one piece: 16 bytes of each lane of a quad
 constexpr int kFragmentBytes = 32 * 16;  // of a warp: 8 rows of one piece
 
-struct SkinnyParameters {
+struct SkinnyParameters : LinearOutput {
   const __half* input;
   const __half* weight;
-  const float* bias;
-  __half* output;
-  float* residual;
-  float scale;
-  int32_t num_rows, out_features, in_features;
+  int32_t in_features;
   int32_t num_tiles;  // of 16 * row_tiles * row_warps features
   // K in pieces: all, of a block of the cluster, of one pass of a block, of one warp in a pass.
   int32_t pieces, rank_pieces, pass_pieces, warp_pieces;
@@ -72,92 +69,6 @@ __device__ __forceinline__ void Multiply(float4& accumulator, unsigned a0, unsig
 #endif
 }
 
-__device__ __forceinline__ void ArriveAtCluster() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
-#endif
-}
-
-__device__ __forceinline__ void WaitForCluster() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
-#endif
-}
-
-// Writes to shared memory of block `rank` of the cluster, at the address that `shared` has in this block, and tells
-// that block's barrier.
-__device__ __forceinline__ void Push(unsigned shared, unsigned barrier, int rank, const float4& value) {
-#if __CUDA_ARCH__ >= 900
-  unsigned remote, remote_barrier;
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(shared), "r"(rank));
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote_barrier) : "r"(barrier), "r"(rank));
-  asm volatile(
-      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(remote),
-      "f"(value.x), "f"(value.y), "f"(value.z), "f"(value.w), "r"(remote_barrier)
-      : "memory");
-#endif
-}
-
-__device__ __forceinline__ void AddTo(float4& sum, const float4& value) {
-  sum.x += value.x;
-  sum.y += value.y;
-  sum.z += value.z;
-  sum.w += value.w;
-}
-
-__device__ __forceinline__ float Silu(float value) {
-  return __fdividef(value, 1.f + __expf(-value));
-}
-
-__device__ __forceinline__ unsigned SharedAddress(const void* pointer) {
-  return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
-}
-
-__device__ __forceinline__ void InitBarrier(unsigned barrier) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;\nfence.mbarrier_init.release.cluster;" ::"r"(barrier)
-               : "memory");
-#endif
-}
-
-__device__ __forceinline__ void ExpectBytes(unsigned barrier, unsigned bytes) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
-#endif
-}
-
-__device__ __forceinline__ void CopyBulk(unsigned shared, const __half* global, unsigned bytes, unsigned barrier) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared),
-               "l"(global), "r"(bytes), "r"(barrier)
-               : "memory");
-#endif
-}
-
-// The same to every block of the cluster that `mask` names, at the same place in each.
-__device__ __forceinline__ void CopyBulkToCluster(unsigned shared, const __half* global, unsigned bytes,
-                                                  unsigned barrier, unsigned mask) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], "
-      "%4;" ::"r"(shared),
-      "l"(global), "r"(bytes), "r"(barrier), "h"(static_cast<unsigned short>(mask))
-      : "memory");
-#endif
-}
-
-__device__ __forceinline__ void WaitForBarrier(unsigned barrier, unsigned parity) {
-#if __CUDA_ARCH__ >= 900
-  unsigned done = 0;
-  while (done == 0) {
-    asm volatile("{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.b32 %0, 1, 0, p;\n}"
-                 : "=r"(done)
-                 : "r"(barrier), "r"(parity)
-                 : "memory");
-  }
-#endif
-}
-
 // The pieces of K that one warp reads in one pass over one tile.
 struct Range {
   int piece, end;
@@ -169,58 +80,6 @@ struct Range {
     end = min(piece + p.warp_pieces, last);
   }
 };
-
-// What the tensor cores leave in a lane, of features row and row + 8 and tokens token and token + 1:
-// x = (row, token), y = (row, token + 1), z = (row + 8, token), w = (row + 8, token + 1).
-//
-// kAddTo: what `value` is added to; loaded early, for it takes as long as the whole sum.
-template <LinearEpilogue kEpilogue>
-__device__ __forceinline__ float4 LoadResidual(const SkinnyParameters& p, int row, int token) {
-  float4 old = {};
-  if (kEpilogue != LinearEpilogue::kAddTo || row >= p.out_features) return old;
-  const float* residual = p.residual + static_cast<int64_t>(token) * p.out_features + row;
-  const bool has_high = row + 8 < p.out_features;
-  if (token < p.num_rows) {
-    old.x = __ldcg(residual);
-    if (has_high) old.z = __ldcg(residual + 8);
-  }
-  if (token + 1 < p.num_rows) {
-    old.y = __ldcg(residual + p.out_features);
-    if (has_high) old.w = __ldcg(residual + p.out_features + 8);
-  }
-  return old;
-}
-
-template <LinearEpilogue kEpilogue>
-__device__ __forceinline__ void Finish(const SkinnyParameters& p, const float4& value, const float4& old, int row,
-                                       int token) {
-  const float low[2] = {value.x, value.y}, high[2] = {value.z, value.w};
-  const float old_low[2] = {old.x, old.y}, old_high[2] = {old.z, old.w};
-  const int64_t stride = p.out_features;
-  const bool has_low = row < p.out_features, has_high = row + 8 < p.out_features;
-  float bias_low = 0, bias_high = 0;
-  if (kEpilogue != LinearEpilogue::kStore && p.bias != nullptr) {
-    if (has_low) bias_low = p.bias[row];
-    if (has_high) bias_high = p.bias[row + 8];
-  }
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    if (token + i >= p.num_rows) continue;
-    if constexpr (kEpilogue == LinearEpilogue::kStore) {
-      __half* output = p.output + (token + i) * stride + row;
-      if (has_low) output[0] = SaturatedHalf(low[i]);
-      if (has_high) output[8] = SaturatedHalf(high[i]);
-    } else if constexpr (kEpilogue == LinearEpilogue::kAddTo) {
-      float* residual = p.residual + (token + i) * stride + row;
-      if (has_low) residual[0] = old_low[i] + p.scale * low[i] + bias_low;
-      if (has_high) residual[8] = old_high[i] + p.scale * high[i] + bias_high;
-    } else if (has_high) {
-      // 16 rows: 8 of gate, then 8 of up.
-      const float gate = low[i] + bias_low, up = high[i] + bias_high;
-      p.output[(token + i) * (stride / 2) + row / 16 * 8 + row % 16] = SaturatedHalf(Silu(gate) * up / kMlpScale);
-    }
-  }
-}
 
 // Threads: 32 x row_warps x k_warps. Blocks: cluster x groups of tiles x blocks of tokens. A cluster has one tile.
 // kHopper: with bulk copies and clusters.

@@ -38,9 +38,12 @@ __device__ __forceinline__ uint32_t DeviceFineNoise(const DrawKey& key, uint32_t
   return WordOf(DevicePhilox(key.seed, {id / 4, key.position, key.choice, 1}), id % 4);
 }
 
-__device__ __forceinline__ double DeviceGumbel(uint32_t coarse, uint32_t fine) {
-  const double v = (static_cast<double>(uint64_t{coarse} << 32 | fine) + 0.5) * 0x1p-40;
-  return -log(-log1p(-v));
+// In float32, within 4e-6 of the formula up to its largest value of 28: log1p for small v, the exact 1 - v for others.
+__device__ __forceinline__ float DeviceGumbel(uint32_t coarse, uint32_t fine) {
+  const uint64_t bits = uint64_t{coarse} << 32 | fine;
+  const float v = (static_cast<float>(bits) + 0.5f) * 0x1p-40f;
+  const float rest = (static_cast<float>((uint64_t{1} << 40) - 1 - bits) + 0.5f) * 0x1p-40f;
+  return -logf(coarse < 128 ? -log1pf(-v) : -logf(rest));
 }
 
 }  // namespace swiftlet::cuda

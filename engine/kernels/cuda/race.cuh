@@ -57,9 +57,10 @@ __device__ int RaceAll(Team<kBlocks>& team, const Row& row, const Cut& cut, cons
       }
     }
   }
-  const uint64_t winner = team.Max(best.Ordered());
-  return static_cast<int>(
-      ~team.Max(best.Ordered() == winner ? ~static_cast<uint32_t>(best.id) | uint64_t{1} << 32 : 0));
+  uint64_t score = best.Ordered();
+  auto winner = static_cast<uint32_t>(best.id);
+  team.Best(score, winner);
+  return static_cast<int>(winner);
 }
 
 inline constexpr int kMaxRunners = 2048;  // of a block
@@ -69,14 +70,14 @@ struct RaceShared {
   int num_runners;
 };
 
-// Over all tokens, when ln of the kept mass is known more or less: the best score is above ln(mass) - 2.5 but for one
-// draw in 200,000, so that only tokens whose bound is above it are looked at. -1 when that did not settle it.
+// Over all tokens, looking only at those that can have a score above max z + floor; -1 when none has. With floor
+// ln(kept mass) - 2.5 one draw in 200,000 is not settled.
 template <int kBlocks, typename Row>
 __device__ int RaceAbove(Team<kBlocks>& team, RaceShared& shared, const Row& row, const Cut& cut, const DrawKey& key,
-                         float max_value, float mass) {
+                         float max_value, float floor) {
   const float max_z = __fmul_rn(max_value, row.scale);
-  const float floor = __logf(mass) - 2.5f;  // of scores above max z
   const float least = Row::OfKey(cut.key);
+  __syncthreads();  // the memory had other uses
   if (threadIdx.x == 0) shared.num_runners = 0;
   __syncthreads();
   // Bytes up to 256 exp(z - max z - floor) can win; 0.2 % for rounding.
@@ -106,7 +107,7 @@ __device__ int RaceAbove(Team<kBlocks>& team, RaceShared& shared, const Row& row
       if (base + k >= row.count) break;
       const uint32_t coarse = WordOf(noise, k / 4) >> (8 * (k % 4)) & 0xff;
       const float value = row.At(base + k);
-      if (!(value >= least) || !(static_cast<float>(coarse) <= limit_of(value) || coarse == 0)) continue;
+      if (!(value >= least) || (coarse != 0 && !(static_cast<float>(coarse) <= limit_of(value)))) continue;
       const int at = atomicAdd(&shared.num_runners, 1);
       if (at < kMaxRunners) shared.runners[at] = coarse << 24 | static_cast<uint32_t>(base + k);
     }
@@ -120,11 +121,11 @@ __device__ int RaceAbove(Team<kBlocks>& team, RaceShared& shared, const Row& row
     if (!cut.Keeps(Row::Key(value), row.first_id + at)) continue;
     best.Offer(__fmul_rn(value, row.scale), row.first_id + at, shared.runners[i] >> 24, key);
   }
-  const uint64_t mine = num_runners > kMaxRunners ? ~uint64_t{0} : best.Ordered();
-  const uint64_t winner = team.Max(mine);
-  const uint64_t id = team.Max(mine == winner ? ~static_cast<uint32_t>(best.id) | uint64_t{1} << 32 : 0);
-  if (winner == ~uint64_t{0} || winner < OrderedScore(static_cast<double>(max_z) + floor)) return -1;
-  return static_cast<int>(~id);
+  uint64_t score = num_runners > kMaxRunners ? ~uint64_t{0} : best.Ordered();
+  auto winner = static_cast<uint32_t>(best.id);
+  team.Best(score, winner);
+  const bool settled = score != ~uint64_t{0} && score >= OrderedScore(static_cast<double>(max_z) + floor);
+  return settled ? static_cast<int>(winner) : -1;
 }
 
 }  // namespace swiftlet::cuda

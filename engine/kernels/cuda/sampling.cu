@@ -15,7 +15,7 @@
 namespace swiftlet::cuda {
 namespace {
 
-constexpr int kClusterBlocks = 8;
+constexpr int kClusterBlocks = kMaxTeamBlocks;
 
 struct alignas(16) BlockShared {
   TeamShared team;
@@ -24,7 +24,7 @@ struct alignas(16) BlockShared {
     ShortlistShared list;
     RaceShared race;
   };
-  unsigned long long verdict;  // of the leader
+  uint64_t verdict;  // of the leader
   SamplingRow sampling;
   uint64_t top[kMaxTopLogprobs];
   int num_top;
@@ -58,13 +58,12 @@ __device__ __forceinline__ uint32_t MinKeyOf(uint64_t extremes) {
 }
 constexpr uint64_t kNotFinite = ~uint64_t{0};
 
-template <int kBlocks>
-__device__ uint64_t TeamExtremes(Team<kBlocks>& team, uint64_t extremes) {
-  return team.Reduce(extremes, [](uint64_t a, uint64_t b) {
+struct MostExtreme {
+  __device__ __forceinline__ uint64_t operator()(uint64_t a, uint64_t b) const {
     const auto high = max(static_cast<uint32_t>(a >> 32), static_cast<uint32_t>(b >> 32));
     return uint64_t{high} << 32 | max(static_cast<uint32_t>(a), static_cast<uint32_t>(b));
-  });
-}
+  }
+};
 
 template <typename Row>
 __device__ uint64_t ExtremesOf(const Row& row) {
@@ -81,18 +80,18 @@ __device__ uint64_t ExtremesOf(const Row& row) {
   return Extremes(Row::Key(most), Row::Key(least));
 }
 
-// The lowest id with the largest value.
-template <int kBlocks, typename Row>
-__device__ int FirstOf(Team<kBlocks>& team, const Row& row, uint32_t max_key) {
+// The lowest id with the largest value, when that of the block is known; Packed with its key, 0 for none.
+template <typename Row>
+__device__ uint64_t FirstInBlock(const Row& row, uint32_t max_key) {
   const float max_value = Row::OfKey(max_key);
   uint64_t first = 0;
   for (int i = 8 * static_cast<int>(threadIdx.x); i < row.count && first == 0; i += 8 * kTeamThreads) {
     if (row.Max8(i) < max_value) continue;
     for (int k = 7; k >= 0; --k) {
-      if (row.At(i + k) == max_value) first = Packed(1, row.first_id + i + k);
+      if (row.At(i + k) == max_value) first = Packed(max_key, row.first_id + i + k);
     }
   }
-  return IdOf(team.Max(first));
+  return first;
 }
 
 // In one or two passes, or -1 where that does not do.
@@ -105,9 +104,15 @@ __device__ int DrawByShortlist(Team<kBlocks>& team, BlockShared& shared, const R
   list.TakeSample();
   const bool by_count = sampling.top_k > 0 && sampling.top_k < vocab;
   const bool by_mass = sampling.top_p < 1;
-  if (!by_count && !by_mass) {
-    return RaceAbove(team, shared.race, row, cut, key, max_value, list.EstimatedMass());
-  }
+  const auto race_above = [&](const Cut& kept, float mass) {
+    int token = -1;
+    float floor = __logf(mass) - 2.5f;
+    for (int attempt = 0; attempt < 3 && token < 0; ++attempt, floor -= 2.5f) {
+      token = RaceAbove(team, shared.race, row, kept, key, max_value, floor);
+    }
+    return token;
+  };
+  if (!by_count && !by_mass) return race_above(cut, list.EstimatedMass());
   const auto target_of = [&](unsigned long long mass) {
     return max(1ull, static_cast<unsigned long long>(ceil(sampling.top_p * static_cast<double>(mass))));
   };
@@ -123,13 +128,6 @@ __device__ int DrawByShortlist(Team<kBlocks>& team, BlockShared& shared, const R
     const uint64_t winner = team.ReduceBlock(best.Ordered(), larger);
     return team.ReduceBlock(best.Ordered() == winner ? Packed(1, best.id) : 0, larger);
   };
-  // What the leader found, for all; 0 = nothing.
-  const auto publish = [&](uint64_t found) {
-    if (team.rank() == 0 && threadIdx.x == 0) shared.verdict = found;
-    team.Sync();
-    return *team.Remote(&shared.verdict, 0);
-  };
-
   if (by_count || cut.key > Row::Key(-FLT_MAX)) {
     // All that the count, or min_p, keeps is listed; what follows concerns the list alone.
     if (by_count && sampling.top_k > kMaxListed * kBlocks / 2) return -1;
@@ -149,7 +147,7 @@ __device__ int DrawByShortlist(Team<kBlocks>& team, BlockShared& shared, const R
       }
       if (last != 0) found = race(last);
     }
-    found = publish(found);
+    found = team.FromLeader(found, &shared.verdict);
     return found == 0 ? -1 : IdOf(found);
   }
 
@@ -174,11 +172,10 @@ __device__ int DrawByShortlist(Team<kBlocks>& team, BlockShared& shared, const R
         found = list.RankByMass(gathered.above, target, 1);
         if (head && found != 0) found = race(found);
       }
-      found = publish(found);
+      found = team.FromLeader(found, &shared.verdict);
       if (found == 0) return -1;
       if (head) return IdOf(found);
-      return RaceAbove(team, shared.race, row, {KeyOf(found), IdOf(found)}, key, max_value,
-                       static_cast<float>(gathered.mass) / kMassUnit);
+      return race_above({KeyOf(found), IdOf(found)}, static_cast<float>(gathered.mass) / kMassUnit);
     }
     if (attempt == 1) return -1;
     list.BracketAtMass(rest * (static_cast<float>(gathered.mass) / kMassUnit), kMargin, low, high);
@@ -192,7 +189,7 @@ __device__ int DrawFrom(Team<kBlocks>& team, BlockShared& shared, const Row& row
   const uint32_t max_key = MaxKeyOf(extremes);
   const float max_value = Row::OfKey(max_key);
   if (sampling.inverse_temperature == 0 || sampling.top_k == 1 || max_value == -INFINITY) {
-    return FirstOf(team, row, max_key);
+    return IdOf(team.Max(FirstInBlock(row, max_key)));
   }
   Cut cut = {Row::Key(-FLT_MAX), 0x7fffffff};
   if (sampling.log_min_p > -INFINITY) {
@@ -220,34 +217,43 @@ __device__ int DrawFrom(Team<kBlocks>& team, BlockShared& shared, const Row& row
   return RaceAll(team, row, cut, key);
 }
 
-// Log-probabilities of `token_id` and of the most likely ones, from the raw logits. Any `largest` of them.
+// Log-probabilities of `token_id` and of the most likely ones, from the raw logits, whose extremes these are.
+constexpr int kListedForTop = 1024;
 template <int kBlocks>
 __device__ void WriteLogprobs(Team<kBlocks>& team, BlockShared& shared, const __half* logits, int vocab,
-                              float max_value, int token_id, int num_top, DeviceLogprobs* result) {
+                              uint64_t extremes, int token_id, int num_top, DeviceLogprobs* result) {
   const Slice slice = SliceOf(vocab, kBlocks, team.rank());
   const HalfRow row = {logits + slice.first_id, slice.first_id, slice.count, 1};
-  double sum = 0;
-  for (int i = 8 * static_cast<int>(threadIdx.x); i < row.count; i += 8 * kTeamThreads) {
-    float values[8];
-    row.Load8(i, values);
-#pragma unroll
-    for (int k = 0; k < 8; ++k) sum += Exp2((values[k] - max_value) * kLog2E);
-  }
-  const double log_sum = max_value + log(team.Sum(sum));
   num_top = min(num_top, min(vocab, kMaxTopLogprobs));
+  const float max_value = HalfRow::OfKey(MaxKeyOf(extremes));
+  Shortlist<kBlocks, HalfRow> list(team, shared.search, shared.list, row, max_value,
+                                   HalfRow::OfKey(MinKeyOf(extremes)));
+  __syncthreads();  // the memory had other uses
   if (threadIdx.x == 0) shared.num_top = 0;
+  float low = INFINITY;
   if (num_top > 0) {
-    RowSearch<kBlocks, HalfRow> search(team, shared.search, row, max_value);
-    const Cut cut = search.ByCount({HalfRow::Key(-FLT_MAX), 0x7fffffff}, num_top);
-    __syncthreads();
-    for (int i = 8 * static_cast<int>(threadIdx.x); i < row.count; i += 8 * kTeamThreads) {
-      float values[8];
-      row.Load8(i, values);
-#pragma unroll
-      for (int k = 0; k < 8; ++k) {
-        const uint32_t key = HalfRow::Key(values[k]);
-        if (cut.Keeps(key, row.first_id + i + k))
-          shared.top[atomicAdd(&shared.num_top, 1)] = Packed(key, row.first_id + i + k);
+    list.TakeSample();
+    low = list.ValueAtCount(kListedForTop);
+  }
+  const Gathered gathered = list.template Gather<true>(low, INFINITY);
+  const double log_sum = max_value + log(static_cast<double>(gathered.mass) / kMassUnit);
+  if (num_top > 0) {
+    uint64_t last = 0;
+    if (team.rank() == 0 && gathered.complete && gathered.size >= num_top) last = list.RankByCount(num_top, 1);
+    last = team.FromLeader(last, &shared.verdict);
+    const auto take = [&](uint64_t entry) {
+      if (entry >= last) shared.top[atomicAdd(&shared.num_top, 1)] = entry;
+    };
+    if (last != 0) {
+      for (int i = static_cast<int>(threadIdx.x); i < shared.list.num_listed; i += kTeamThreads) {
+        take(shared.list.listed[i]);
+      }
+    } else {
+      RowSearch<kBlocks, HalfRow> search(team, shared.search, row, max_value);
+      const Cut cut = search.ByCount({HalfRow::Key(-FLT_MAX), 0x7fffffff}, num_top);
+      last = Packed(cut.key, cut.last_id);
+      for (int i = static_cast<int>(threadIdx.x); i < row.count; i += kTeamThreads) {
+        take(Packed(HalfRow::Key(row.At(i)), row.first_id + i));
       }
     }
   }
@@ -278,10 +284,21 @@ __device__ void WriteLogprobs(Team<kBlocks>& team, BlockShared& shared, const __
   team.Sync();  // other blocks' lists were read
 }
 
+// So many draws ahead a slice is asked into the L2 cache: about as many as are on the chip at a time.
+constexpr int kPrefetchedDraws = 64;
+
+__device__ __forceinline__ void PrefetchSlice(const __half* logits, const Slice& slice) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  if (slice.count > 0) {
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(logits + slice.first_id), "r"(2 * slice.count));
+  }
+#endif
+}
+
 // Reads a slice once: its extremes, kNotFinite where a logit is not, and on the way `store` of each eight.
 template <typename Store>
 __device__ uint64_t ReadSlice(const __half* logits, const Slice& slice, Store store) {
-  constexpr int kInFlight = 5;
+  constexpr int kInFlight = 10;
   const uint4* const input = reinterpret_cast<const uint4*>(logits + slice.first_id);
   const int size = slice.count / 8;
   __half2 most = __float2half2_rn(-65504), least = __float2half2_rn(65504);
@@ -356,7 +373,7 @@ __device__ int DrawEdited(Team<kBlocks>& team, BlockShared& shared, std::byte* s
     }
     __syncthreads();
     const FloatRow row = {z, slice.first_id, slice.count};
-    return DrawFrom<kBlocks, kStaged>(team, shared, row, sampling, vocab, TeamExtremes(team, ExtremesOf(row)),
+    return DrawFrom<kBlocks, kStaged>(team, shared, row, sampling, vocab, team.Reduce(ExtremesOf(row), MostExtreme()),
                                       position);
   } else {
     uint32_t* const special = reinterpret_cast<uint32_t*>(stage);
@@ -372,7 +389,7 @@ __device__ int DrawEdited(Team<kBlocks>& team, BlockShared& shared, std::byte* s
     }
     __syncthreads();
     const EditedRow row = {logits, special, edits, 0, slice.count};
-    return DrawFrom<kBlocks, kStaged>(team, shared, row, sampling, vocab, TeamExtremes(team, ExtremesOf(row)),
+    return DrawFrom<kBlocks, kStaged>(team, shared, row, sampling, vocab, team.Reduce(ExtremesOf(row), MostExtreme()),
                                       position);
   }
 }
@@ -401,34 +418,30 @@ __device__ __forceinline__ void Finish(const SampleArgs& args, const SamplingRow
 }
 
 template <int kBlocks, bool kStaged, SamplerTier kTier>
-__global__ void __launch_bounds__(kTeamThreads, 4) SampleKernel(SampleArgs args) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
-  if constexpr (kBlocks > 1) __trap();
-#endif
+__device__ __forceinline__ void SampleRow(const SampleArgs& args) {
   extern __shared__ __align__(16) std::byte memory[];
   BlockShared& shared = *reinterpret_cast<BlockShared*>(memory);
   std::byte* const stage = memory + sizeof(BlockShared);
   WaitForPredecessor();
   ReleaseSuccessor();
   Team<kBlocks> team(shared.team);
-  if (team.row() >= args.step.counts->num_draws) return;
   const Draw draw = args.step.draws[team.row()];
-  const SamplingRow& sampling = shared.sampling;
+  const int num_draws = args.step.counts->num_draws;
+  if (team.row() >= num_draws) return;
+  const int done = args.rows.done[draw.row];
   if (threadIdx.x < sizeof(SamplingRow) / sizeof(uint32_t)) {
     const auto* const words = reinterpret_cast<const uint32_t*>(args.rows.sampling + draw.row);
     reinterpret_cast<uint32_t*>(&shared.sampling)[threadIdx.x] = words[threadIdx.x];
   }
-  __syncthreads();
-  const bool writes = team.rank() == 0 && threadIdx.x < 32;
-  if (args.rows.done[draw.row] != 0) {
-    if (writes) Finish(args, sampling, draw, -1, SampleFlags::kSkipped, false);
-    return;
-  }
+  const SamplingRow& sampling = shared.sampling;
 
   constexpr bool kFull = kTier == SamplerTier::kFull;
   const __half* const logits = args.logits + int64_t{draw.logits_row} * args.vocab;
   const Slice slice = SliceOf(args.vocab, kBlocks, team.rank());
-  const uint64_t slice_extremes = ReadSlice(logits, slice, [&](int i, const uint4& packed) {
+  if (kStaged && threadIdx.x == 0 && team.row() + kPrefetchedDraws < num_draws) {
+    PrefetchSlice(args.logits + int64_t{args.step.draws[team.row() + kPrefetchedDraws].logits_row} * args.vocab, slice);
+  }
+  const uint64_t thread_extremes = ReadSlice(logits, slice, [&](int i, const uint4& packed) {
     if constexpr (kStaged && kFull) {
       const __half2* const pairs = reinterpret_cast<const __half2*>(&packed);
 #pragma unroll
@@ -437,55 +450,90 @@ __global__ void __launch_bounds__(kTeamThreads, 4) SampleKernel(SampleArgs args)
       *reinterpret_cast<uint4*>(stage + 2 * i) = packed;
     }
   });
-  const uint64_t extremes = TeamExtremes(team, slice_extremes);
-  if (MaxKeyOf(extremes) == MaxKeyOf(kNotFinite)) {
-    if (writes) Finish(args, sampling, draw, -1, SampleFlags::kFailed, false);
-    team.Sync();  // other blocks' shared memory was read
+  const bool writes = team.rank() == 0 && threadIdx.x < 32;
+  if (done != 0) {
+    if (writes) Finish(args, sampling, draw, -1, SampleFlags::kSkipped, false);
     return;
   }
+  team.Arrive();
+  const auto fail = [&] {
+    if (writes) Finish(args, sampling, draw, -1, SampleFlags::kFailed, false);
+  };
 
-  const auto position = static_cast<uint32_t>(draw.position);
   int token = sampling.forced_token;
-  if (token < 0) {
-    if constexpr (kFull) {
-      token = DrawEdited<kBlocks, kStaged>(team, shared, stage, logits, slice, args.vocab,
-                                           EditsOf(args, sampling, draw), sampling, position);
+  if constexpr (!kFull) {
+    const __half* const values = kStaged ? reinterpret_cast<const __half*>(stage) : logits;
+    const HalfRow row = {values, slice.first_id, slice.count, sampling.inverse_temperature};
+    if (sampling.inverse_temperature == 0 || sampling.top_k == 1) {
+      const uint64_t extremes = team.ReduceBlock(thread_extremes, MostExtreme());
+      const bool finite = MaxKeyOf(extremes) != MaxKeyOf(kNotFinite);
+      const uint64_t first = finite ? FirstInBlock(row, MaxKeyOf(extremes)) : kNotFinite;
+      team.Meet();
+      const uint64_t best = team.Max(first);
+      if (best == kNotFinite) return fail();
+      if (token < 0) token = IdOf(best);
     } else {
-      const __half* const values = kStaged ? reinterpret_cast<const __half*>(stage) : logits;
-      const HalfRow row = {values, slice.first_id, slice.count, sampling.inverse_temperature};
-      token = DrawFrom<kBlocks, kStaged>(team, shared, row, sampling, args.vocab, extremes, position);
+      team.Meet();
+      const uint64_t extremes = team.Reduce(thread_extremes, MostExtreme());
+      if (MaxKeyOf(extremes) == MaxKeyOf(kNotFinite)) return fail();
+      if (token < 0) {
+        token = DrawFrom<kBlocks, kStaged>(team, shared, row, sampling, args.vocab, extremes,
+                                           static_cast<uint32_t>(draw.position));
+      }
+    }
+  } else {
+    team.Meet();
+    const uint64_t extremes = team.Reduce(thread_extremes, MostExtreme());
+    if (MaxKeyOf(extremes) == MaxKeyOf(kNotFinite)) return fail();
+    if (token < 0) {
+      token =
+          DrawEdited<kBlocks, kStaged>(team, shared, stage, logits, slice, args.vocab, EditsOf(args, sampling, draw),
+                                       sampling, static_cast<uint32_t>(draw.position));
+    }
+    if (sampling.num_logprobs >= 0) {
+      auto* const results = reinterpret_cast<DeviceLogprobs*>(reinterpret_cast<std::byte*>(args.results.logprobs) +
+                                                              args.step.counts->result_slot * args.logprob_stride);
+      WriteLogprobs(team, shared, logits, args.vocab, extremes, token, sampling.num_logprobs, results + draw.sample);
     }
   }
-  if (kFull && sampling.num_logprobs >= 0) {
-    auto* const results = reinterpret_cast<DeviceLogprobs*>(reinterpret_cast<std::byte*>(args.results.logprobs) +
-                                                            args.step.counts->result_slot * args.logprob_stride);
-    const float max_logit = HalfRow::OfKey(MaxKeyOf(extremes));
-    WriteLogprobs(team, shared, logits, args.vocab, max_logit, token, sampling.num_logprobs, results + draw.sample);
-  }
   if (writes) Finish(args, sampling, draw, token, 0, kFull);
-  team.Sync();
 }
 
 template <int kBlocks>
-__global__ void __launch_bounds__(kTeamThreads, 4) ScoreKernel(ScoreArgs args) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
-  if constexpr (kBlocks > 1) __trap();
-#endif
+__device__ __forceinline__ void ScoreRow(const ScoreArgs& args) {
   __shared__ BlockShared shared;
   WaitForPredecessor();
   ReleaseSuccessor();
   Team<kBlocks> team(shared.team);
   const int index = team.row();
   const __half* const logits = args.logits + int64_t{index} * args.vocab;
-  const uint64_t extremes =
-      TeamExtremes(team, ReadSlice(logits, SliceOf(args.vocab, kBlocks, team.rank()), [](int, const uint4&) {}));
+  team.Arrive();
+  const Slice slice = SliceOf(args.vocab, kBlocks, team.rank());
+  const uint64_t thread_extremes = ReadSlice(logits, slice, [](int, const uint4&) {});
+  team.Meet();
+  const uint64_t extremes = team.Reduce(thread_extremes, MostExtreme());
   const bool failed = MaxKeyOf(extremes) == MaxKeyOf(kNotFinite);
   if (team.rank() == 0 && threadIdx.x == 0) args.failed[index] = failed ? 1 : 0;
   if (!failed) {
-    const float max_logit = HalfRow::OfKey(MaxKeyOf(extremes));
-    WriteLogprobs(team, shared, logits, args.vocab, max_logit, args.targets[index], args.num_top, args.results + index);
+    WriteLogprobs(team, shared, logits, args.vocab, extremes, args.targets[index], args.num_top, args.results + index);
   }
-  team.Sync();
+}
+
+// Clusters: sm_90 on.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+constexpr int kMostBlocks = 1;
+#else
+constexpr int kMostBlocks = kMaxTeamBlocks;
+#endif
+
+template <int kBlocks, bool kStaged, SamplerTier kTier>
+__global__ void __launch_bounds__(kTeamThreads, 4) SampleKernel(SampleArgs args) {
+  if constexpr (kBlocks <= kMostBlocks) SampleRow<kBlocks, kStaged, kTier>(args);
+}
+
+template <int kBlocks>
+__global__ void __launch_bounds__(kTeamThreads, 4) ScoreKernel(ScoreArgs args) {
+  if constexpr (kBlocks <= kMostBlocks) ScoreRow<kBlocks>(args);
 }
 
 template <int kBlocks, bool kStaged, SamplerTier kTier>

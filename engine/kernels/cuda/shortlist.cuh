@@ -272,7 +272,12 @@ class Shortlist {
     high = team_.ReduceBlock(high, [](uint64_t a, uint64_t b) { return a > b ? a : b; });
     low = team_.ReduceBlock(low, [](uint64_t a, uint64_t b) { return a < b ? a : b; });
     if (high == 0) return 0;
-    const int shift = ShiftOf(KeyOf(high) - KeyOf(low));
+    // Bins by value: keys crowd together near zero.
+    const float top = Row::OfKey(KeyOf(high));
+    const float bins_per_value = (kSearchBins - 1) / fmaxf(top - Row::OfKey(KeyOf(low)), 1e-30f);
+    const auto bin_of = [&](uint64_t entry) {
+      return static_cast<int>(fminf((top - Row::OfKey(KeyOf(entry))) * bins_per_value, kSearchBins - 1));
+    };
     for (int i = thread; i < kSearchBins; i += kTeamThreads) search_.total[i] = 0;
     if (thread == 0) {
       shared_.num_ranked = 0;
@@ -280,7 +285,7 @@ class Shortlist {
     }
     __syncthreads();
     ForEach([&](uint64_t entry) {
-      if (entry >= last) atomicAdd(search_.total + ((KeyOf(high) - KeyOf(entry)) >> shift), measure(entry));
+      if (entry >= last) atomicAdd(search_.total + bin_of(entry), measure(entry));
     });
     __syncthreads();
     if (target <= before) return 0;
@@ -288,7 +293,7 @@ class Shortlist {
     if (bin < 0) return 0;
     before += search_.before;
     ForEach([&](uint64_t entry) {
-      if (entry < last || static_cast<int>((KeyOf(high) - KeyOf(entry)) >> shift) != bin) return;
+      if (entry < last || bin_of(entry) != bin) return;
       const int place = atomicAdd(&shared_.num_ranked, 1);
       if (place >= kMaxRanked) return;
       ranked_[place] = entry;

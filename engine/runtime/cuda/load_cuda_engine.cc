@@ -99,8 +99,12 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> LoadCudaExecutor(const Device& dev
                                                                const EngineConfig& config,
                                                                EngineDescription* description) {
   ASSIGN_OR_RETURN(const ModelConfig model_config, ReadModelConfig(options.model_directory));
-  const int32_t longest =
-      config.max_model_len > 0 ? std::min(config.max_model_len, model_config.max_position) : model_config.max_position;
+  if (config.max_model_len > model_config.max_position) {
+    return absl::InvalidArgumentError(absl::StrCat("--max-model-len is ", config.max_model_len,
+                                                   "; this model was trained for ", model_config.max_position,
+                                                   " positions"));
+  }
+  const int32_t longest = config.max_model_len > 0 ? config.max_model_len : model_config.max_position;
   absl::StatusOr<std::unique_ptr<CudaModel>> loaded =
       CudaModel::Load(device, {.model_directory = options.model_directory,
                                .tune_cache = options.tune_cache,

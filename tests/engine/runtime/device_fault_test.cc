@@ -56,6 +56,7 @@ TEST(DeviceFault, EndsEverythingUnavailableAndIsReportedOnce) {
     EngineConfig config;
     config.max_num_seqs = 4;
     config.max_num_batched_tokens = 64;
+    config.max_mixed_tokens = 64;
     std::atomic<int> faults{0};
     EngineCallbacks callbacks;
     callbacks.on_fault = [&](const absl::Status& status) {

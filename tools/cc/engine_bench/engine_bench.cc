@@ -175,6 +175,7 @@ absl::StatusOr<LoadedEngine> Load(const Flags& flags, StepRecorder& recorder) {
   options.config.max_num_seqs = max_batch;
   const bool is_cpu = flags.device == "cpu";
   options.config.max_num_batched_tokens = std::max(is_cpu ? 512 : 8192, 2 * max_batch);
+  options.config.max_mixed_tokens = options.config.max_num_batched_tokens;  // contexts are to be there soon
   const int32_t budget = std::max(options.config.max_num_batched_tokens - max_batch, 1);
   const auto prefill_steps = static_cast<int32_t>(int64_t{max_batch} * flags.context / budget) + 2;
   options.config.max_model_len = std::max(flags.context + flags.decode_steps + prefill_steps, flags.prefill + 1);

@@ -19,6 +19,7 @@
 #include "engine/kernels/cuda/linear.h"
 #include "engine/kernels/cuda/linear_cublaslt.h"
 #include "engine/kernels/cuda/linear_skinny.h"
+#include "engine/kernels/cuda/linear_warpgroup.h"
 #include "tools/cc/kernel_bench/linear_search.h"
 #include "tools/cc/kernel_bench/linear_timer.h"
 
@@ -89,6 +90,43 @@ class Bench {
     if (!results.empty()) {
       absl::PrintF("  %7.2f us %.2f  %s (worst)\n", results.back().first, roof / results.back().first,
                    results.back().second.Name());
+    }
+    std::fflush(stdout);
+  }
+
+  void SweepWarpgroup(const Layer& layer, int32_t rows) {
+    std::vector<std::pair<double, std::string>> results;
+    std::string refusal;
+    for (int32_t warpgroups : {1, 2}) {
+      for (int32_t tokens : {32, 64, 128, 256}) {
+        if (tokens >= 2 * rows && tokens > 32) continue;
+        for (int32_t cluster = 1; cluster <= 8; ++cluster) {
+          if (cluster > 1 && layer.out_features > 2048) continue;
+          for (int32_t stages : {3, 4, 6, 8}) {
+            const cuda::WarpgroupConfig config = {warpgroups, tokens, cluster, stages};
+            const absl::StatusOr<double> us =
+                timer_.Microseconds(timer_.Copies(layer.out_features, layer.in_features), [&](int call) {
+                  return cuda::WarpgroupLinear(context_, config,
+                                               {.linear = Args(layer, rows, call),
+                                                .epilogue = layer.epilogue,
+                                                .scale = 32.f,
+                                                .output = timer_.output(),
+                                                .residual = timer_.residual()});
+                });
+            if (us.ok()) {
+              results.emplace_back(*us, config.Name());
+            } else if (!absl::IsInvalidArgument(us.status())) {
+              refusal = us.status().ToString();
+            }
+          }
+        }
+      }
+    }
+    std::sort(results.begin(), results.end());
+    const double roof = LinearRoofUs(rows, layer.out_features, layer.in_features);
+    absl::PrintF("%-8s M %4d warpgroup: %d configurations %s\n", layer.name, rows, results.size(), refusal);
+    for (size_t i = 0; i < std::min<size_t>(results.size(), 5); ++i) {
+      absl::PrintF("  %7.2f us %.2f  %s\n", results[i].first, roof / results[i].first, results[i].second);
     }
     std::fflush(stdout);
   }
@@ -241,6 +279,13 @@ absl::Status Run(const std::vector<std::string_view>& parts) {
     }
     bench.Sweep(kLayers[4], 1);
   }
+  if (wanted("warpgroup")) {
+    for (int32_t rows : {16, 32, 64, 128, 256, 512}) {
+      for (const Layer& layer : kLayers) {
+        if (layer.role != LinearRole::kHead) bench.SweepWarpgroup(layer, rows);
+      }
+    }
+  }
   if (wanted("chain")) {
     for (int32_t rows : {1, 8, 32, 64, 128, 256, 1024}) bench.Chain(rows, false);
     for (int32_t rows : {1, 32, 256, 1024}) bench.Chain(rows, true);
@@ -260,7 +305,7 @@ absl::Status Run(const std::vector<std::string_view>& parts) {
 }  // namespace
 }  // namespace swiftlet
 
-// Parts: sweep, chain, compare; none named = all.
+// Parts: sweep, warpgroup, chain, compare; none named = all.
 int main(int argc, char** argv) {
   const absl::Status status = swiftlet::Run(std::vector<std::string_view>(argv + 1, argv + argc));
   if (!status.ok()) {

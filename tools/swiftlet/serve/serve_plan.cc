@@ -29,6 +29,7 @@ const std::vector<HandedOn>& HandedOnFlags() {
       {"max-model-len", "max-model-len", "worker", false, "longest prompt + output, tokens"},
       {"max-num-seqs", "max-num-seqs", "worker", false, "most sequences in one step"},
       {"max-num-batched-tokens", "max-num-batched-tokens", "worker", false, "most tokens in one step"},
+      {"max-mixed-tokens", "max-mixed-tokens", "worker", false, "most tokens in a step that decodes"},
       {"max-waiting-requests", "max-waiting-requests", "worker", false, "most requests that wait for their first step"},
       {"max-waiting-tokens", "max-waiting-tokens", "worker", false, "most prompt tokens that wait"},
       {"kv-cache-memory-bytes", "kv-cache-memory-bytes", "worker", false, "size of the KV pool, such as 2GiB"},

@@ -20,6 +20,7 @@
 #include "engine/base/cuda/stream.h"
 #include "engine/kernels/cuda/linear_skinny.h"
 #include "engine/kernels/cuda/linear_table.h"
+#include "engine/kernels/cuda/linear_warpgroup.h"
 
 namespace swiftlet::cuda {
 namespace {
@@ -313,6 +314,37 @@ TEST_F(Linear, EverySkinnyConfigurationGivesTheSame) {
           EXPECT_EQ(test.CheckSame(values, expected, false), "") << config.Name() << " " << Name(shape, rows);
           const auto again = test.Outputs(run, stream_, rows);
           EXPECT_EQ(test.CheckSame(again, values, true), "") << config.Name() << " twice " << Name(shape, rows);
+        }
+      }
+    }
+  }
+  std::printf("%d runs\n", ran);
+}
+
+TEST_F(Linear, EveryWarpgroupConfigurationGivesTheSame) {
+  if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
+  int ran = 0;
+  for (const Shape& shape : kShapes) {
+    LinearCase test(shape, 300);
+    for (const int32_t rows : {13, 50, 128, 256, 300}) {
+      const auto expected = test.Outputs([&] { return test.Run(*kernels_, context_, rows); }, stream_, rows);
+      for (const int32_t warpgroups : {1, 2}) {
+        for (const int32_t tokens : {32, 64, 128, 256}) {
+          if (tokens > 2 * rows + 32 || tokens * 4 < rows) continue;
+          for (const int32_t cluster : {1, 3, 8}) {
+            const WarpgroupConfig config = {warpgroups, tokens, cluster, cluster == 3 ? 3 : 8};
+            bool refused = false;
+            const auto values = test.Outputs(
+                [&] {
+                  const absl::Status status = WarpgroupLinear(context_, config, test.Args(rows));
+                  refused = absl::IsInvalidArgument(status);
+                  return refused ? absl::OkStatus() : status;
+                },
+                stream_, rows);
+            if (refused) continue;
+            ++ran;
+            EXPECT_EQ(test.CheckSame(values, expected, false), "") << config.Name() << " " << Name(shape, rows);
+          }
         }
       }
     }

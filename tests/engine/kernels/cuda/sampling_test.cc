@@ -104,6 +104,7 @@ class Sampler : public DeviceFixture {
       }
       done[row] = c.done ? 1 : 0;
     }
+    draws.resize(n + padding);
     const DeviceBuffer device_logits = Upload(flat), device_counts = Upload(std::vector<StepCounts>{counts}),
                        device_draws = Upload(draws), device_sampling = Upload(sampling), device_done = Upload(done),
                        device_stops = Upload(stops), device_bias = Upload(bias), device_seen = Upload(seen),
