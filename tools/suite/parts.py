@@ -175,7 +175,7 @@ def engine(suite: Suite) -> bool:
 
 
 # concurrency: (requests, vLLM tok/s, target tok/s, target TTFT p50 ms)
-SERVED = {1: (40, None, None, 6), 32: (1024, 10825, 24000, None), 256: (6144, 30982, 70000, 40), 1024: (12288, 38271, 80000, 120)}
+SERVED = {1: (24, None, None, 6), 32: (512, 10825, 24000, None), 256: (4096, 30982, 70000, 40), 1024: (8192, 38271, 80000, 120)}
 
 
 def served_part(suite: Suite) -> bool:
@@ -193,7 +193,7 @@ def served_part(suite: Suite) -> bool:
                     continue
                 if suite.device == "cpu":
                     requests = 2 * concurrency
-                result = service.bench(concurrency, requests, warmup=min(requests, 2 * concurrency), more=SAMPLING)
+                result = service.bench(concurrency, requests, warmup=concurrency, more=SAMPLING)
                 cpu = {name: served.per_million(result, name) for name in ("worker", "gateway", "tokenizer")}
                 step_thread = max((value for name, value in result["cpu_s"].items() if name.startswith("worker/")), default=0)
                 suite.details[f"served {weights} {concurrency}"] = result
