@@ -21,6 +21,7 @@
 #include "engine/runtime/load_engine.h"
 #include "tools/cc/cpu_floors/cpu_floors.h"
 #include "tools/cc/engine_bench/engine_runs.h"
+#include "tools/cc/engine_bench/kernel_profile.h"
 #include "tools/cc/engine_bench/model_cost.h"
 
 namespace swiftlet {
@@ -45,6 +46,7 @@ struct Flags {
   float temperature = 0.6f;
   float top_p = 0.95f;
   bool json = false;
+  bool profile = false;
 };
 
 struct Line {
@@ -190,6 +192,36 @@ absl::StatusOr<LoadedEngine> Load(const Flags& flags, StepRecorder& recorder) {
   return loaded;
 }
 
+#ifdef SWIFTLET_CUDA
+// Instead of figures: what a steady step of each batch is made of. Tracing costs time of its own, so that the steps
+// here are a little longer than those of a run without it.
+absl::Status Profile(const Flags& flags) {
+  RETURN_IF_ERROR(KernelProfile::Open());
+  StepRecorder recorder;
+  ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(flags.model));
+  ASSIGN_OR_RETURN(LoadedEngine loaded, Load(flags, recorder));
+  RunOptions run;
+  run.prompt_tokens = flags.context;
+  run.decode_steps = flags.decode_steps;
+  run.sampling.temperature = flags.temperature;
+  run.sampling.top_p = flags.top_p;
+  for (const int32_t batch : flags.batches) {
+    run.batch = batch;
+    RETURN_IF_ERROR(KernelProfile::Take().status());
+    ASSIGN_OR_RETURN(const DecodeResult decode, RunDecode(*loaded.engine, recorder, config.vocab_size, run));
+    ASSIGN_OR_RETURN(std::vector<KernelRecord> records, KernelProfile::Take());
+    std::printf("decode, batch %d, context %d: %.1f us a step by the engine's clock\n%s\n", batch, flags.context,
+                decode.step_us, RenderProfile(ProfileSteps(std::move(records), "BeginStep")).c_str());
+    std::fflush(stdout);
+  }
+  return absl::OkStatus();
+}
+#else
+absl::Status Profile(const Flags&) {
+  return absl::UnimplementedError("--profile shows a GPU's kernels, and this build has no CUDA backend");
+}
+#endif
+
 absl::Status Run(const Flags& flags) {
   StepRecorder recorder;
   ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(flags.model));
@@ -281,9 +313,10 @@ int main(int argc, char** argv) {
   app.add_option("--temperature", flags.temperature, "0 = greedy")->capture_default_str();
   app.add_option("--top-p", flags.top_p, "")->capture_default_str();
   app.add_flag("--json", flags.json, "one JSON object instead of a table");
+  app.add_flag("--profile", flags.profile, "a GPU's kernels of one steady decode step, instead of figures");
   CLI11_PARSE(app, argc, argv);
   if (flags.threads <= 0) flags.threads = std::max(1, static_cast<int32_t>(std::thread::hardware_concurrency()));
-  if (const absl::Status status = swiftlet::Run(flags); !status.ok()) {
+  if (const absl::Status status = flags.profile ? swiftlet::Profile(flags) : swiftlet::Run(flags); !status.ok()) {
     std::fprintf(stderr, "engine_bench: %s\n", std::string(status.message()).c_str());
     return 1;
   }
