@@ -23,58 +23,44 @@ struct Parameters : LinearOutput {
   int32_t stages;                    // of the ring
 };
 
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
 __device__ __forceinline__ void CopyTensor(unsigned shared, const CUtensorMap& map, int column, int row,
                                            unsigned barrier) {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile(
       "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::
           "r"(shared),
       "l"(&map), "r"(column), "r"(row), "r"(barrier)
       : "memory");
-#endif
 }
 
 __device__ __forceinline__ void Arrive(unsigned barrier) {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
-#endif
 }
 
 __device__ __forceinline__ void InitBarrierFor(unsigned barrier, unsigned arrivals) {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
-#endif
 }
 
 __device__ __forceinline__ void FenceBarriers() {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;" ::: "memory");
-#endif
 }
 
 __device__ __forceinline__ void ClusterBarrier() {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-#endif
 }
 
 __device__ __forceinline__ void BeginProducts() {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
-#endif
 }
 
 __device__ __forceinline__ void CommitProducts() {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-#endif
 }
 
 template <int kPending>
 __device__ __forceinline__ void WaitForProducts() {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
-#endif
 }
 
 // Rows of 128 bytes with the 128-byte swizzle, eight rows every 1024 bytes.
@@ -82,6 +68,8 @@ __device__ __forceinline__ uint64_t Descriptor(unsigned shared) {
   return static_cast<uint64_t>((shared & 0x3FFFF) >> 4) | (uint64_t{1} << 16) | (uint64_t{1024 >> 4} << 32) |
          (uint64_t{1} << 62);
 }
+
+#endif  // __CUDA_ARCH_FEAT_SM90_ALL
 
 // Threads: warpgroups that multiply, then one warp that copies. Blocks: cluster x tiles x blocks of tokens.
 template <int kTokens, int kWarpgroups, LinearEpilogue kEpilogue>
