@@ -48,7 +48,7 @@ class Engine {
   // Any thread. A consistent copy of the last step's figures.
   virtual EngineStats Stats() const = 0;
   // Any thread. What the device's memory is used for; empty on the CPU.
-  virtual std::vector<DeviceUse> DeviceBytes() const = 0;
+  virtual std::vector<DeviceUse> DeviceBytes() const { return {}; }
   virtual const EngineConfig& config() const = 0;  // resolved: nothing is left at "choose"
 
   // Refuses new requests, lets the running ones end for at most `drain_us`, cancels what is left. Blocks.

@@ -1,8 +1,6 @@
 #include "engine/scheduler/scheduler.h"
 
 #include <algorithm>
-#include <limits>
-#include <optional>
 
 #include "engine/base/check.h"
 

@@ -1,11 +1,11 @@
 #include "services/common/flags.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
 #include <absl/strings/string_view.h>
-#include <absl/strings/strip.h>
 #include <unistd.h>
 
 #include <algorithm>

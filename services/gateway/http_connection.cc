@@ -13,7 +13,6 @@
 
 #include "engine/base/check.h"
 #include "engine/base/string_view.h"
-#include "services/common/errors.h"
 #include "services/common/limits.h"
 #include "services/gateway/http_request_head.h"
 

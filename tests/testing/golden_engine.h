@@ -8,6 +8,7 @@
 
 #include "engine/runtime/load_engine.h"
 #include "tests/testing/collecting_sink.h"
+#include "tests/testing/effort.h"
 #include "tests/testing/golden_model.h"
 
 namespace swiftlet::testing {
@@ -29,10 +30,11 @@ inline void CheckGoldenEngine(const LoadEngineOptions& options, double gap, doub
       << "no more than the sequences can use";
   const std::vector<GoldenCase> cases = ReadGoldenCases(options.model_directory, 200);
   ASSERT_FALSE(cases.empty());
+  const int32_t num_requests = Effort(32, 5);
   for (const bool warm : {false, true}) {
     SCOPED_TRACE(warm ? "from the prefix index" : "cold");
     const auto sink = std::make_shared<CollectingSink>();
-    for (uint64_t tag = 0; tag < 32; ++tag) {
+    for (uint64_t tag = 0; tag < static_cast<uint64_t>(num_requests); ++tag) {
       const GoldenCase& golden = cases[tag % cases.size()];
       GenerationRequest request;
       request.prompt_ids = golden.prompt;
@@ -42,7 +44,7 @@ inline void CheckGoldenEngine(const LoadEngineOptions& options, double gap, doub
       const absl::Status status = loaded->engine->Submit(tag, request, sink);
       ASSERT_TRUE(status.ok()) << status;
     }
-    sink->WaitForFinishes(32);
+    sink->WaitForFinishes(num_requests);
     for (const auto& [key, choice] : sink->choices()) {
       SCOPED_TRACE(key.first);
       const GoldenCase& golden = cases[key.first % cases.size()];

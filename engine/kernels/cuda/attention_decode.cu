@@ -26,13 +26,14 @@ namespace {
 constexpr int kPageTokens = 64;
 constexpr int kPieces = 8;
 constexpr int kFixedSplitTokens = 512;  // deterministic: an item is cut by its own length alone, at least this long
+constexpr int kLeastTokens = 512;       // otherwise: for a block
 constexpr int kMaxFixedSplits = 8;
 
 struct Plan {
   int parts;           // of the query heads that share a key head
   int heads_per_part;  // at most 8 * kHeadTiles
   int stages;          // of each warp's ring
-  int least_tiles;     // for a block
+  int least_tiles;     // for a block: what is shorter costs less whole than joined
   bool fixed;
   int num_sms;
 };
@@ -71,6 +72,12 @@ struct Segment {
   int position, token, row;
   int first_warp;         // that takes tile `begin`
   int split, item_begin;  // fixed plan: index of the split; else: where the item begins on the line
+};
+
+// An item of which this block has stored a part.
+struct Partial {
+  int sequence, head, token;
+  int num_splits, first_block;
 };
 
 // Walks over the segments of a block's piece [x, end) of the line.
@@ -189,28 +196,45 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
     }
     int share = (total + static_cast<int>(gridDim.x) - 1) / static_cast<int>(gridDim.x);
     if (!plan.fixed) share = max(share, plan.least_tiles);
-    const int begin = min(static_cast<int>(blockIdx.x) * share, total);
-    const int end = min(begin + share, total);
-    if (begin >= before && begin < before + run_units) {
-      int base = before;
-      int i = run_begin;
-      while (true) {
-        const int units = Walk<kTile>::Units(plan, args.step.sequences[i].first_position) * heads;
-        if (begin < base + units) break;
-        base += units;
-        ++i;
+    // Where a cut falls near the end of an item it moves there: an eighth of a block's work costs less than a join.
+    const int slack = plan.fixed ? 0 : share / 8;
+    const int raw_begin = min(static_cast<int>(blockIdx.x) * share, total);
+    const int raw_end = min(raw_begin + share, total);
+#pragma unroll
+    for (int which = 0; which < 2; ++which) {
+      const int raw = which == 0 ? raw_begin : raw_end;
+      if (raw >= before && raw < before + run_units) {
+        int base = before;
+        int i = run_begin;
+        int units = 0;
+        while (true) {
+          units = Walk<kTile>::Units(plan, args.step.sequences[i].first_position);
+          if (raw < base + units * heads) break;
+          base += units * heads;
+          ++i;
+        }
+        const int into = (raw - base) % units;
+        int cut = raw;
+        if (into <= slack) {
+          cut = raw - into;
+        } else if (units - into <= slack) {
+          cut = raw - into + units;
+        }
+        block_ints[3 * which] = cut;
+        block_ints[3 * which + 1] = i;
+        block_ints[3 * which + 2] = base;
       }
-      block_ints[0] = i;
-      block_ints[1] = base;
     }
     __syncthreads();
+    const int begin = raw_begin < total ? block_ints[0] : total;
+    const int end = raw_end < total ? block_ints[3] : total;
     if (begin >= end) {
       WaitForPredecessor();
       ReleaseSuccessor();
       return;
     }
 
-    Walk<kTile> ahead = {args, plan, heads, begin, begin, end, block_ints[0], block_ints[1], 0, {}};
+    Walk<kTile> ahead = {args, plan, heads, begin, begin, end, block_ints[1], block_ints[2], 0, {}};
     ahead.Load();
     Walk<kTile> here = ahead;
 
@@ -285,6 +309,90 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
     const uint32_t key_offset = lane % 8 * kPieceStride + ((lane / 8 & 1) * kHeadDim + (lane / 16) * 8) * 2;
     const uint32_t value_offset =
         Layout::kMatrixBytes + lane % 8 * kPieceStride + ((lane / 16) * kHeadDim + (lane / 8 & 1) * 8) * 2;
+    const auto store_output = [&](int n, int i, int64_t query_row, int num_heads, const float(&values)[4]) {
+      const uint32_t low = TransposedMatrix(Packed(SaturatedHalf2(values[0], values[1])));
+      const uint32_t high = TransposedMatrix(Packed(SaturatedHalf2(values[2], values[3])));
+      if (n * 8 + g < num_heads) {
+        uint32_t* to = reinterpret_cast<uint32_t*>(args.output + (query_row + n * 8 + g) * kHeadDim + 16 * i) + t;
+        to[0] = low;
+        to[4] = high;
+      }
+    };
+    // Arrives at the item; the last block joins its splits.
+    const auto finish = [&](const Partial& partial) {
+      const int kv_head = partial.head / plan.parts;
+      const int part = partial.head - kv_head * plan.parts;
+      const int num_heads = min(plan.heads_per_part, group - part * plan.heads_per_part);
+      const int64_t query_row =
+          static_cast<int64_t>(partial.token) * args.shape.num_heads + kv_head * group + part * plan.heads_per_part;
+      const int pairs = HeadPairs(num_heads);
+      const int num_splits = partial.num_splits;
+      float* const item_floats = items + (partial.sequence * heads + partial.head) * ItemFloats(slot_floats);
+      const float* const first_slot =
+          plan.fixed ? item_floats + 4 : slots + (2 * partial.first_block + 1) * slot_floats;
+      const float* const other_slots = plan.fixed ? first_slot : first_slot - slot_floats;
+      const int64_t slot_stride = plan.fixed ? slot_floats : 2 * slot_floats;
+      __threadfence();
+      __syncthreads();
+      if (threadIdx.x == 0) {
+        int* const counter = reinterpret_cast<int*>(item_floats);
+        const bool last = atomicAdd(counter, 1) == num_splits - 1;
+        if (last) *counter = 0;  // for the next launch
+        block_ints[6] = last ? 1 : 0;
+      }
+      __syncthreads();
+      if (block_ints[6] != 0) {
+        __threadfence();
+        const auto split_slot = [&](int split) { return split == 0 ? first_slot : other_slots + split * slot_stride; };
+        // join[split][head]: what the split's values are multiplied by.
+        for (int head = warp; head < 2 * pairs; head += kWarps) {
+          const int tail = 2 * kHeadDim * pairs + head;
+          float all_maximum = -INFINITY;
+          for (int split = lane; split < num_splits; split += 32) {
+            all_maximum = fmaxf(all_maximum, __ldcg(split_slot(split) + tail));
+          }
+#pragma unroll
+          for (int offset = 16; offset > 0; offset /= 2) {
+            all_maximum = fmaxf(all_maximum, __shfl_xor_sync(~0u, all_maximum, offset));
+          }
+          float all_sum = 0;
+          for (int split = lane; split < num_splits; split += 32) {
+            const float factor = Exp2(__ldcg(split_slot(split) + tail) - all_maximum);
+            all_sum += factor * __ldcg(split_slot(split) + tail + 2 * pairs);
+            join[split * 8 * kHeadTiles + head] = factor;
+          }
+#pragma unroll
+          for (int offset = 16; offset > 0; offset /= 2) all_sum += __shfl_xor_sync(~0u, all_sum, offset);
+          for (int split = lane; split < num_splits; split += 32) join[split * 8 * kHeadTiles + head] /= all_sum;
+        }
+        __syncthreads();
+        constexpr int kMine = (kSteps + kWarps - 1) / kWarps;
+#pragma unroll
+        for (int n = 0; n < kHeadTiles; ++n) {
+          const int pair = min(n * 4 + t, pairs - 1);
+          float values[kMine][4] = {};
+#pragma unroll 8
+          for (int split = 0; split < num_splits; ++split) {
+            const float4* from = reinterpret_cast<const float4*>(split_slot(split)) + g * pairs + pair;
+            const float2 factor = reinterpret_cast<const float2*>(join + split * 8 * kHeadTiles)[pair];
+#pragma unroll
+            for (int m = 0; m < kMine; ++m) {
+              const float4 add = __ldcg(from + min(warp + m * kWarps, kSteps - 1) * 8 * pairs);
+              values[m][0] += factor.x * add.x;
+              values[m][1] += factor.y * add.y;
+              values[m][2] += factor.x * add.z;
+              values[m][3] += factor.y * add.w;
+            }
+          }
+#pragma unroll
+          for (int m = 0; m < kMine; ++m) {
+            if (warp + m * kWarps < kSteps) store_output(n, warp + m * kWarps, query_row, num_heads, values[m]);
+          }
+        }
+      }
+      __syncthreads();  // `join` and block_ints[6] are free again
+    };
+    Partial partials[2] = {};
     int stage = 0;
     uint32_t parity = 0;
     Segment segment = {};
@@ -427,37 +535,21 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
       const int pairs = HeadPairs(num_heads);
       const bool whole = segment.begin == 0 && segment.end == segment.tiles;
       const int item = segment.sequence * heads + segment.head;
-      float* const item_floats = items + item * ItemFloats(slot_floats);
-      // Slots of the item's splits: the first, and the others from `slot_begin` on, `slot_stride` apart.
+      Partial partial = {segment.sequence, segment.head, segment.token, 0, 0};
       float* slot = nullptr;
-      float* first_slot = nullptr;
-      float* other_slots = nullptr;
-      int64_t slot_stride = slot_floats;
-      int num_splits = 1;
       if (!whole) {
         if (plan.fixed) {
-          num_splits = Walk<kTile>::Units(plan, segment.position);
-          first_slot = item_floats + 4;
-          other_slots = first_slot;
-          slot = first_slot + segment.split * slot_floats;
+          partial.num_splits = Walk<kTile>::Units(plan, segment.position);
+          slot = items + item * ItemFloats(slot_floats) + 4 + segment.split * slot_floats;
         } else {
-          const int first_block = segment.item_begin / share;
-          num_splits = (segment.item_begin + segment.tiles - 1) / share - first_block + 1;
-          first_slot = slots + (2 * first_block + (first_block * share == segment.item_begin ? 0 : 1)) * slot_floats;
-          slot_stride = 2 * slot_floats;
-          other_slots = slots + first_block * slot_stride;
-          slot = static_cast<int>(blockIdx.x) == first_block ? first_slot : slots + blockIdx.x * slot_stride;
+          // The cuts that stayed inside the item; the first of its blocks has it last, the others first.
+          const int first_cut = (segment.item_begin + slack) / share + 1;
+          const int last_cut = (segment.item_begin + segment.tiles - slack + share - 1) / share - 1;
+          partial.num_splits = last_cut - first_cut + 2;
+          partial.first_block = first_cut - 1;
+          slot = slots + (2 * blockIdx.x + (static_cast<int>(blockIdx.x) == partial.first_block ? 1 : 0)) * slot_floats;
         }
       }
-      const auto store_output = [&](int n, int i, const float(&values)[4]) {
-        const uint32_t low = TransposedMatrix(Packed(SaturatedHalf2(values[0], values[1])));
-        const uint32_t high = TransposedMatrix(Packed(SaturatedHalf2(values[2], values[3])));
-        if (n * 8 + g < num_heads) {
-          uint32_t* to = reinterpret_cast<uint32_t*>(args.output + (query_row + n * 8 + g) * kHeadDim + 16 * i) + t;
-          to[0] = low;
-          to[4] = high;
-        }
-      };
 #pragma unroll
       for (int n = 0; n < kHeadTiles; ++n) {
         float factor[kWarps][2];
@@ -489,7 +581,7 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
           if (whole) {
 #pragma unroll
             for (int c = 0; c < 4; ++c) values[c] *= inverse[c % 2];
-            store_output(n, i, values);
+            store_output(n, i, query_row, num_heads, values);
           } else if (n * 4 + t < pairs) {
             reinterpret_cast<float4*>(slot)[(i * 8 + g) * pairs + n * 4 + t] =
                 make_float4(values[0], values[1], values[2], values[3]);
@@ -501,69 +593,18 @@ __global__ void __launch_bounds__(kWarps * 32, 1) DecodeKernel(const AttentionAr
           tail[pairs] = make_float2(all_sum[0], all_sum[1]);
         }
       }
+      __syncthreads();  // `join` is free again
       if (!whole) {
-        __threadfence();
-        __syncthreads();
-        if (threadIdx.x == 0) {
-          int* const counter = reinterpret_cast<int*>(item_floats);
-          const bool last = atomicAdd(counter, 1) == num_splits - 1;
-          if (last) *counter = 0;  // for the next launch
-          block_ints[2] = last ? 1 : 0;
-        }
-        __syncthreads();
-        if (block_ints[2] != 0) {
-          __threadfence();
-          const auto split_slot = [&](int split) {
-            return split == 0 ? first_slot : other_slots + split * slot_stride;
-          };
-          // join[split][head]: what the split's values are multiplied by.
-          for (int head = warp; head < 2 * pairs; head += kWarps) {
-            const int tail = 2 * kHeadDim * pairs + head;
-            float all_maximum = -INFINITY;
-            for (int split = lane; split < num_splits; split += 32) {
-              all_maximum = fmaxf(all_maximum, __ldcg(split_slot(split) + tail));
-            }
-#pragma unroll
-            for (int offset = 16; offset > 0; offset /= 2) {
-              all_maximum = fmaxf(all_maximum, __shfl_xor_sync(~0u, all_maximum, offset));
-            }
-            float all_sum = 0;
-            for (int split = lane; split < num_splits; split += 32) {
-              const float factor = Exp2(__ldcg(split_slot(split) + tail) - all_maximum);
-              all_sum += factor * __ldcg(split_slot(split) + tail + 2 * pairs);
-              join[split * 8 * kHeadTiles + head] = factor;
-            }
-#pragma unroll
-            for (int offset = 16; offset > 0; offset /= 2) all_sum += __shfl_xor_sync(~0u, all_sum, offset);
-            for (int split = lane; split < num_splits; split += 32) join[split * 8 * kHeadTiles + head] /= all_sum;
-          }
-          __syncthreads();
-          constexpr int kMine = (kSteps + kWarps - 1) / kWarps;
-#pragma unroll
-          for (int n = 0; n < kHeadTiles; ++n) {
-            const int pair = min(n * 4 + t, pairs - 1);
-            float values[kMine][4] = {};
-#pragma unroll 8
-            for (int split = 0; split < num_splits; ++split) {
-              const float4* from = reinterpret_cast<const float4*>(split_slot(split)) + g * pairs + pair;
-              const float2 factor = reinterpret_cast<const float2*>(join + split * 8 * kHeadTiles)[pair];
-#pragma unroll
-              for (int m = 0; m < kMine; ++m) {
-                const float4 add = __ldcg(from + min(warp + m * kWarps, kSteps - 1) * 8 * pairs);
-                values[m][0] += factor.x * add.x;
-                values[m][1] += factor.y * add.y;
-                values[m][2] += factor.x * add.z;
-                values[m][3] += factor.y * add.w;
-              }
-            }
-#pragma unroll
-            for (int m = 0; m < kMine; ++m) {
-              if (warp + m * kWarps < kSteps) store_output(n, warp + m * kWarps, values[m]);
-            }
-          }
+        if (plan.fixed) {
+          finish(partial);
+        } else {  // at the end, when nothing is left to copy meanwhile
+          partials[segment.begin == 0 ? 1 : 0] = partial;
         }
       }
-      __syncthreads();  // `join` and block_ints[2] are free again
+    }
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      if (partials[i].num_splits > 0) finish(partials[i]);
     }
   }
 }
@@ -588,13 +629,13 @@ absl::Status LaunchDecode(const LaunchContext& context, const AttentionArgs& arg
   plan.parts = split.parts;
   plan.heads_per_part = split.heads_per_part;
   plan.stages = std::min(6, (context.device->max_shared_bytes - kFixedBytes) / (kWarps * kWarpStageBytes));
-  plan.least_tiles = kWarps;
+  plan.least_tiles = kLeastTokens / kTile;
   plan.fixed = context.deterministic;
   plan.num_sms = context.device->num_sms;
   if (context.device->compute_capability < 80) plan.stages = std::min(plan.stages, 1);  // copies are not asynchronous
 #ifdef SWIFTLET_TUNE
   if (tune_stages > 0) plan.stages = std::min(plan.stages, tune_stages);
-  if (tune_least > 0) plan.least_tiles = tune_least;
+  if (tune_least > 0) plan.least_tiles = tune_least / kTile;
 #endif
   const int64_t tiles =
       static_cast<int64_t>(max_sequences) * args.shape.num_kv_heads * split.parts * max_pages * (kPageTokens / kTile);
@@ -615,6 +656,8 @@ absl::Status LaunchDecode(const LaunchContext& context, const AttentionArgs& arg
       if (tune_variant == 1) return LaunchDecode<128, 1, true, 8, 16>(context, args, max_sequences, max_pages);
       if (tune_variant == 2) return LaunchDecode<128, 1, true, 4, 16>(context, args, max_sequences, max_pages);
       if (tune_variant == 3) return LaunchDecode<128, 1, true, 3, 64>(context, args, max_sequences, max_pages);
+      if (tune_variant == 5) return LaunchDecode<128, 1, false, 4, 32>(context, args, max_sequences, max_pages);
+      if (tune_variant == 6) return LaunchDecode<128, 1, false, 8, 16>(context, args, max_sequences, max_pages);
       if (tune_variant == 4) return LaunchDecode<128, 1, true, 6, 32>(context, args, max_sequences, max_pages);
     }
 #endif

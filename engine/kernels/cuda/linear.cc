@@ -1,10 +1,12 @@
 #include "engine/kernels/cuda/linear.h"
 
 #include <absl/strings/str_cat.h>
+#include <absl/types/span.h>
 
 #include <algorithm>
 #include <optional>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "engine/base/status_macros.h"
@@ -12,30 +14,55 @@
 #include "engine/kernels/cuda/linear_cublaslt.h"
 #include "engine/kernels/cuda/linear_skinny.h"
 #include "engine/kernels/cuda/linear_table.h"
+#include "engine/kernels/cuda/linear_warpgroup.h"
 
 namespace swiftlet::cuda {
 namespace {
 
-// Which of our own kernels serves up to max_rows rows of a layer; more rows go to cuBLASLt. On a Hopper GPU.
+// Which of our own kernels serves up to max_rows rows of a layer on a Hopper GPU, where the weight's shape fits it;
+// more rows go to cuBLASLt. Found by tools/cc/kernel_bench on one H200 with DeepSeek-R1-Distill-Qwen-1.5B, 2026-11-23;
+// microseconds at max_rows, cuBLASLt's best in brackets.
+using OwnConfig = std::variant<SkinnyConfig, WarpgroupConfig>;
 struct Choice {
   LinearRole role;
   int32_t max_rows;
-  SkinnyConfig config;
+  OwnConfig config;
 };
 
 constexpr Choice kHopperChoices[] = {
-    {LinearRole::kQkv, 8, {.row_warps = 1, .k_warps = 12, .stages = 4, .max_tokens = 8}},
-    {LinearRole::kQkv, 32, {.row_warps = 2, .k_warps = 6, .cluster = 2, .stages = 4, .max_tokens = 32}},
-    {LinearRole::kOutput, 8, {.row_warps = 1, .k_warps = 12, .stages = 4, .max_tokens = 8}},
-    {LinearRole::kOutput, 32, {.row_warps = 2, .k_warps = 6, .cluster = 2, .stages = 4, .max_tokens = 32}},
-    {LinearRole::kGateUp, 8, {.row_warps = 3, .k_warps = 4, .stages = 8, .max_tokens = 8}},
-    {LinearRole::kGateUp, 32, {.row_warps = 3, .k_warps = 4, .stages = 4, .max_tokens = 32}},
-    {LinearRole::kDown, 8, {.row_tiles = 2, .row_warps = 2, .k_warps = 5, .cluster = 4, .stages = 4, .max_tokens = 8}},
-    {LinearRole::kDown, 32, {.row_warps = 8, .k_warps = 2, .cluster = 8, .stages = 4, .max_tokens = 32}},
+    {LinearRole::kQkv, 8, SkinnyConfig{.row_tiles = 2, .row_warps = 2, .k_warps = 4, .cluster = 4, .max_tokens = 8}},
+    {LinearRole::kQkv, 32, WarpgroupConfig{.warpgroups = 2, .tokens = 32, .cluster = 3, .stages = 8}},  // 3.8 (5.1)
+    {LinearRole::kQkv, 64, WarpgroupConfig{.warpgroups = 1, .tokens = 64, .cluster = 3, .stages = 8}},  // 4.4 (5.0)
+    {LinearRole::kOutput, 8, SkinnyConfig{.row_tiles = 1, .k_warps = 12, .max_tokens = 8}},
+    {LinearRole::kOutput, 32, WarpgroupConfig{.warpgroups = 2, .tokens = 32, .cluster = 4, .stages = 8}},  // 3.5 (5.0)
+    {LinearRole::kOutput, 64, WarpgroupConfig{.warpgroups = 1, .tokens = 64, .cluster = 4, .stages = 8}},  // 4.3 (5.0)
+    {LinearRole::kGateUp, 8, SkinnyConfig{.row_warps = 2, .k_warps = 8, .stages = 8, .max_tokens = 8}},
+    {LinearRole::kGateUp, 16,
+     SkinnyConfig{.row_warps = 2, .k_warps = 8, .cluster = 2, .stages = 8, .max_tokens = 16, .share_input = true}},
+    {LinearRole::kGateUp, 32,  // 17.3 (16.4 and SwiGLU apart)
+     SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32, .share_input = true}},
+    {LinearRole::kGateUp, 64, WarpgroupConfig{.warpgroups = 2, .tokens = 64, .stages = 8}},  // 20.0 (16.0 and SwiGLU)
+    {LinearRole::kDown, 8, SkinnyConfig{.row_warps = 4, .k_warps = 4, .cluster = 4, .stages = 8, .max_tokens = 8}},
+    {LinearRole::kDown, 32, WarpgroupConfig{.warpgroups = 2, .tokens = 32, .cluster = 7, .stages = 8}},  // 9.5 (11.8)
+    {LinearRole::kDown, 64, WarpgroupConfig{.warpgroups = 1, .tokens = 64, .cluster = 4, .stages = 8}},  // 10.5 (12.0)
+    {LinearRole::kHead, 8, SkinnyConfig{.row_warps = 3, .k_warps = 4, .stages = 8, .max_tokens = 8}},    // 104 (112)
 };
 
-// The portable kernel, which is also the batch-invariant one: one configuration whatever the rows.
-SkinnyConfig FixedConfig(const Device& device) {
+// One configuration whatever the rows: what `deterministic` takes on a Hopper GPU. Found at 32 rows.
+constexpr Choice kFixedHopperChoices[] = {
+    {LinearRole::kQkv, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32}},
+    {LinearRole::kOutput, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32}},
+    {LinearRole::kGateUp, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .max_tokens = 32}},
+    {LinearRole::kDown, INT32_MAX,
+     SkinnyConfig{.row_tiles = 2, .row_warps = 4, .k_warps = 2, .cluster = 8, .max_tokens = 32}},
+    {LinearRole::kHead, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .max_tokens = 32}},
+};
+
+// Rows from which the portable kernel is slower than cuBLASLt by much, on any device.
+constexpr int32_t kMaxPortableRows = 64;
+
+// The portable kernel, batch-invariant too.
+SkinnyConfig PortableConfig(const Device& device) {
   SkinnyConfig config = {.row_warps = 2, .k_warps = 4, .stages = 4, .max_tokens = 32};
   if (device.max_shared_bytes < 96 * 1024) config.max_tokens = 16;
   return config;
@@ -48,8 +75,8 @@ class LinearKernelsImpl : public LinearKernels {
       : device_(device), cublaslt_(std::move(cublaslt)), table_(std::move(table)), absence_(std::move(absence)) {}
 
   absl::Status Store(const LaunchContext& context, LinearRole role, const LinearArgs& args, __half* output) override {
-    if (const std::optional<SkinnyConfig> own = Choose(context, role, args.num_rows)) {
-      return SkinnyLinear(context, *own, {.linear = args, .epilogue = LinearEpilogue::kStore, .output = output});
+    if (const std::optional<OwnConfig> own = Choose(context, role, args)) {
+      return RunOwn(context, *own, {.linear = args, .epilogue = LinearEpilogue::kStore, .output = output});
     }
     RETURN_IF_ERROR(Plan(CublasLtEpilogue::kStore, args));
     return cublaslt_->Store(context.stream, args, output);
@@ -57,8 +84,8 @@ class LinearKernelsImpl : public LinearKernels {
 
   absl::Status AddTo(const LaunchContext& context, LinearRole role, const LinearArgs& args, float scale,
                      const float* bias, float* residual) override {
-    if (const std::optional<SkinnyConfig> own = Choose(context, role, args.num_rows)) {
-      return SkinnyLinear(
+    if (const std::optional<OwnConfig> own = Choose(context, role, args)) {
+      return RunOwn(
           context, *own,
           {.linear = args, .epilogue = LinearEpilogue::kAddTo, .scale = scale, .bias = bias, .residual = residual});
     }
@@ -68,9 +95,9 @@ class LinearKernelsImpl : public LinearKernels {
 
   absl::Status GateUp(const LaunchContext& context, const LinearArgs& args, const float* bias, __half* scratch,
                       __half* output) override {
-    if (const std::optional<SkinnyConfig> own = Choose(context, LinearRole::kGateUp, args.num_rows)) {
-      return SkinnyLinear(context, *own,
-                          {.linear = args, .epilogue = LinearEpilogue::kSwiglu, .bias = bias, .output = output});
+    if (const std::optional<OwnConfig> own = Choose(context, LinearRole::kGateUp, args)) {
+      return RunOwn(context, *own,
+                    {.linear = args, .epilogue = LinearEpilogue::kSwiglu, .bias = bias, .output = output});
     }
     RETURN_IF_ERROR(Plan(CublasLtEpilogue::kStore, args));
     RETURN_IF_ERROR(cublaslt_->Store(context.stream, args, scratch));
@@ -82,7 +109,7 @@ class LinearKernelsImpl : public LinearKernels {
   }
 
   std::string Description() const override {
-    std::string text = device_.compute_capability == 90 ? "skinny-1 (hopper)" : "skinny-1";
+    std::string text = device_.compute_capability == 90 ? "skinny-2, warpgroup-1" : "skinny-2";
     if (cublaslt_ == nullptr) return absl::StrCat(text, "; no cuBLASLt: ", absence_);
     absl::StrAppend(&text, "; cuBLASLt ", cublaslt_->version());
     if (!table_.has_value()) {
@@ -99,14 +126,25 @@ class LinearKernelsImpl : public LinearKernels {
 
  private:
   // Our own kernel for the call, or nullopt for cuBLASLt. The one place that chooses.
-  std::optional<SkinnyConfig> Choose(const LaunchContext& context, LinearRole role, int32_t num_rows) const {
-    if (context.deterministic || context.generic || cublaslt_ == nullptr) return FixedConfig(device_);
+  std::optional<OwnConfig> Choose(const LaunchContext& context, LinearRole role, const LinearArgs& args) const {
+    const bool fixed = context.deterministic || cublaslt_ == nullptr;
     if (context.hopper()) {
-      for (const Choice& choice : kHopperChoices) {
-        if (choice.role == role && num_rows <= choice.max_rows) return choice.config;
+      for (const Choice& choice : fixed ? absl::MakeConstSpan(kFixedHopperChoices) : kHopperChoices) {
+        if (choice.role != role || args.num_rows > choice.max_rows) continue;
+        const auto* skinny = std::get_if<SkinnyConfig>(&choice.config);
+        const bool fits = skinny != nullptr
+                              ? SkinnyFits(context, *skinny, args.weight)
+                              : WarpgroupFits(context, std::get<WarpgroupConfig>(choice.config), args.weight);
+        if (fits) return choice.config;
       }
     }
+    if (fixed || (context.generic && args.num_rows <= kMaxPortableRows)) return PortableConfig(device_);
     return std::nullopt;
+  }
+
+  static absl::Status RunOwn(const LaunchContext& context, const OwnConfig& config, const SkinnyArgs& args) {
+    if (const auto* skinny = std::get_if<SkinnyConfig>(&config)) return SkinnyLinear(context, *skinny, args);
+    return WarpgroupLinear(context, std::get<WarpgroupConfig>(config), args);
   }
 
   absl::Status Plan(CublasLtEpilogue epilogue, const LinearArgs& args) {

@@ -43,7 +43,10 @@ struct SkinnyArgs {
   float* residual = nullptr;    // kAddTo
 };
 
-// INVALID_ARGUMENT for a configuration that does not fit the device.
+// Whether the configuration serves the weight on this device, for any number of rows.
+bool SkinnyFits(const LaunchContext& context, const SkinnyConfig& config, const LinearWeight& weight);
+
+// INVALID_ARGUMENT for a configuration that does not fit.
 absl::Status SkinnyLinear(const LaunchContext& context, const SkinnyConfig& config, const SkinnyArgs& args);
 
 }  // namespace swiftlet::cuda

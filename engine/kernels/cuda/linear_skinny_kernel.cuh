@@ -88,8 +88,6 @@ __global__ void __launch_bounds__(512, kTokenTiles* kRowTiles <= 4 ? 2 : 1)
     SkinnyKernel(const __grid_constant__ SkinnyParameters p) {
   extern __shared__ __align__(128) unsigned char shared[];
   constexpr int kSlotBytes = 2 * kRowTiles * kFragmentBytes;
-  // Bulk copies take less of the warps, loads come sooner.
-  constexpr bool kBulk = kHopper && kTokenTiles > 1;
   const int lane = threadIdx.x, row_warp = threadIdx.y, k_warp = threadIdx.z;
   const int row_warps = blockDim.y, k_warps = blockDim.z, num_warps = row_warps * k_warps;
   const int warp = k_warp * row_warps + row_warp;
@@ -100,6 +98,7 @@ __global__ void __launch_bounds__(512, kTokenTiles* kRowTiles <= 4 ? 2 : 1)
   const int tile_rows = 16 * kRowTiles * row_warps;
   const int first_token = blockIdx.z * 8 * kTokenTiles;
   const int group = lane / 4, quad = lane % 4;
+  const int passes = kHopper ? 1 : p.passes;
 
   unsigned char* const ring = shared + warp * (kStages * kSlotBytes) + lane * 16;
   unsigned char* const input = shared + p.input_offset;
@@ -123,7 +122,7 @@ __global__ void __launch_bounds__(512, kTokenTiles* kRowTiles <= 4 ? 2 : 1)
   const auto fetch = [&](int slot) {
 #pragma unroll 1
     while (ahead_left <= 0 && ahead_tile < p.num_tiles) {
-      if (++ahead_pass == p.passes) {
+      if (++ahead_pass == passes) {
         ahead_pass = 0;
         ahead_tile += tile_stride;
       }
@@ -182,7 +181,7 @@ __global__ void __launch_bounds__(512, kTokenTiles* kRowTiles <= 4 ? 2 : 1)
     const int last = min(min(first + p.pass_pieces, (rank + 1) * p.rank_pieces), p.pieces);
     const int columns = max(min(last * kPiece, p.in_features) - first * kPiece, 0);
     const __half* from = p.input + static_cast<int64_t>(first_token) * p.in_features + first * kPiece;
-    if constexpr (kBulk) {
+    if constexpr (kHopper) {
       if (lane == 0) {
         if (warp == 0) ExpectBytes(input_barrier, tokens * columns * 2);
         const int step = share ? num_warps * gridDim.x : num_warps;
@@ -232,9 +231,9 @@ __global__ void __launch_bounds__(512, kTokenTiles* kRowTiles <= 4 ? 2 : 1)
     }
   };
   const auto wait_for_input = [&] {
-    if constexpr (kBulk) WaitForBarrier(input_barrier, fills & 1);
+    if constexpr (kHopper) WaitForBarrier(input_barrier, fills & 1);
     ++fills;
-    if (!kBulk || p.in_features % kPiece != 0) __syncthreads();
+    if (!kHopper || p.in_features % kPiece != 0) __syncthreads();
   };
 
   if (share) WaitForCluster();  // that all blocks have their barriers
@@ -249,8 +248,8 @@ __global__ void __launch_bounds__(512, kTokenTiles* kRowTiles <= 4 ? 2 : 1)
   for (int tile = first_tile; tile < p.num_tiles; tile += tile_stride) {
     float4 sums[kRowTiles][kTokenTiles] = {};
 #pragma unroll 1
-    for (int pass = 0; pass < p.passes; ++pass) {
-      if (p.passes > 1 && (pass > 0 || tile != first_tile)) {
+    for (int pass = 0; pass < passes; ++pass) {
+      if (passes > 1 && (pass > 0 || tile != first_tile)) {
         __syncthreads();
         load_input(pass);
         wait_for_input();

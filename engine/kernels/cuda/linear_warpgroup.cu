@@ -260,50 +260,68 @@ absl::StatusOr<CUtensorMap> TensorMap(const __half* data, int64_t rows, int64_t 
   return map;
 }
 
-}  // namespace
+struct Plan {
+  Parameters parameters = {};
+  dim3 grid;
+  int32_t cluster = 1;
+  int32_t shared_bytes = 0;
+};
 
-std::string WarpgroupConfig::Name() const {
-  return absl::StrCat("warpgroup w", warpgroups, " t", tokens, " c", cluster, " s", stages);
-}
-
-absl::Status WarpgroupLinear(const LaunchContext& context, const WarpgroupConfig& config, const SkinnyArgs& args) {
-  const LinearArgs& linear = args.linear;
-  Parameters p = {};
-  p.bias = args.bias;
-  p.output = args.output;
-  p.residual = args.residual;
-  p.scale = args.scale;
+absl::StatusOr<Plan> MakePlan(const LaunchContext& context, const WarpgroupConfig& config, const LinearArgs& linear) {
+  Plan plan;
+  Parameters& p = plan.parameters;
   p.num_rows = linear.num_rows;
   p.out_features = linear.weight.out_features;
   const int tile_rows = 64 * config.warpgroups;
   p.num_tiles = (p.out_features + tile_rows - 1) / tile_rows;
   p.stages_of_k = (linear.weight.in_features + kStageK - 1) / kStageK;
   p.rank_stages = (p.stages_of_k + config.cluster - 1) / config.cluster;
-  const int cluster = (p.stages_of_k + p.rank_stages - 1) / p.rank_stages;
-  const int groups = std::min(p.num_tiles, std::max(1, context.device->num_sms / cluster));
-  if (!context.hopper() || config.warpgroups < 1 || config.warpgroups > 2 || cluster > 8 ||
-      (cluster > 1 && groups < p.num_tiles)) {
+  plan.cluster = (p.stages_of_k + p.rank_stages - 1) / p.rank_stages;
+  const int groups = std::min(p.num_tiles, std::max(1, context.device->num_sms / plan.cluster));
+  if (!context.hopper() || config.warpgroups < 1 || config.warpgroups > 2 || plan.cluster > 8 ||
+      (plan.cluster > 1 && groups < p.num_tiles)) {
     return absl::InvalidArgumentError(config.Name());
   }
   const int stage_bytes = (tile_rows + config.tokens) * kStageK * 2;
   const int fixed_bytes = 1024 + 1024;  // barriers, alignment
   p.stages = std::min({config.stages, kMaxStages, (context.device->max_shared_bytes - fixed_bytes) / stage_bytes});
-  const int places = (config.tokens / 8 + cluster - 1) / cluster * cluster;
-  const int sums_bytes = cluster > 1 ? config.warpgroups * 4 * places * kFragmentBytes : 0;
-  const int shared_bytes = fixed_bytes + std::max(p.stages * stage_bytes, sums_bytes);
-  if (p.stages < 2 || shared_bytes > context.device->max_shared_bytes) {
+  const int places = (config.tokens / 8 + plan.cluster - 1) / plan.cluster * plan.cluster;
+  const int sums_bytes = plan.cluster > 1 ? config.warpgroups * 4 * places * kFragmentBytes : 0;
+  plan.shared_bytes = fixed_bytes + std::max(p.stages * stage_bytes, sums_bytes);
+  if (p.stages < 2 || plan.shared_bytes > context.device->max_shared_bytes) {
     return absl::InvalidArgumentError(config.Name());
   }
+  plan.grid = dim3(plan.cluster, groups, (p.num_rows + config.tokens - 1) / config.tokens);
+  return plan;
+}
+
+}  // namespace
+
+std::string WarpgroupConfig::Name() const {
+  return absl::StrCat("warpgroup w", warpgroups, " t", tokens, " c", cluster, " s", stages);
+}
+
+bool WarpgroupFits(const LaunchContext& context, const WarpgroupConfig& config, const LinearWeight& weight) {
+  return MakePlan(context, config, {.weight = weight, .num_rows = config.tokens}).ok();
+}
+
+absl::Status WarpgroupLinear(const LaunchContext& context, const WarpgroupConfig& config, const SkinnyArgs& args) {
+  const LinearArgs& linear = args.linear;
+  ASSIGN_OR_RETURN(Plan plan, MakePlan(context, config, linear));
+  Parameters& p = plan.parameters;
+  p.bias = args.bias;
+  p.output = args.output;
+  p.residual = args.residual;
+  p.scale = args.scale;
   ASSIGN_OR_RETURN(const CUtensorMap weight_map,
-                   TensorMap(linear.weight.data, p.out_features, linear.weight.in_features, tile_rows));
+                   TensorMap(linear.weight.data, p.out_features, linear.weight.in_features, 64 * config.warpgroups));
   ASSIGN_OR_RETURN(const CUtensorMap input_map,
                    TensorMap(linear.input, p.num_rows, linear.weight.in_features, config.tokens));
   const Kernel kernel = args.epilogue == LinearEpilogue::kStore   ? Choose<LinearEpilogue::kStore>(config)
                         : args.epilogue == LinearEpilogue::kAddTo ? Choose<LinearEpilogue::kAddTo>(config)
                                                                   : Choose<LinearEpilogue::kSwiglu>(config);
-  const dim3 grid(cluster, groups, (p.num_rows + config.tokens - 1) / config.tokens);
-  return Launch(context, kernel, grid, dim3(config.warpgroups * 128 + 32), shared_bytes, cluster, p, weight_map,
-                input_map);
+  return Launch(context, kernel, plan.grid, dim3(config.warpgroups * 128 + 32), plan.shared_bytes, plan.cluster, p,
+                weight_map, input_map);
 }
 
 }  // namespace swiftlet::cuda

@@ -1,6 +1,6 @@
-// Our own linear layers for 17 to 256 rows on Hopper: weights on the 64-row side of the warpgroup matrix instruction,
-// tokens on the other. One warp feeds a ring of stages by tensor copies, weights before WaitForPredecessor(); the
-// blocks of a cluster split K and push their sums to each other, added in a fixed order.
+// Our own linear layers for 9 to some hundred rows on Hopper: weights on the 64-row side of the warpgroup matrix
+// instruction, tokens on the other. One warp feeds a ring of stages by tensor copies, weights before
+// WaitForPredecessor(); the blocks of a cluster split K and push their sums to each other, added in a fixed order.
 #pragma once
 
 #include <absl/status/status.h>
@@ -21,7 +21,10 @@ struct WarpgroupConfig {
   std::string Name() const;
 };
 
-// Hopper alone. INVALID_ARGUMENT for a configuration that does not fit the device.
+// Whether the configuration serves the weight on this device, for any number of rows: on Hopper alone.
+bool WarpgroupFits(const LaunchContext& context, const WarpgroupConfig& config, const LinearWeight& weight);
+
+// INVALID_ARGUMENT for a configuration that does not fit.
 absl::Status WarpgroupLinear(const LaunchContext& context, const WarpgroupConfig& config, const SkinnyArgs& args);
 
 }  // namespace swiftlet::cuda

@@ -87,9 +87,8 @@ struct RowEdits {
   float repetition, presence, frequency;
   float scale;  // 1 / temperature, 1 for a greedy row
 
-  __device__ __forceinline__ float Penalised(float value, int id) const {
-    if (counts == nullptr) return value;
-    const uint32_t count = counts[id];
+  // `count`: as RowsView::counts has it.
+  __device__ __forceinline__ float Penalised(float value, uint32_t count) const {
     if (count == 0) return value;
     if (repetition != 1) value = value > 0 ? __fdiv_rn(value, repetition) : __fmul_rn(value, repetition);
     const uint32_t generated = count & 0x7fffffffu;
@@ -116,7 +115,7 @@ struct EditedRow {
         if (edits.bias[k].token_id == id) value += edits.bias[k].bias;
       }
     }
-    value = edits.Penalised(value, id);
+    value = edits.Penalised(value, edits.counts == nullptr ? 0 : edits.counts[id]);
     if (marked) {
       for (int k = 0; k < edits.num_forbidden; ++k) {
         if (edits.forbidden[k] == id) value = -INFINITY;

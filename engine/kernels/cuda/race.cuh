@@ -66,7 +66,7 @@ __device__ int RaceAll(Team<kBlocks>& team, const Row& row, const Cut& cut, cons
 inline constexpr int kMaxRunners = 2048;  // of a block
 
 struct RaceShared {
-  uint32_t runners[kMaxRunners];  // coarse byte << 24 | index in the block's slice
+  int32_t runners[kMaxRunners];  // index in the block's slice
   int num_runners;
 };
 
@@ -80,46 +80,47 @@ __device__ int RaceAbove(Team<kBlocks>& team, RaceShared& shared, const Row& row
   __syncthreads();  // the memory had other uses
   if (threadIdx.x == 0) shared.num_runners = 0;
   __syncthreads();
-  // Bytes up to 256 exp(z - max z - floor) can win; 0.2 % for rounding.
-  const auto limit_of = [&](float value) {
-    return 256.5f * Exp2((__fmul_rn(value, row.scale) - max_z - floor) * kLog2E);
-  };
-  for (int base = 16 * static_cast<int>(threadIdx.x); base < row.count; base += 16 * kTeamThreads) {
-    float most = row.Max8(base);
-    if (base + 8 < row.count) most = fmaxf(most, row.Max8(base + 8));
-    if (!(most >= least)) continue;
-    const uint4 noise = CoarseBytes(key, static_cast<uint32_t>((row.first_id + base) / 16));
-    const uint32_t below = static_cast<uint32_t>(fminf(limit_of(most), 127.0f)) + 1;  // candidates are bytes < below
-    const uint32_t pattern = below * 0x01010101u;
-    // The high bit of a byte is set when one at or below it is a candidate; exact for the lowest.
-    const auto mark = [&](uint32_t word) { return (word - pattern) & ~word & 0x80808080u; };
-    uint32_t marks[4] = {mark(noise.x), mark(noise.y), mark(noise.z), mark(noise.w)};
-    if (below == 128) marks[0] = marks[1] = marks[2] = marks[3] = 0x80808080u;
-    // One bit a token: bit k of the byte's place.
-    uint32_t tokens = 0;
+  constexpr int kGroups = 4;  // of 16 tokens, between two looks at the list
+  constexpr int kStride = 16 * kTeamThreads;
+  // All threads of a warp go through the same rounds.
+  for (int round = 0; round < row.count; round += kGroups * kStride) {
+    uint64_t runners = 0;
 #pragma unroll
-    for (int word = 0; word < 4; ++word) {
-      const uint32_t m = marks[word];
-      tokens |= ((m >> 7 & 1) | (m >> 14 & 2) | (m >> 21 & 4) | (m >> 28 & 8)) << (4 * word);
+    for (int group = 0; group < kGroups; ++group) {
+      const int base = round + group * kStride + 16 * static_cast<int>(threadIdx.x);
+      if (base >= row.count) break;
+      float most = row.Max8(base);
+      if (base + 8 < row.count) most = fmaxf(most, row.Max8(base + 8));
+      if (!(most >= least)) continue;
+      const uint4 noise = CoarseBytes(key, static_cast<uint32_t>((row.first_id + base) / 16));
+      // Bytes up to 256 exp(z - max z - floor) can win; 0.2 % for rounding.
+      const float limit = 256.5f * Exp2((__fmul_rn(most, row.scale) - max_z - floor) * kLog2E);
+      const uint32_t below = static_cast<uint32_t>(fminf(limit, 127.0f)) + 1;
+      const uint32_t pattern = below * 0x01010101u;
+      // The high bit of a byte is set when the byte is < below, now and then also above such a byte.
+      const auto mark = [&](uint32_t word) {
+        const uint32_t high = below == 128 ? 0x80808080u : (word - pattern) & ~word & 0x80808080u;
+        return (high * 0x00204081u) >> 28;  // the four high bits, in order
+      };
+      const uint32_t tokens = mark(noise.x) | mark(noise.y) << 4 | mark(noise.z) << 8 | mark(noise.w) << 12;
+      runners |= uint64_t{tokens} << (16 * group);
     }
-    for (; tokens != 0; tokens &= tokens - 1) {
-      const int k = __ffs(static_cast<int>(tokens)) - 1;
-      if (base + k >= row.count) break;
-      const uint32_t coarse = WordOf(noise, k / 4) >> (8 * (k % 4)) & 0xff;
-      const float value = row.At(base + k);
-      if (!(value >= least) || (coarse != 0 && !(static_cast<float>(coarse) <= limit_of(value)))) continue;
-      const int at = atomicAdd(&shared.num_runners, 1);
-      if (at < kMaxRunners) shared.runners[at] = coarse << 24 | static_cast<uint32_t>(base + k);
+    int place = ReservePlaces(&shared.num_runners, __popcll(runners));
+    for (; runners != 0 && place < kMaxRunners; runners &= runners - 1, ++place) {
+      const int k = __ffsll(static_cast<long long>(runners)) - 1;
+      shared.runners[place] = round + k / 16 * kStride + 16 * static_cast<int>(threadIdx.x) + k % 16;
     }
   }
   __syncthreads();
   const int num_runners = shared.num_runners;
   Racer best;
   for (int i = static_cast<int>(threadIdx.x); i < min(num_runners, kMaxRunners); i += kTeamThreads) {
-    const int at = static_cast<int>(shared.runners[i] & 0xffffff);
+    const int at = shared.runners[i];
+    if (at >= row.count) continue;
     const float value = row.At(at);
-    if (!cut.Keeps(Row::Key(value), row.first_id + at)) continue;
-    best.Offer(__fmul_rn(value, row.scale), row.first_id + at, shared.runners[i] >> 24, key);
+    const int id = row.first_id + at;
+    if (!cut.Keeps(Row::Key(value), id)) continue;
+    best.Offer(__fmul_rn(value, row.scale), id, DeviceCoarseNoise(key, static_cast<uint32_t>(id)), key);
   }
   uint64_t score = num_runners > kMaxRunners ? ~uint64_t{0} : best.Ordered();
   auto winner = static_cast<uint32_t>(best.id);

@@ -26,6 +26,7 @@ struct alignas(16) BlockShared {
   };
   uint64_t verdict;  // of the leader
   SamplingRow sampling;
+  int32_t stop_tokens[kMaxStopTokens];
   uint64_t top[kMaxTopLogprobs];
   int num_top;
 };
@@ -137,6 +138,7 @@ __device__ int DrawByShortlist(Team<kBlocks>& team, BlockShared& shared, const R
     if (!gathered.complete || (by_count && gathered.size < sampling.top_k && low > least)) return -1;
     uint64_t found = 0;
     if (team.rank() == 0) {
+      list.BringTogether();
       uint64_t last = 1;
       if (by_count && gathered.size > sampling.top_k) last = list.RankByCount(sampling.top_k, last);
       if (by_mass && last != 0) {
@@ -153,7 +155,7 @@ __device__ int DrawByShortlist(Team<kBlocks>& team, BlockShared& shared, const R
 
   // top_p alone. A head that outweighs the rest is listed from the top; else the place is bracketed.
   constexpr float kHeadMass = 100;
-  constexpr int kHead = 1024, kWideMargin = 2560, kMargin = 1024;
+  constexpr int kHead = 512, kWideMargin = 2560, kMargin = 1024;
   const float rest = 1 - sampling.top_p;
   float low, high;
   if (list.EstimatedMass() <= kHeadMass) {
@@ -169,6 +171,7 @@ __device__ int DrawByShortlist(Team<kBlocks>& team, BlockShared& shared, const R
       const bool head = high > max_value;
       uint64_t found = 0;
       if (team.rank() == 0) {
+        if (head) list.BringTogether();
         found = list.RankByMass(gathered.above, target, 1);
         if (head && found != 0) found = race(found);
       }
@@ -218,7 +221,7 @@ __device__ int DrawFrom(Team<kBlocks>& team, BlockShared& shared, const Row& row
 }
 
 // Log-probabilities of `token_id` and of the most likely ones, from the raw logits, whose extremes these are.
-constexpr int kListedForTop = 1024;
+constexpr int kListedForTop = 512;
 template <int kBlocks>
 __device__ void WriteLogprobs(Team<kBlocks>& team, BlockShared& shared, const __half* logits, int vocab,
                               uint64_t extremes, int token_id, int num_top, DeviceLogprobs* result) {
@@ -239,16 +242,15 @@ __device__ void WriteLogprobs(Team<kBlocks>& team, BlockShared& shared, const __
   const double log_sum = max_value + log(static_cast<double>(gathered.mass) / kMassUnit);
   if (num_top > 0) {
     uint64_t last = 0;
-    if (team.rank() == 0 && gathered.complete && gathered.size >= num_top) last = list.RankByCount(num_top, 1);
-    last = team.FromLeader(last, &shared.verdict);
     const auto take = [&](uint64_t entry) {
       if (entry >= last) shared.top[atomicAdd(&shared.num_top, 1)] = entry;
     };
-    if (last != 0) {
-      for (int i = static_cast<int>(threadIdx.x); i < shared.list.num_listed; i += kTeamThreads) {
-        take(shared.list.listed[i]);
-      }
-    } else {
+    if (team.rank() == 0 && gathered.complete && gathered.size >= num_top) {
+      list.BringTogether();
+      last = list.RankByCount(num_top, 1);
+      if (last != 0) list.ForEach(take);
+    }
+    if (team.FromLeader(last, &shared.verdict) == 0) {
       RowSearch<kBlocks, HalfRow> search(team, shared.search, row, max_value);
       const Cut cut = search.ByCount({HalfRow::Key(-FLT_MAX), 0x7fffffff}, num_top);
       last = Packed(cut.key, cut.last_id);
@@ -348,6 +350,41 @@ __device__ __forceinline__ RowEdits EditsOf(const SampleArgs& args, const Sampli
   return edits;
 }
 
+// Penalties, mask and temperature of the slice in shared memory; its extremes.
+__device__ uint64_t EditSlice(float* z, const Slice& slice, const RowEdits& edits) {
+  constexpr int kInFlight = 4;
+  constexpr int kStride = 4 * kTeamThreads;
+  float most = -INFINITY, least = INFINITY;
+  for (int base = 4 * static_cast<int>(threadIdx.x); base < slice.count; base += kInFlight * kStride) {
+    uint4 counts[kInFlight];
+    uint32_t allowed[kInFlight];
+#pragma unroll
+    for (int k = 0; k < kInFlight; ++k) {
+      const int i = base + k * kStride, id = slice.first_id + i;
+      const bool there = i < slice.count;
+      counts[k] = there && edits.counts != nullptr ? *reinterpret_cast<const uint4*>(edits.counts + id) : uint4{};
+      allowed[k] = there && edits.mask != nullptr ? edits.mask[id / 32] >> (id % 32) : 0xf;
+    }
+#pragma unroll
+    for (int k = 0; k < kInFlight; ++k) {
+      const int i = base + k * kStride;
+      if (i >= slice.count) break;
+      float4& quad = *reinterpret_cast<float4*>(z + i);
+      float values[4] = {quad.x, quad.y, quad.z, quad.w};
+      const uint32_t seen[4] = {counts[k].x, counts[k].y, counts[k].z, counts[k].w};
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        values[j] = __fmul_rn(edits.Penalised(values[j], seen[j]), edits.scale);
+        if ((allowed[k] >> j & 1) == 0) values[j] = -INFINITY;
+        most = fmaxf(most, values[j]);
+        if (values[j] > -INFINITY) least = fminf(least, values[j]);
+      }
+      quad = {values[0], values[1], values[2], values[3]};
+    }
+  }
+  return Extremes(FloatRow::Key(most), FloatRow::Key(least));
+}
+
 // Draws from the edited row. Staged: its z are made in shared memory, else they are computed at each read.
 template <int kBlocks, bool kStaged>
 __device__ int DrawEdited(Team<kBlocks>& team, BlockShared& shared, std::byte* stage, const __half* logits,
@@ -362,19 +399,15 @@ __device__ int DrawEdited(Team<kBlocks>& team, BlockShared& shared, std::byte* s
       if (at >= 0 && at < slice.count) z[at] += edits.bias[k].bias;
     }
     __syncthreads();
-    for (int i = thread; i < slice.count; i += kTeamThreads) {
-      const int id = slice.first_id + i;
-      z[i] = edits.Allowed(id) ? __fmul_rn(edits.Penalised(z[i], id), edits.scale) : -INFINITY;
-    }
-    __syncthreads();
+    // -inf stays -inf under what follows.
     for (int k = thread; k < edits.num_forbidden; k += kTeamThreads) {
       const int at = edits.forbidden[k] - slice.first_id;
       if (at >= 0 && at < slice.count) z[at] = -INFINITY;
     }
     __syncthreads();
     const FloatRow row = {z, slice.first_id, slice.count};
-    return DrawFrom<kBlocks, kStaged>(team, shared, row, sampling, vocab, team.Reduce(ExtremesOf(row), MostExtreme()),
-                                      position);
+    return DrawFrom<kBlocks, kStaged>(team, shared, row, sampling, vocab,
+                                      team.Reduce(EditSlice(z, slice, edits), MostExtreme()), position);
   } else {
     uint32_t* const special = reinterpret_cast<uint32_t*>(stage);
     for (int i = thread; i < (slice.count + 31) / 32; i += kTeamThreads) special[i] = 0;
@@ -394,18 +427,20 @@ __device__ int DrawEdited(Team<kBlocks>& team, BlockShared& shared, std::byte* s
   }
 }
 
-__device__ __forceinline__ void Finish(const SampleArgs& args, const SamplingRow& sampling, const Draw& draw, int token,
-                                       int flags, bool full) {
-  const int slot = args.step.counts->result_slot;
-  auto* const samples =
-      reinterpret_cast<int2*>(reinterpret_cast<std::byte*>(args.results.samples) + slot * args.sample_stride);
+// By a warp: the sample, and what the draw moves on in its row.
+__device__ __forceinline__ void Finish(const SampleArgs& args, const BlockShared& shared, const Draw& draw, int slot,
+                                       int token, int flags, bool full) {
+  const SamplingRow& sampling = shared.sampling;
   if (flags == 0) {
-    const int32_t* const stops = args.rows.stop_tokens + int64_t{draw.row} * kMaxStopTokens;
     bool stop = false;
-    for (int k = static_cast<int>(threadIdx.x); k < sampling.num_stop_tokens; k += 32) stop = stop || stops[k] == token;
+    for (int k = static_cast<int>(threadIdx.x); k < sampling.num_stop_tokens; k += 32) {
+      stop = stop || shared.stop_tokens[k] == token;
+    }
     if (__any_sync(0xffffffffu, stop)) flags = SampleFlags::kStop;
   }
   if (threadIdx.x != 0) return;
+  auto* const samples =
+      reinterpret_cast<int2*>(reinterpret_cast<std::byte*>(args.results.samples) + slot * args.sample_stride);
   samples[draw.sample] = {token, flags};
   if (flags == SampleFlags::kSkipped) return;
   if (flags != 0) args.rows.done[draw.row] = 1;
@@ -413,7 +448,7 @@ __device__ __forceinline__ void Finish(const SampleArgs& args, const SamplingRow
   args.rows.last_tokens[draw.row] = token;
   if (sampling.forced_token >= 0) args.rows.sampling[draw.row].forced_token = -1;
   if (full && (sampling.repetition_penalty != 1 || sampling.presence_penalty != 0 || sampling.frequency_penalty != 0)) {
-    args.rows.counts[int64_t{draw.row} * args.vocab + token] += 1;
+    atomicAdd(args.rows.counts + int64_t{draw.row} * args.vocab + token, 1u);
   }
 }
 
@@ -426,7 +461,7 @@ __device__ __forceinline__ void SampleRow(const SampleArgs& args) {
   ReleaseSuccessor();
   Team<kBlocks> team(shared.team);
   const Draw draw = args.step.draws[team.row()];
-  const int num_draws = args.step.counts->num_draws;
+  const int num_draws = args.step.counts->num_draws, slot = args.step.counts->result_slot;
   if (team.row() >= num_draws) return;
   const int done = args.rows.done[draw.row];
   if (threadIdx.x < sizeof(SamplingRow) / sizeof(uint32_t)) {
@@ -452,12 +487,16 @@ __device__ __forceinline__ void SampleRow(const SampleArgs& args) {
   });
   const bool writes = team.rank() == 0 && threadIdx.x < 32;
   if (done != 0) {
-    if (writes) Finish(args, sampling, draw, -1, SampleFlags::kSkipped, false);
+    if (writes) Finish(args, shared, draw, slot, -1, SampleFlags::kSkipped, false);
     return;
   }
   team.Arrive();
+  static_assert(kMaxStopTokens <= kTeamThreads);
+  if (static_cast<int>(threadIdx.x) < sampling.num_stop_tokens) {
+    shared.stop_tokens[threadIdx.x] = args.rows.stop_tokens[int64_t{draw.row} * kMaxStopTokens + threadIdx.x];
+  }
   const auto fail = [&] {
-    if (writes) Finish(args, sampling, draw, -1, SampleFlags::kFailed, false);
+    if (writes) Finish(args, shared, draw, slot, -1, SampleFlags::kFailed, false);
   };
 
   int token = sampling.forced_token;
@@ -492,11 +531,11 @@ __device__ __forceinline__ void SampleRow(const SampleArgs& args) {
     }
     if (sampling.num_logprobs >= 0) {
       auto* const results = reinterpret_cast<DeviceLogprobs*>(reinterpret_cast<std::byte*>(args.results.logprobs) +
-                                                              args.step.counts->result_slot * args.logprob_stride);
+                                                              slot * args.logprob_stride);
       WriteLogprobs(team, shared, logits, args.vocab, extremes, token, sampling.num_logprobs, results + draw.sample);
     }
   }
-  if (writes) Finish(args, sampling, draw, token, 0, kFull);
+  if (writes) Finish(args, shared, draw, slot, token, 0, kFull);
 }
 
 template <int kBlocks>

@@ -16,6 +16,7 @@ namespace swiftlet::cuda {
 inline constexpr int kSampleBins = 1024;  // of distances below the largest value
 inline constexpr int kSampledOneIn = 16;
 inline constexpr int kMaxListed = 1024;  // of a block
+inline constexpr int kMaxLocal = 128;    // of a block, to be brought together with the others
 inline constexpr int kMaxRanked = 256;   // in one bin of the last search
 
 // The largest key above, the complement of the lowest id that has it below: entries are in order of (z up, id down).
@@ -59,6 +60,7 @@ class Shortlist {
         shared_(shared),
         row_(row),
         max_value_(max_value),
+        min_value_(min_value),
         sample_(reinterpret_cast<uint32_t*>(search.total)),
         ranked_(search.bins),
         ranked_masses_(search.bins + kMaxRanked) {
@@ -159,85 +161,137 @@ class Shortlist {
   // One pass: lists the values in [low, high); kMass: sums the weights of all, and of those from `high` on.
   template <bool kMass>
   __device__ Gathered Gather(float low, float high) {
+    __syncthreads();  // the memory had other uses
     if (threadIdx.x == 0) shared_.num_listed = 0;
+    for (int i = static_cast<int>(threadIdx.x); i < kSearchBins; i += kTeamThreads) search_.total[i] = 0;
     __syncthreads();
+    low_ = fmaxf(low, min_value_);
+    high_ = fminf(high, max_value_);
     const float exponent = row_.scale * kLog2E;
     float mass = 0, above = 0;
     const bool bounded = high <= max_value_;
-    for (int i = 8 * static_cast<int>(threadIdx.x); i < row_.count; i += 8 * kTeamThreads) {
+    constexpr int kChunks = 4;  // of eight, between two looks at the list
+    constexpr int kStride = 8 * kTeamThreads;
+    // All threads of a warp go through the same rounds.
+    for (int round = 0; round < row_.count; round += kChunks * kStride) {
       uint32_t inside = 0;
-      if constexpr (kMass) {
-        float values[8];
-        row_.Load8(i, values);
-        if (bounded) {
 #pragma unroll
-          for (int k = 0; k < 8; ++k) {
-            const float weight = Exp2((values[k] - max_value_) * exponent);
-            mass += weight;
-            const bool over = values[k] >= high;
-            if (over) above += weight;
-            if (values[k] >= low && !over) inside |= 1u << k;
-          }
-        } else {
-#pragma unroll
-          for (int k = 0; k < 8; ++k) {
-            mass += Exp2((values[k] - max_value_) * exponent);
-            if (values[k] >= low) inside |= 1u << k;
-          }
-        }
-      } else {
-        if (!(row_.Max8(i) >= low)) continue;
+      for (int chunk = 0; chunk < kChunks; ++chunk) {
+        const int i = round + chunk * kStride + 8 * static_cast<int>(threadIdx.x);
+        if (i >= row_.count) break;
+        if (!kMass && !(row_.Max8(i) >= low)) continue;
         float values[8];
         row_.Load8(i, values);
 #pragma unroll
         for (int k = 0; k < 8; ++k) {
-          if (values[k] >= low && values[k] < high) inside |= 1u << k;
+          bool in = values[k] >= low;
+          if constexpr (kMass) {
+            const float weight = Exp2((values[k] - max_value_) * exponent);
+            mass += weight;
+            if (bounded && values[k] >= high) above += weight;
+          }
+          if (bounded) in = in && values[k] < high;
+          if (in) inside |= 1u << (8 * chunk + k);
         }
       }
-      for (; inside != 0; inside &= inside - 1) {
-        const int at = i + __ffs(static_cast<int>(inside)) - 1;
-        const int place = atomicAdd(&shared_.num_listed, 1);
-        if (place < kMaxListed) shared_.listed[place] = Packed(Row::Key(row_.At(at)), row_.first_id + at);
+      int place = ReservePlaces(&shared_.num_listed, __popc(inside));
+      for (; inside != 0 && place < kMaxListed; inside &= inside - 1, ++place) {
+        const int k = __ffs(static_cast<int>(inside)) - 1;
+        const int at = round + k / 8 * kStride + 8 * static_cast<int>(threadIdx.x) + k % 8;
+        shared_.listed[place] = Packed(Row::Key(row_.At(at)), row_.first_id + at);
       }
     }
     __syncthreads();
     const int size = shared_.num_listed;
     uint64_t listed = 0;
     for (int i = static_cast<int>(threadIdx.x); i < min(size, kMaxListed); i += kTeamThreads) {
-      listed += MassOf(shared_.listed[i]);
+      const unsigned long long one = MassOf(shared_.listed[i]);
+      atomicAdd(search_.total + BinOf(shared_.listed[i]), one);
+      listed += one;
     }
     uint64_t sums[kTeamSums] = {MassOfWeight(mass), MassOfWeight(above), listed, 0};
-    if (threadIdx.x == 0) sums[3] = static_cast<uint64_t>(size) << 8 | (size > kMaxListed ? 1 : 0);
+    // Bits 40 on: how many lists ran over. Bits 20 on: how many do not fit when all are brought together.
+    if (threadIdx.x == 0) {
+      sums[3] = static_cast<uint64_t>(size) | uint64_t{size > kMaxListed} << 40 | uint64_t{size > kMaxLocal} << 20;
+    }
     team_.SumAll(sums);
-    return {sums[0], sums[1], sums[2], static_cast<int>(sums[3] >> 8), (sums[3] & 0xff) == 0};
+    local_ = false;
+    size_ = static_cast<int>(sums[3] & 0xfffff);
+    can_be_local_ = (sums[3] >> 20 & 0xfffff) == 0 && size_ <= kMaxListed;
+    return {sums[0], sums[1], sums[2], size_, sums[3] >> 40 == 0};
+  }
+
+  // By the leader's threads: brings the lists together, where there is room.
+  __device__ void BringTogether() {
+    if (!can_be_local_) return;
+    if constexpr (kBlocks == 1) {
+      local_ = true;
+      return;
+    }
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int rank = static_cast<int>(threadIdx.x) / 32 / kWarpsEach;
+    const int at = static_cast<int>(threadIdx.x) % (32 * kWarpsEach);
+    const int sizes = *team_.Remote(&shared_.num_listed, min(lane, kBlocks - 1));
+    const uint64_t* const listed = team_.Remote(shared_.listed, rank);
+    const int size = __shfl_sync(0xffffffffu, sizes, rank);
+    uint64_t entries[kMaxLocal / 32];
+#pragma unroll
+    for (int k = 0; k < kMaxLocal / 32; ++k) {
+      const int i = at + k * 32 * kWarpsEach;
+      entries[k] = i < size ? listed[i] : 0;
+    }
+    int before = 0;
+    for (int other = 0; other < rank; ++other) before += __shfl_sync(0xffffffffu, sizes, other);
+    __syncthreads();  // the leader's own list is in registers now, too
+#pragma unroll
+    for (int k = 0; k < kMaxLocal / 32; ++k) {
+      const int i = at + k * 32 * kWarpsEach;
+      if (i < size) shared_.listed[before + i] = entries[k];
+    }
+    __syncthreads();
+    local_ = true;
   }
 
   // By the leader's threads alone, after Gather: the last entry kept when the list is measured from the top, `before`
   // standing above it, up to `target`. 0 when it is not there. Entries below `last` do not count.
   __device__ uint64_t RankByMass(unsigned long long before, unsigned long long target, uint64_t last) {
-    return Rank(before, target, last, [this](uint64_t entry) { return MassOf(entry); });
+    return Rank(before, target, last, last <= 1 && !local_, [this](uint64_t entry) { return MassOf(entry); });
   }
   __device__ uint64_t RankByCount(int wanted, uint64_t last) {
-    return Rank(0, static_cast<unsigned long long>(wanted), last, [](uint64_t) { return 1ull; });
+    return Rank(0, static_cast<unsigned long long>(wanted), last, false, [](uint64_t) { return 1ull; });
   }
 
   __device__ unsigned long long MassOf(uint64_t entry) const {
     return MassOfWeight(WeightOf(row_, Row::OfKey(KeyOf(entry)), max_value_));
   }
 
-  // All entries of all blocks, shared out over the calling block's threads: a warp reads the list of one block.
+  // All entries of all blocks, shared out over the calling block's threads: a warp reads the list of one block, unless
+  // they were brought together.
   template <typename Visit>
   __device__ void ForEach(Visit visit) const {
-    static_assert(kTeamWarps % kBlocks == 0);
-    constexpr int kWarpsEach = kTeamWarps / kBlocks;
-    const int warp = static_cast<int>(threadIdx.x) / 32;
-    const int rank = warp / kWarpsEach;
+    if (local_) {
+      for (int i = static_cast<int>(threadIdx.x); i < size_; i += kTeamThreads) visit(shared_.listed[i]);
+      return;
+    }
+    const int rank = static_cast<int>(threadIdx.x) / 32 / kWarpsEach;
     const int size = min(*team_.Remote(&shared_.num_listed, rank), kMaxListed);
     const uint64_t* const listed = team_.Remote(shared_.listed, rank);
-    for (int i = static_cast<int>(threadIdx.x) % (32 * kWarpsEach); i < size; i += 32 * kWarpsEach) visit(listed[i]);
+    constexpr int kInFlight = 8;
+    constexpr int kStride = 32 * kWarpsEach;
+    for (int i = static_cast<int>(threadIdx.x) % kStride; i < size; i += kInFlight * kStride) {
+      uint64_t entries[kInFlight];
+#pragma unroll
+      for (int k = 0; k < kInFlight; ++k) entries[k] = i + k * kStride < size ? listed[i + k * kStride] : 0;
+#pragma unroll
+      for (int k = 0; k < kInFlight; ++k) {
+        if (entries[k] != 0) visit(entries[k]);
+      }
+    }
   }
 
  private:
+  static_assert(kTeamWarps % kBlocks == 0);
+  static constexpr int kWarpsEach = kTeamWarps / kBlocks;
   static constexpr int kOwnBins = kSampleBins / kTeamThreads;
   static_assert(kOwnBins == 4);
 
@@ -259,41 +313,42 @@ class Shortlist {
     return shared_.edge_bins[slot];
   }
 
+  // Bins by value over the range of the list: keys crowd together near zero.
+  __device__ int BinOf(uint64_t entry) const {
+    const float bins_per_value = (kSearchBins - 1) / fmaxf(high_ - low_, 1e-30f);
+    return static_cast<int>(fminf((high_ - Row::OfKey(KeyOf(entry))) * bins_per_value, kSearchBins - 1));
+  }
+
+  // `binned`: each block has put the measures of its list into its `total`.
   template <typename Measure>
-  __device__ uint64_t Rank(unsigned long long before, unsigned long long target, uint64_t last, Measure measure) {
+  __device__ uint64_t Rank(unsigned long long before, unsigned long long target, uint64_t last, bool binned,
+                           Measure measure) {
     const int thread = static_cast<int>(threadIdx.x);
-    // The range of keys in the list.
-    uint64_t high = 0, low = ~uint64_t{0};
-    ForEach([&](uint64_t entry) {
-      if (entry < last) return;
-      high = entry > high ? entry : high;
-      low = entry < low ? entry : low;
-    });
-    high = team_.ReduceBlock(high, [](uint64_t a, uint64_t b) { return a > b ? a : b; });
-    low = team_.ReduceBlock(low, [](uint64_t a, uint64_t b) { return a < b ? a : b; });
-    if (high == 0) return 0;
-    // Bins by value: keys crowd together near zero.
-    const float top = Row::OfKey(KeyOf(high));
-    const float bins_per_value = (kSearchBins - 1) / fmaxf(top - Row::OfKey(KeyOf(low)), 1e-30f);
-    const auto bin_of = [&](uint64_t entry) {
-      return static_cast<int>(fminf((top - Row::OfKey(KeyOf(entry))) * bins_per_value, kSearchBins - 1));
-    };
-    for (int i = thread; i < kSearchBins; i += kTeamThreads) search_.total[i] = 0;
     if (thread == 0) {
       shared_.num_ranked = 0;
       shared_.cut = 0;
     }
-    __syncthreads();
-    ForEach([&](uint64_t entry) {
-      if (entry >= last) atomicAdd(search_.total + bin_of(entry), measure(entry));
-    });
+    if (binned) {
+      for (int i = thread; i < kSearchBins; i += kTeamThreads) {
+        unsigned long long sum = 0;
+#pragma unroll
+        for (int rank = 0; rank < kBlocks; ++rank) sum += *team_.Remote(search_.total + i, rank);
+        search_.total[i] = sum;
+      }
+    } else {
+      for (int i = thread; i < kSearchBins; i += kTeamThreads) search_.total[i] = 0;
+      __syncthreads();
+      ForEach([&](uint64_t entry) {
+        if (entry >= last) atomicAdd(search_.total + BinOf(entry), measure(entry));
+      });
+    }
     __syncthreads();
     if (target <= before) return 0;
     const int bin = FindBin(search_, target - before);
     if (bin < 0) return 0;
     before += search_.before;
     ForEach([&](uint64_t entry) {
-      if (entry < last || bin_of(entry) != bin) return;
+      if (entry < last || BinOf(entry) != bin) return;
       const int place = atomicAdd(&shared_.num_ranked, 1);
       if (place >= kMaxRanked) return;
       ranked_[place] = entry;
@@ -314,12 +369,15 @@ class Shortlist {
   SearchShared& search_;
   ShortlistShared& shared_;
   const Row& row_;
-  const float max_value_;
+  const float max_value_, min_value_;
   // In memory that the search by histograms does not need now.
   uint32_t* const sample_;  // two counts of 16 bits a word
   unsigned long long* const ranked_;
   unsigned long long* const ranked_masses_;
   float bins_per_z_, bins_per_value_;
+  float low_ = 0, high_ = 0;  // of the list
+  int size_ = 0;
+  bool local_ = false, can_be_local_ = false;
   int counts_[kOwnBins];
   float masses_[kOwnBins];
   int count_before_ = 0, sampled_ = 0;

@@ -192,4 +192,18 @@ class Team {
   int parity_ = 0;
 };
 
+// Places for `wanted` entries of each thread of a warp in a list whose size is `size`; the thread's first one.
+__device__ __forceinline__ int ReservePlaces(int* size, int wanted) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  int sum = wanted;
+#pragma unroll
+  for (int offset = 1; offset < 32; offset *= 2) {
+    const int other = __shfl_up_sync(0xffffffffu, sum, offset);
+    if (lane >= offset) sum += other;
+  }
+  int first = 0;
+  if (lane == 31 && sum > 0) first = atomicAdd(size, sum);
+  return __shfl_sync(0xffffffffu, first, 31) + sum - wanted;
+}
+
 }  // namespace swiftlet::cuda

@@ -11,6 +11,7 @@
 #include "engine/base/check.h"
 #include "engine/base/cuda/cuda_status.h"
 #include "engine/base/status_macros.h"
+#include "engine/kernels/attention.h"
 #include "engine/kernels/cuda/step.h"
 #include "engine/kernels/dtype.h"
 
@@ -329,6 +330,30 @@ bool CudaExecutor::ReadScores(const Slot& slot, size_t item_index, int32_t first
         ToPositionLogprobs(scores[at], request.prompt_ids[position + 1], request.prompt_logprobs - 1));
   }
   return finite;
+}
+
+absl::StatusOr<std::vector<float>> CudaExecutor::LogitsAfter(const std::vector<int32_t>& prompt) {
+  auto request = std::make_shared<GenerationRequest>();
+  request->prompt_ids = prompt;
+  const auto size = static_cast<int32_t>(prompt.size());
+  const int32_t chunk = memory_.shape().largest.tokens;
+  for (int32_t begin = 0; begin < size; begin += chunk) {
+    StepBatch batch;
+    if (begin == 0) {
+      batch.plan.rows.push_back({.row = 0, .request = 1, .choice = 0, .output_ids = {}});
+      batch.row_requests.push_back(request);
+    }
+    StepPlan::Item item;
+    item.begin = begin;
+    item.count = std::min(chunk, size - begin);
+    item.token_ids.assign(prompt.begin() + begin, prompt.begin() + begin + item.count);
+    for (int32_t block = 0; block * kKvBlockTokens < begin + item.count; ++block) item.block_ids.push_back(block);
+    item.sample = begin + item.count == size;
+    batch.plan.items.push_back(std::move(item));
+    Launch(std::move(batch));
+    RETURN_IF_ERROR(Collect().status);
+  }
+  return ReadLogits(0);
 }
 
 absl::StatusOr<std::vector<float>> CudaExecutor::ReadLogits(int32_t row) const {

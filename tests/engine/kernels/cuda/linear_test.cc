@@ -256,8 +256,9 @@ TEST_F(Linear, EqualsFloat64Sums) {
   std::printf("%s\n", kernels_->Description().c_str());
 }
 
-TEST_F(Linear, GenericKernelsEqualFloat64Sums) {
+TEST_F(Linear, PortableKernelsEqualFloat64Sums) {
   context_.generic = true;
+  context_.deterministic = true;
   for (const Shape& shape : kShapes) {
     LinearCase test(shape, 1000);
     for (const int32_t rows : kRows) {
@@ -319,6 +320,27 @@ TEST_F(Linear, EverySkinnyConfigurationGivesTheSame) {
     }
   }
   std::printf("%d runs\n", ran);
+}
+
+TEST_F(Linear, WarpgroupSumsDependOnTheClusterAlone) {
+  if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
+  for (const Shape& shape : kShapes) {
+    LinearCase test(shape, 256);
+    for (const int32_t cluster : {1, 4}) {
+      const auto run = [&](int32_t warpgroups, int32_t tokens, int32_t stages, int32_t rows) {
+        return test.Outputs(
+            [&] {
+              return WarpgroupLinear(context_, {warpgroups, tokens, cluster, stages}, test.Args(rows));
+            },
+            stream_, rows);
+      };
+      if (!WarpgroupFits(context_, {1, 256, cluster, 4}, test.Args(1).linear.weight)) continue;
+      const auto all = run(1, 256, 4, 256);
+      EXPECT_EQ(test.CheckSame(run(2, 32, 8, 1), all, true), "") << Name(shape, 1);
+      EXPECT_EQ(test.CheckSame(run(1, 64, 6, 40), all, true), "") << Name(shape, 40);
+      EXPECT_EQ(test.CheckSame(run(2, 128, 4, 200), all, true), "") << Name(shape, 200);
+    }
+  }
 }
 
 TEST_F(Linear, EveryWarpgroupConfigurationGivesTheSame) {
