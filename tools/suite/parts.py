@@ -86,7 +86,8 @@ def run_tests(suite: Suite, table: str, prefix: list, name: str, seconds: float 
 def correctness(suite: Suite) -> bool:
     passed = run_tests(suite, "Tests", [], "")
     if suite.wanted("golden") and (suite.place / "golden" / "index.json").exists():
-        status, output = suite.run([suite.binaries / "golden_check", f"--device={suite.device}", suite.place / "golden"], 200)
+        status, output = suite.run([suite.binaries / "golden_check", suite.place / "golden",
+                                    *(["--device=cuda"] if suite.device == "cuda" else [])], 200)
         for line in output.splitlines():
             if match := re.fullmatch(r"(\S.*): (\d+)/(\d+)", line):
                 suite.row("Golden data", what=match[1], passed=int(match[2]), of=int(match[3]))

@@ -6,7 +6,9 @@ def number(value) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "**no**"
-    if isinstance(value, (int, float)):
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
         magnitude = abs(value)
         return f"{value:,.0f}" if magnitude >= 1000 else f"{value:.1f}" if magnitude >= 100 else f"{value:.4g}"
     return str(value)
