@@ -52,6 +52,10 @@ void Scheduler::Cancel(uint64_t request) {
   EndRequest(request, FinishReason::kCancelled);
 }
 
+void Scheduler::FailAll() {
+  while (!requests_.empty()) EndRequest(requests_.begin()->first, FinishReason::kError);
+}
+
 void Scheduler::ExpireDeadlines(int64_t now_us) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now_us) {
     EndRequest(deadlines_.begin()->second, FinishReason::kDeadline);

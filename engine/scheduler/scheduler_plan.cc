@@ -12,8 +12,13 @@ StepPlan Scheduler::Plan(int64_t now_us) {
   StepPlan plan;
   plan.step = last_step_ + 1;
 
+  int32_t num_decodes = 0;
+  for (const Sequence* sequence : running_) num_decodes += sequence->lengths.pending() == 1;
   int32_t prefill_budget = config_.max_num_batched_tokens;
-  for (const Sequence* sequence : running_) prefill_budget -= sequence->lengths.pending() == 1;
+  if (num_decodes > 0) {
+    prefill_budget = std::min(prefill_budget, std::max(config_.max_mixed_tokens, kMixedTokensPerDecode * num_decodes));
+  }
+  prefill_budget -= num_decodes;
 
   bool admitting = true;
   for (size_t next = 0;;) {

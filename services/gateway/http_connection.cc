@@ -95,7 +95,10 @@ HttpConnection::HttpConnection(asio::ip::tcp::socket socket, std::shared_ptr<Htt
     : socket_(std::move(socket)),
       host_(std::move(host)),
       buffer_(/*limit=*/limits::kMaxHeaderBytes + kReadAheadBytes + kReadBytes),
-      wake_(socket_.get_executor()) {}
+      wake_(socket_.get_executor()) {
+  error_code ignored;
+  socket_.non_blocking(true, ignored);  // WriteOut tries before it waits
+}
 
 HttpConnection::~HttpConnection() {
   if (exchange_ != nullptr) exchange_->Detach();
@@ -137,6 +140,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   deadline_ = Clock::now() + options.header_timeout;
   keep_alive_ = false;
   head_only_ = false;
+  done_ = ended_ = streaming_ = chunked_ = false;
 
   Parser parser;
   parser.header_limit(limits::kMaxHeaderBytes);
@@ -183,7 +187,6 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   }
   deadline_.reset();
   phase_ = Phase::kAnswering;
-  done_ = ended_ = streaming_ = chunked_ = false;
   exchange_ = std::make_shared<Exchange>(this, request.request_id);
   if (!refusal.ok()) {
     exchange_->Respond(ErrorResponse(refusal));
@@ -291,8 +294,15 @@ void HttpConnection::End() {
   Flush();
 }
 
-// Starts a write of all that waits, unless one is under way: its end starts the next.
+// Sees to it that what waits is sent: a write under way sends the rest when it ends.
 void HttpConnection::Flush() {
+  if (writing_ || write_due_ || closed_) return;
+  write_due_ = true;
+  host_->WriteSoon(shared_from_this());
+}
+
+void HttpConnection::WriteOut() {
+  write_due_ = false;
   if (writing_ || closed_) return;
   out_.swap(head_);
   head_.clear();
@@ -307,6 +317,13 @@ void HttpConnection::Flush() {
   out_sent_ = 0;
   writing_ = true;
   last_progress_ = Clock::now();
+  // As a rule the socket takes it all: then nothing has to be waited for.
+  error_code error;
+  out_sent_ = socket_.write_some(asio::buffer(out_), error);
+  if (error && error != asio::error::would_block) {
+    Abandon();
+    return;
+  }
   ContinueWrite();
 }
 
@@ -337,7 +354,7 @@ void HttpConnection::OnWritten() {
     Flush();
     return;
   }
-  if (!ended_) return;
+  if (!ended_ || done_) return;
   done_ = true;
   exchange_->Detach();
   exchange_.reset();

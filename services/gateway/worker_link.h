@@ -90,11 +90,11 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
     uint64_t step = 0;
   };
 
-  void OnMessage(uint64_t attempt, v1::AttachResponse message);
+  void OnMessage(uint64_t attempt, const std::shared_ptr<v1::AttachResponse>& message);
   void OnClosed(uint64_t attempt, const absl::Status& status);
   absl::Status TakeHello(const v1::WorkerHello& hello);
   void TakeLoad(const v1::WorkerLoad& load);
-  void Deliver(v1::StepOutputs outputs);
+  void Deliver(const std::shared_ptr<v1::AttachResponse>& message);
   void Tick();
   void Fail(const absl::Status& status);
   void LoseRoutes(const absl::Status& status);

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/runtime/engine.h"
+#include "engine/runtime/cpu_executor.h"
 #include "tests/testing/collecting_sink.h"
 #include "tests/testing/fake_decoder.h"
 
@@ -36,8 +36,8 @@ inline GenerationRequest Request(std::vector<int32_t> prompt, int32_t max_tokens
 class EngineTest : public ::testing::Test {
  protected:
   void Start(const EngineConfig& config, FakeDecoderOptions options = {}) {
-    options.max_batch_tokens = config.max_num_batched_tokens;
-    auto engine = Engine::Create(config, std::make_unique<FakeDecoder>(options, counters_));
+    options.max_batch_tokens = CpuDefaults(config).max_num_batched_tokens;
+    auto engine = CreateCpuEngine(config, std::make_unique<FakeDecoder>(options, counters_));
     ASSERT_TRUE(engine.ok()) << engine.status();
     engine_ = *std::move(engine);
   }

@@ -223,7 +223,7 @@ TEST_F(EngineTest, KvPoolLimitsTheContextAndSaysSo) {
 
   EngineConfig config;
   config.max_model_len = 129;
-  const auto refused = Engine::Create(config, std::make_unique<FakeDecoder>(options));
+  const auto refused = CreateCpuEngine(config, std::make_unique<FakeDecoder>(options));
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("--kv-cache-memory-bytes"));
 }
 

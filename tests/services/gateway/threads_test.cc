@@ -72,7 +72,7 @@ class ThreadedWire : public WorkerTransport, public TokenizerConnector {
     }
     void Say(v1::AttachResponse message) {
       if (wire_.messages_until_cut-- == 0) End();
-      if (!ended_) events_->OnMessage(std::move(message));
+      if (!ended_) events_->OnMessage(std::make_shared<v1::AttachResponse>(std::move(message)));
     }
     void Receive(const v1::AttachRequest& request) {
       v1::AttachResponse hello;

@@ -40,7 +40,7 @@ class Listener : public WorkListener {
   void OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) override {
     log.push_back("placed " + std::to_string(epoch) + " at " + worker->worker_id());
   }
-  void OnOutputs(std::vector<v1::SequenceOutput> outputs) override {
+  void OnOutputs(std::span<v1::SequenceOutput* const> outputs) override {
     log.push_back("outputs " + std::to_string(outputs.size()));
   }
   void OnWorkLost(uint32_t epoch, const absl::Status& status) override {
@@ -58,7 +58,7 @@ class WorkerLinkTest : public testing::Test {
   }
   ManualTransport::Stream& stream() { return *transport_.streams.back(); }
   void Say(v1::AttachResponse message) {
-    stream().events->OnMessage(std::move(message));
+    stream().events->OnMessage(std::make_shared<v1::AttachResponse>(std::move(message)));
     RunFor(0);
   }
   void SayHello(const v1::WorkerHello& hello) {
@@ -224,7 +224,7 @@ TEST_F(WorkerLinkTest, ReconnectsWithGrowingPausesAndForgetsTheOldStream) {
   EXPECT_LE(pauses_us[8], 3'000'000);
   v1::AttachResponse hello;
   *hello.mutable_hello() = toy::Hello("a zombie");
-  transport_.streams[0]->events->OnMessage(hello);
+  transport_.streams[0]->events->OnMessage(std::make_shared<v1::AttachResponse>(hello));
   RunFor(0);
   EXPECT_FALSE(link_->attached());
   SayHello(toy::Hello("w"));
