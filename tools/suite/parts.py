@@ -188,7 +188,7 @@ def served_part(suite: Suite) -> bool:
         with served.Service(suite.binaries, suite.checkpoint(weights == "peaked"), flags, suite.environment) as service:
             suite.row("Ready", weights=weights, **{"ready s": round(service.ready_s, 2), "target s": 6})
             for concurrency, (requests, vllm, target, target_ttft) in SERVED.items():
-                if suite.left() < 40:
+                if suite.left() < 30:
                     suite.row("Served", weights=weights, streams=concurrency, note="no time was left")
                     passed = False
                     continue
@@ -207,8 +207,9 @@ def served_part(suite: Suite) -> bool:
                     "gateway cpu s/M": cpu["gateway"], "tokenizer cpu s/M": cpu["tokenizer"],
                     "client cores": result["client_cpu_share"]})
                 passed = passed and result["failed"] == 0
-            if suite.wanted("load") and suite.device == "cuda" and suite.left() > 60:
+            if suite.device == "cuda" and weights == "flat" and suite.left() > 30:
                 part_load(suite, service, weights)
+            if suite.device == "cuda" and weights == "flat" and suite.left() > 30:
                 long_prompts(suite, service, weights)
             before = service.cpu()
             time.sleep(2)
