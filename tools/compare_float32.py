@@ -141,10 +141,18 @@ def main() -> None:
         report = {"model": arguments.model.name, "torch": torch.__version__, "transformers": transformers.__version__,
                   "prompts": arguments.prompts, "positions": arguments.positions, "bfloat16": bfloat16.summary(), "ours": {}}
         passed = True
+
+        def write() -> None:
+            report["passed"] = passed and len(report["ours"]) == len(variants)
+            if arguments.json:
+                arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+
+        variants = arguments.variant or ["default="]
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
             file.write("".join(" ".join(map(str, prompt)) + "\n" for prompt in prompts))
             file.flush()
-            for variant in arguments.variant or ["default="]:
+            for variant in variants:
+                write()  # what is known, should the time be over before all is
                 name, _, flags = variant.partition("=")
                 log(f"ours, {name}")
                 ours = Deviation(reference)
@@ -163,7 +171,7 @@ def main() -> None:
                                      and summary["clear_argmax_equal"] == summary["clear_positions"])
                 passed = passed and summary["passed"]
                 report["ours"][name] = summary
-    report["passed"] = passed
+    write()
     log("done")
     rows = [("transformers bf16", report["bfloat16"] | {"ratio": 1.0, "passed": True}), *report["ours"].items()]
     print(f"{'':20} {'||x-f32||/||f32||':>18} {'ratio':>7} {'rms':>9} {'largest':>9} {'argmax equal':>14} {'where clear':>14}",
@@ -175,11 +183,8 @@ def main() -> None:
         print(f"{name:20} {row['relative']:18.5f} {row['ratio']:7.3f} {row['rms']:9.5f} {row['largest']:9.4f} "
               f"{row['argmax_equal']:>7}/{row['positions']:<6} {row['clear_argmax_equal']:>7}/{row['clear_positions']:<6}"
               f"{'' if row['passed'] else '  FAILED'}", file=sys.stderr)
-    text = json.dumps(report, indent=1)
-    if arguments.json:
-        arguments.json.write_text(text + "\n")
-    else:
-        print(text)
+    if not arguments.json:
+        print(json.dumps(report, indent=1))
     sys.exit(0 if passed else 1)
 
 
