@@ -21,6 +21,7 @@ import tempfile
 import time
 
 MAX_RATIO = 1.1
+CHUNK_POSITIONS = 128  # compared at once
 CLEAR_GAP = 8.0  # times the rms error of a run
 
 
@@ -36,8 +37,11 @@ class Deviation:
         self.squares, self.norm, self.count, self.largest = 0.0, 0.0, 0, 0.0
         self.gaps, self.same = [], []  # of each position: float32's top-2 gap, whether the argmax is the same
 
-    def add(self, prompt: int, first: int, logits) -> None:
-        reference = self.reference[prompt][first:first + len(logits)]
+    def add(self, pieces: list) -> None:
+        """`pieces`: (prompt, first position, logits [positions, vocab]); many small ones at once cost as one."""
+        import torch
+        logits = torch.cat([rows for _, _, rows in pieces])
+        reference = torch.cat([self.reference[prompt][first:first + len(rows)] for prompt, first, rows in pieces])
         difference = logits.float() - reference
         self.squares += difference.double().square().sum().item()
         self.norm += reference.double().square().sum().item()
@@ -81,11 +85,16 @@ def run_ours(command: list[str], deviation: Deviation, device: str) -> str:
             raise RunError(f"ended with {process.wait()}")
         head += byte
     head = json.loads(head)
-    expected = sum(len(rows) for rows in deviation.reference)
-    while len(deviation.gaps) < expected:
+    left = sum(len(rows) for rows in deviation.reference)
+    pieces = []
+    while left > 0:
         prompt, first, count = numpy.frombuffer(read_exactly(process.stdout, 12), dtype="<i4").tolist()
         rows = numpy.frombuffer(read_exactly(process.stdout, head["bytes"] * count * head["vocab_size"]), dtype=f"<f{head['bytes']}")
-        deviation.add(prompt, first, torch.from_numpy(rows.reshape(count, -1)).to(device))
+        pieces.append((prompt, first, torch.from_numpy(rows.reshape(count, -1)).to(device)))
+        left -= count
+        if left == 0 or sum(len(rows) for _, _, rows in pieces) >= CHUNK_POSITIONS:
+            deviation.add(pieces)
+            pieces = []
     if status := process.wait():
         raise RunError(f"ended with {status}")
     return head["numerics"]
@@ -136,7 +145,7 @@ def main() -> None:
         log("transformers, bfloat16")
         bfloat16 = Deviation(reference)
         for index, prompt in enumerate(prompts):
-            bfloat16.add(index, 0, logits_of(model, prompt))
+            bfloat16.add([(index, 0, logits_of(model, prompt))])
         del model
         report = {"model": arguments.model.name, "torch": torch.__version__, "transformers": transformers.__version__,
                   "prompts": arguments.prompts, "positions": arguments.positions, "bfloat16": bfloat16.summary(), "ours": {}}
