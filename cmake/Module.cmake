@@ -161,4 +161,7 @@ function(module_test name)
   if(SWIFTLET_CUDA AND name MATCHES "_cuda_")
     add_dependencies(tests_cuda ${name})
   endif()
+  if(device IN_LIST arg_LABELS)
+    set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")  # no GPU is here
+  endif()
 endfunction()
