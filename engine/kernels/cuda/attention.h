@@ -49,6 +49,7 @@ struct AttentionArgs {
   const __half* query = nullptr;  // [num_tokens, num_heads * head_dim]
   StepView step;
   KvLayer kv;
+  int32_t num_tokens = 0;        // capacity
   __half* output = nullptr;      // [num_tokens, num_heads * head_dim]
   std::byte* scratch = nullptr;  // AttentionScratchBytes, zero-filled once when allocated
 };

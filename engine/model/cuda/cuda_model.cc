@@ -167,6 +167,7 @@ absl::Status CudaModel::Attention(const LaunchContext& context, const StepCapaci
                                       .query = query_.as<__half>(),
                                       .step = step,
                                       .kv = kv,
+                                      .num_tokens = capacity.tokens,
                                       .output = attended_.as<__half>(),
                                       .scratch = attention_scratch_.data()};
   if (capacity.decodes > 0)
