@@ -40,6 +40,7 @@ __device__ int RaceAll(Team<kBlocks>& team, const Row& row, const Cut& cut, cons
   for (int base = 16 * static_cast<int>(threadIdx.x); base < row.count; base += 16 * kTeamThreads) {
     uint4 noise;
     bool drawn = false;
+#pragma unroll 1
     for (int half = 0; half < 2 && base + 8 * half < row.count; ++half) {
       float values[8];
       row.Load8(base + 8 * half, values);
@@ -83,9 +84,10 @@ __device__ int RaceAbove(Team<kBlocks>& team, RaceShared& shared, const Row& row
   constexpr int kGroups = 4;  // of 16 tokens, between two looks at the list
   constexpr int kStride = 16 * kTeamThreads;
   // All threads of a warp go through the same rounds.
+#pragma unroll 1
   for (int round = 0; round < row.count; round += kGroups * kStride) {
     uint64_t runners = 0;
-#pragma unroll
+#pragma unroll 1
     for (int group = 0; group < kGroups; ++group) {
       const int base = round + group * kStride + 16 * static_cast<int>(threadIdx.x);
       if (base >= row.count) break;
@@ -106,6 +108,7 @@ __device__ int RaceAbove(Team<kBlocks>& team, RaceShared& shared, const Row& row
       runners |= uint64_t{tokens} << (16 * group);
     }
     int place = ReservePlaces(&shared.num_runners, __popcll(runners));
+#pragma unroll 1
     for (; runners != 0 && place < kMaxRunners; runners &= runners - 1, ++place) {
       const int k = __ffsll(static_cast<long long>(runners)) - 1;
       shared.runners[place] = round + k / 16 * kStride + 16 * static_cast<int>(threadIdx.x) + k % 16;
@@ -114,6 +117,7 @@ __device__ int RaceAbove(Team<kBlocks>& team, RaceShared& shared, const Row& row
   __syncthreads();
   const int num_runners = shared.num_runners;
   Racer best;
+#pragma unroll 1
   for (int i = static_cast<int>(threadIdx.x); i < min(num_runners, kMaxRunners); i += kTeamThreads) {
     const int at = shared.runners[i];
     if (at >= row.count) continue;

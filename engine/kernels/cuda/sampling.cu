@@ -88,6 +88,7 @@ __device__ uint64_t FirstInBlock(const Row& row, uint32_t max_key) {
   uint64_t first = 0;
   for (int i = 8 * static_cast<int>(threadIdx.x); i < row.count && first == 0; i += 8 * kTeamThreads) {
     if (row.Max8(i) < max_value) continue;
+#pragma unroll 1
     for (int k = 7; k >= 0; --k) {
       if (row.At(i + k) == max_value) first = Packed(max_key, row.first_id + i + k);
     }
@@ -95,94 +96,97 @@ __device__ uint64_t FirstInBlock(const Row& row, uint32_t max_key) {
   return first;
 }
 
-// In one or two passes, or -1 where that does not do.
+// In one or two passes, or -1 where that does not do. Each part stands here once: what is fetched once a draw costs
+// more in instructions missed than in instructions run.
 template <int kBlocks, typename Row>
 __device__ int DrawByShortlist(Team<kBlocks>& team, BlockShared& shared, const Row& row, const SamplingRow& sampling,
                                int vocab, uint64_t extremes, const Cut& cut, const DrawKey& key) {
-  const float max_value = Row::OfKey(MaxKeyOf(extremes));
-  const float least = Row::OfKey(cut.key);
-  Shortlist<kBlocks, Row> list(team, shared.search, shared.list, row, max_value, Row::OfKey(MinKeyOf(extremes)));
-  list.TakeSample();
-  const bool by_count = sampling.top_k > 0 && sampling.top_k < vocab;
-  const bool by_mass = sampling.top_p < 1;
-  const auto race_above = [&](const Cut& kept, float mass) {
-    int token = -1;
-    float floor = __logf(mass) - 2.5f;
-    for (int attempt = 0; attempt < 3 && token < 0; ++attempt, floor -= 2.5f) {
-      token = RaceAbove(team, shared.race, row, kept, key, max_value, floor);
-    }
-    return token;
-  };
-  if (!by_count && !by_mass) return race_above(cut, list.EstimatedMass());
-  const auto target_of = [&](unsigned long long mass) {
-    return max(1ull, static_cast<unsigned long long>(ceil(sampling.top_p * static_cast<double>(mass))));
-  };
-  // By the leader: the winner among the entries from `last` on; -1 for last = 0.
-  const auto race = [&](uint64_t last) {
-    Racer best;
-    list.ForEach([&](uint64_t entry) {
-      if (entry < last) return;
-      const int id = IdOf(entry);
-      best.Offer(__fmul_rn(Row::OfKey(KeyOf(entry)), row.scale), id, DeviceCoarseNoise(key, id), key);
-    });
-    const auto larger = [](uint64_t a, uint64_t b) { return a > b ? a : b; };
-    const uint64_t winner = team.ReduceBlock(best.Ordered(), larger);
-    return team.ReduceBlock(best.Ordered() == winner ? Packed(1, best.id) : 0, larger);
-  };
-  if (by_count || cut.key > Row::Key(-FLT_MAX)) {
-    // All that the count, or min_p, keeps is listed; what follows concerns the list alone.
-    if (by_count && sampling.top_k > kMaxListed * kBlocks / 2) return -1;
-    float low = least;
-    if (by_count) low = fmaxf(low, list.ValueAtCount(sampling.top_k + sampling.top_k / 4 + 512));
-    const Gathered gathered = list.template Gather<false>(low, INFINITY);
-    if (!gathered.complete || (by_count && gathered.size < sampling.top_k && low > least)) return -1;
-    uint64_t found = 0;
-    if (team.rank() == 0) {
-      list.BringTogether();
-      uint64_t last = 1;
-      if (by_count && gathered.size > sampling.top_k) last = list.RankByCount(sampling.top_k, last);
-      if (by_mass && last != 0) {
-        unsigned long long mass = 0;
-        list.ForEach([&](uint64_t entry) { mass += entry >= last ? list.MassOf(entry) : 0; });
-        mass = team.ReduceBlock(mass, [](unsigned long long a, unsigned long long b) { return a + b; });
-        last = list.RankByMass(0, target_of(mass), last);
-      }
-      if (last != 0) found = race(last);
-    }
-    found = team.FromLeader(found, &shared.verdict);
-    return found == 0 ? -1 : IdOf(found);
-  }
-
-  // top_p alone. A head that outweighs the rest is listed from the top; else the place is bracketed.
+  // A head that outweighs the rest by this, in units of the largest weight, is listed from the top; else the place of
+  // top_p is bracketed.
   constexpr float kHeadMass = 100;
   constexpr int kHead = 512, kWideMargin = 2560, kMargin = 1024;
-  const float rest = 1 - sampling.top_p;
-  float low, high;
-  if (list.EstimatedMass() <= kHeadMass) {
-    low = list.ValueAtCount(kHead);
-    high = INFINITY;
-  } else {
-    list.BracketAtMass(rest * list.EstimatedMass(), kWideMargin, low, high);
-  }
-  for (int attempt = 0;; ++attempt) {
-    const Gathered gathered = list.template Gather<true>(low, high);
-    const unsigned long long target = target_of(gathered.mass);
-    if (gathered.complete && gathered.above < target && target <= gathered.above + gathered.listed) {
-      const bool head = high > max_value;
-      uint64_t found = 0;
-      if (team.rank() == 0) {
-        if (head) list.BringTogether();
-        found = list.RankByMass(gathered.above, target, 1);
-        if (head && found != 0) found = race(found);
-      }
-      found = team.FromLeader(found, &shared.verdict);
-      if (found == 0) return -1;
-      if (head) return IdOf(found);
-      return race_above({KeyOf(found), IdOf(found)}, static_cast<float>(gathered.mass) / kMassUnit);
+  const float max_value = Row::OfKey(MaxKeyOf(extremes));
+  const float least = Row::OfKey(cut.key);
+  const bool by_count = sampling.top_k > 0 && sampling.top_k < vocab;
+  const bool by_mass = sampling.top_p < 1;
+  // The count or min_p leaves few: all of them are listed, and what follows concerns the list alone.
+  const bool list_all = by_count || (by_mass && cut.key > Row::Key(-FLT_MAX));
+  if (by_count && sampling.top_k > kMaxListed * kBlocks / 2) return -1;
+  Shortlist<kBlocks, Row> list(team, shared.search, shared.list, row, max_value, Row::OfKey(MinKeyOf(extremes)));
+  list.TakeSample();
+  Cut kept = cut;
+  float mass = list.EstimatedMass();
+  if (by_count || by_mass) {
+    const auto target_of = [&](unsigned long long total) {
+      return max(1ull, static_cast<unsigned long long>(ceil(sampling.top_p * static_cast<double>(total))));
+    };
+    int margin = list_all || mass <= kHeadMass ? 0 : kWideMargin;
+    float low = least, high = INFINITY;
+    if (by_count || (!list_all && margin == 0)) {
+      low = fmaxf(low, list.ValueAtCount(by_count ? sampling.top_k + sampling.top_k / 4 + 512 : kHead));
     }
-    if (attempt == 1) return -1;
-    list.BracketAtMass(rest * (static_cast<float>(gathered.mass) / kMassUnit), kMargin, low, high);
+    Gathered gathered;
+    unsigned long long target;
+#pragma unroll 1
+    for (int attempt = 0;; ++attempt) {
+      if (margin > 0) list.BracketAtMass((1 - sampling.top_p) * mass, margin, low, high);
+      gathered = list.Gather(low, high);
+      mass = static_cast<float>(gathered.mass) / kMassUnit;
+      target = target_of(gathered.mass);
+      if (list_all) {
+        if (!gathered.complete || (by_count && gathered.size < sampling.top_k && low > least)) return -1;
+        break;
+      }
+      if (gathered.complete && gathered.above < target && target <= gathered.above + gathered.listed) break;
+      if (attempt == 1) return -1;
+      margin = kMargin;
+    }
+    const bool race_in_list = list_all || high > max_value;
+    uint64_t found = 0;
+    if (team.rank() == 0) {
+      if (race_in_list) list.BringTogether();
+      found = 1;
+#pragma unroll 1
+      for (int stage = 0; stage < 2 && found != 0; ++stage) {
+        if (stage == 0 ? !by_count || gathered.size <= sampling.top_k : !by_mass) continue;
+        if (stage == 1 && list_all) target = target_of(list.MassFrom(found));
+        found = list.Rank(stage == 1, list_all ? 0 : gathered.above, stage == 0 ? sampling.top_k : target, found);
+      }
+      if (race_in_list && found != 0) found = list.Race(found, key);
+    }
+    found = team.FromLeader(found, &shared.verdict);
+    if (found == 0) return -1;
+    if (race_in_list) return IdOf(found);
+    kept = {KeyOf(found), IdOf(found)};
   }
+  int token = -1;
+  float floor = __logf(mass) - 2.5f;
+#pragma unroll 1
+  for (int attempt = 0; attempt < 3 && token < 0; ++attempt, floor -= 2.5f) {
+    token = RaceAbove(team, shared.race, row, kept, key, max_value, floor);
+  }
+  return token;
+}
+
+// What always does. Out of line: rare on sm_90.
+template <int kBlocks, typename Row>
+__device__ __noinline__ int DrawBySearch(Team<kBlocks> team, SearchShared* shared, Row row, const SamplingRow* sampling,
+                                         float max_value, Cut cut, DrawKey key) {
+  RowSearch<kBlocks, Row> search(team, *shared, row, max_value);
+  if (sampling->top_k > 0) cut = search.ByCount(cut, sampling->top_k);
+  if (sampling->top_p < 1) cut = search.ByMass(cut, sampling->top_p);
+  const int token = RaceAll(team, row, cut, key);
+  team.Sync();  // the caller's copy of the team may use any memory of it
+  return token;
+}
+
+template <int kBlocks>
+__device__ __noinline__ Cut CutByCount(Team<kBlocks> team, SearchShared* shared, HalfRow row, float max_value,
+                                       int wanted) {
+  RowSearch<kBlocks, HalfRow> search(team, *shared, row, max_value);
+  const Cut cut = search.ByCount({HalfRow::Key(-FLT_MAX), 0x7fffffff}, wanted);
+  team.Sync();
+  return cut;
 }
 
 // The token drawn from a row whose extremes are known.
@@ -214,10 +218,7 @@ __device__ int DrawFrom(Team<kBlocks>& team, BlockShared& shared, const Row& row
     const int token = DrawByShortlist(team, shared, row, sampling, vocab, extremes, cut, key);
     if (token >= 0) return token;
   }
-  RowSearch<kBlocks, Row> search(team, shared.search, row, max_value);
-  if (sampling.top_k > 0) cut = search.ByCount(cut, sampling.top_k);
-  if (sampling.top_p < 1) cut = search.ByMass(cut, sampling.top_p);
-  return RaceAll(team, row, cut, key);
+  return DrawBySearch(team, &shared.search, row, &sampling, max_value, cut, key);
 }
 
 // Log-probabilities of `token_id` and of the most likely ones, from the raw logits, whose extremes these are.
@@ -238,7 +239,7 @@ __device__ void WriteLogprobs(Team<kBlocks>& team, BlockShared& shared, const __
     list.TakeSample();
     low = list.ValueAtCount(kListedForTop);
   }
-  const Gathered gathered = list.template Gather<true>(low, INFINITY);
+  const Gathered gathered = list.Gather(low, INFINITY);
   const double log_sum = max_value + log(static_cast<double>(gathered.mass) / kMassUnit);
   if (num_top > 0) {
     uint64_t last = 0;
@@ -247,12 +248,11 @@ __device__ void WriteLogprobs(Team<kBlocks>& team, BlockShared& shared, const __
     };
     if (team.rank() == 0 && gathered.complete && gathered.size >= num_top) {
       list.BringTogether();
-      last = list.RankByCount(num_top, 1);
+      last = list.Rank(false, 0, num_top, 1);
       if (last != 0) list.ForEach(take);
     }
     if (team.FromLeader(last, &shared.verdict) == 0) {
-      RowSearch<kBlocks, HalfRow> search(team, shared.search, row, max_value);
-      const Cut cut = search.ByCount({HalfRow::Key(-FLT_MAX), 0x7fffffff}, num_top);
+      const Cut cut = CutByCount(team, &shared.search, row, max_value, num_top);
       last = Packed(cut.key, cut.last_id);
       for (int i = static_cast<int>(threadIdx.x); i < row.count; i += kTeamThreads) {
         take(Packed(HalfRow::Key(row.At(i)), row.first_id + i));

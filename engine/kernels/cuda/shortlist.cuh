@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "engine/kernels/cuda/logits_row.cuh"
+#include "engine/kernels/cuda/race.cuh"
 #include "engine/kernels/cuda/row_search.cuh"
 #include "engine/kernels/cuda/team.cuh"
 
@@ -158,8 +159,7 @@ class Shortlist {
     low = EdgeOf(min(FindEdge(1, crossing + margin / kSampledOneIn) + 1, kSampleBins));
   }
 
-  // One pass: lists the values in [low, high); kMass: sums the weights of all, and of those from `high` on.
-  template <bool kMass>
+  // One pass: lists the values in [low, high), sums the weights of all, and of those from `high` on.
   __device__ Gathered Gather(float low, float high) {
     __syncthreads();  // the memory had other uses
     if (threadIdx.x == 0) shared_.num_listed = 0;
@@ -169,32 +169,32 @@ class Shortlist {
     high_ = fminf(high, max_value_);
     const float exponent = row_.scale * kLog2E;
     float mass = 0, above = 0;
-    const bool bounded = high <= max_value_;
     constexpr int kChunks = 4;  // of eight, between two looks at the list
     constexpr int kStride = 8 * kTeamThreads;
     // All threads of a warp go through the same rounds.
+#pragma unroll 1
     for (int round = 0; round < row_.count; round += kChunks * kStride) {
       uint32_t inside = 0;
-#pragma unroll
+#pragma unroll 2
       for (int chunk = 0; chunk < kChunks; ++chunk) {
         const int i = round + chunk * kStride + 8 * static_cast<int>(threadIdx.x);
-        if (i >= row_.count) break;
-        if (!kMass && !(row_.Max8(i) >= low)) continue;
-        float values[8];
-        row_.Load8(i, values);
+        if (i < row_.count) {
+          float values[8];
+          row_.Load8(i, values);
+          uint32_t bits = 0;
 #pragma unroll
-        for (int k = 0; k < 8; ++k) {
-          bool in = values[k] >= low;
-          if constexpr (kMass) {
+          for (int k = 0; k < 8; ++k) {
             const float weight = Exp2((values[k] - max_value_) * exponent);
             mass += weight;
-            if (bounded && values[k] >= high) above += weight;
+            const bool over = values[k] >= high;
+            if (over) above += weight;
+            if (values[k] >= low && !over) bits |= 1u << k;
           }
-          if (bounded) in = in && values[k] < high;
-          if (in) inside |= 1u << (8 * chunk + k);
+          inside |= bits << (8 * chunk);
         }
       }
       int place = ReservePlaces(&shared_.num_listed, __popc(inside));
+#pragma unroll 1
       for (; inside != 0 && place < kMaxListed; inside &= inside - 1, ++place) {
         const int k = __ffs(static_cast<int>(inside)) - 1;
         const int at = round + k / 8 * kStride + 8 * static_cast<int>(threadIdx.x) + k % 8;
@@ -204,6 +204,7 @@ class Shortlist {
     __syncthreads();
     const int size = shared_.num_listed;
     uint64_t listed = 0;
+#pragma unroll 1
     for (int i = static_cast<int>(threadIdx.x); i < min(size, kMaxListed); i += kTeamThreads) {
       const unsigned long long one = MassOf(shared_.listed[i]);
       atomicAdd(search_.total + BinOf(shared_.listed[i]), one);
@@ -219,6 +220,76 @@ class Shortlist {
     size_ = static_cast<int>(sums[3] & 0xfffff);
     can_be_local_ = (sums[3] >> 20 & 0xfffff) == 0 && size_ <= kMaxListed;
     return {sums[0], sums[1], sums[2], size_, sums[3] >> 40 == 0};
+  }
+
+  // What follows is for the leader's threads alone, after Gather. Entries below `last` do not count.
+
+  // The last entry kept when the list is measured from the top, `before` standing above it, up to `target`; 0 when it
+  // is not there. Measured by mass or by number.
+  __device__ uint64_t Rank(bool by_mass, unsigned long long before, unsigned long long target, uint64_t last) {
+    const int thread = static_cast<int>(threadIdx.x);
+    const auto measure = [&](uint64_t entry) { return by_mass ? MassOf(entry) : 1ull; };
+    if (thread == 0) {
+      shared_.num_ranked = 0;
+      shared_.cut = 0;
+    }
+    if (by_mass && last <= 1) {
+      // Gather has put the masses of each block's list into its bins.
+#pragma unroll 1
+      for (int i = thread; i < kSearchBins; i += kTeamThreads) {
+        unsigned long long sum = 0;
+#pragma unroll
+        for (int rank = 0; rank < kBlocks; ++rank) sum += *team_.Remote(search_.total + i, rank);
+        search_.total[i] = sum;
+      }
+    } else {
+      for (int i = thread; i < kSearchBins; i += kTeamThreads) search_.total[i] = 0;
+      __syncthreads();
+      ForEach([&](uint64_t entry) {
+        if (entry >= last) atomicAdd(search_.total + BinOf(entry), measure(entry));
+      });
+    }
+    __syncthreads();
+    if (target <= before) return 0;
+    const int bin = FindBin(search_, target - before);
+    if (bin < 0) return 0;
+    before += search_.before;
+    ForEach([&](uint64_t entry) {
+      if (entry < last || BinOf(entry) != bin) return;
+      const int place = atomicAdd(&shared_.num_ranked, 1);
+      if (place >= kMaxRanked) return;
+      ranked_[place] = entry;
+      ranked_masses_[place] = measure(entry);
+    });
+    __syncthreads();
+    const int size = shared_.num_ranked;
+    if (size <= kMaxRanked && thread < size) {
+      const unsigned long long entry = ranked_[thread];
+#pragma unroll 4
+      for (int i = 0; i < size; ++i) before += ranked_[i] > entry ? ranked_masses_[i] : 0;
+      if (before < target && before + ranked_masses_[thread] >= target) shared_.cut = entry;
+    }
+    __syncthreads();
+    return shared_.cut;
+  }
+
+  __device__ unsigned long long MassFrom(uint64_t last) {
+    unsigned long long mass = 0;
+    ForEach([&](uint64_t entry) { mass += entry >= last ? MassOf(entry) : 0; });
+    return team_.ReduceBlock(mass, [](unsigned long long a, unsigned long long b) { return a + b; });
+  }
+
+  // The winner, Packed with 1.
+  __device__ uint64_t Race(uint64_t last, const DrawKey& key) {
+    Racer best;
+    ForEach([&](uint64_t entry) {
+      if (entry < last) return;
+      const int id = IdOf(entry);
+      best.Offer(__fmul_rn(Row::OfKey(KeyOf(entry)), row_.scale), id, DeviceCoarseNoise(key, id), key);
+    });
+    const auto larger = [](uint64_t a, uint64_t b) { return a > b ? a : b; };
+    const uint64_t winner = team_.ReduceBlock(best.Ordered(), larger);
+    return team_.ReduceBlock(best.Ordered() == winner ? Packed(1, best.id) : 0, larger);
   }
 
   // By the leader's threads: brings the lists together, where there is room.
@@ -252,15 +323,6 @@ class Shortlist {
     local_ = true;
   }
 
-  // By the leader's threads alone, after Gather: the last entry kept when the list is measured from the top, `before`
-  // standing above it, up to `target`. 0 when it is not there. Entries below `last` do not count.
-  __device__ uint64_t RankByMass(unsigned long long before, unsigned long long target, uint64_t last) {
-    return Rank(before, target, last, last <= 1 && !local_, [this](uint64_t entry) { return MassOf(entry); });
-  }
-  __device__ uint64_t RankByCount(int wanted, uint64_t last) {
-    return Rank(0, static_cast<unsigned long long>(wanted), last, false, [](uint64_t) { return 1ull; });
-  }
-
   __device__ unsigned long long MassOf(uint64_t entry) const {
     return MassOfWeight(WeightOf(row_, Row::OfKey(KeyOf(entry)), max_value_));
   }
@@ -269,22 +331,23 @@ class Shortlist {
   // they were brought together.
   template <typename Visit>
   __device__ void ForEach(Visit visit) const {
-    if (local_) {
-      for (int i = static_cast<int>(threadIdx.x); i < size_; i += kTeamThreads) visit(shared_.listed[i]);
-      return;
-    }
-    const int rank = static_cast<int>(threadIdx.x) / 32 / kWarpsEach;
-    const int size = min(*team_.Remote(&shared_.num_listed, rank), kMaxListed);
-    const uint64_t* const listed = team_.Remote(shared_.listed, rank);
+    const int rank = local_ ? 0 : static_cast<int>(threadIdx.x) / 32 / kWarpsEach;
+    const int stride = local_ ? kTeamThreads : 32 * kWarpsEach;
+    const int size = local_ ? size_ : min(*team_.Remote(&shared_.num_listed, rank), kMaxListed);
+    const uint64_t* const listed = local_ ? shared_.listed : team_.Remote(shared_.listed, rank);
     constexpr int kInFlight = 8;
-    constexpr int kStride = 32 * kWarpsEach;
-    for (int i = static_cast<int>(threadIdx.x) % kStride; i < size; i += kInFlight * kStride) {
+#pragma unroll 1
+    for (int i = static_cast<int>(threadIdx.x) % stride; i < size; i += kInFlight * stride) {
       uint64_t entries[kInFlight];
 #pragma unroll
-      for (int k = 0; k < kInFlight; ++k) entries[k] = i + k * kStride < size ? listed[i + k * kStride] : 0;
+      for (int k = 0; k < kInFlight; ++k) entries[k] = i + k * stride < size ? listed[i + k * stride] : 0;
+      // One copy of the visit: the entries move to it.
+#pragma unroll 1
+      while (entries[0] != 0) {
+        visit(entries[0]);
 #pragma unroll
-      for (int k = 0; k < kInFlight; ++k) {
-        if (entries[k] != 0) visit(entries[k]);
+        for (int k = 0; k + 1 < kInFlight; ++k) entries[k] = entries[k + 1];
+        entries[kInFlight - 1] = 0;
       }
     }
   }
@@ -317,52 +380,6 @@ class Shortlist {
   __device__ int BinOf(uint64_t entry) const {
     const float bins_per_value = (kSearchBins - 1) / fmaxf(high_ - low_, 1e-30f);
     return static_cast<int>(fminf((high_ - Row::OfKey(KeyOf(entry))) * bins_per_value, kSearchBins - 1));
-  }
-
-  // `binned`: each block has put the measures of its list into its `total`.
-  template <typename Measure>
-  __device__ uint64_t Rank(unsigned long long before, unsigned long long target, uint64_t last, bool binned,
-                           Measure measure) {
-    const int thread = static_cast<int>(threadIdx.x);
-    if (thread == 0) {
-      shared_.num_ranked = 0;
-      shared_.cut = 0;
-    }
-    if (binned) {
-      for (int i = thread; i < kSearchBins; i += kTeamThreads) {
-        unsigned long long sum = 0;
-#pragma unroll
-        for (int rank = 0; rank < kBlocks; ++rank) sum += *team_.Remote(search_.total + i, rank);
-        search_.total[i] = sum;
-      }
-    } else {
-      for (int i = thread; i < kSearchBins; i += kTeamThreads) search_.total[i] = 0;
-      __syncthreads();
-      ForEach([&](uint64_t entry) {
-        if (entry >= last) atomicAdd(search_.total + BinOf(entry), measure(entry));
-      });
-    }
-    __syncthreads();
-    if (target <= before) return 0;
-    const int bin = FindBin(search_, target - before);
-    if (bin < 0) return 0;
-    before += search_.before;
-    ForEach([&](uint64_t entry) {
-      if (entry < last || BinOf(entry) != bin) return;
-      const int place = atomicAdd(&shared_.num_ranked, 1);
-      if (place >= kMaxRanked) return;
-      ranked_[place] = entry;
-      ranked_masses_[place] = measure(entry);
-    });
-    __syncthreads();
-    const int size = shared_.num_ranked;
-    if (size <= kMaxRanked && thread < size) {
-      const unsigned long long entry = ranked_[thread];
-      for (int i = 0; i < size; ++i) before += ranked_[i] > entry ? ranked_masses_[i] : 0;
-      if (before < target && before + ranked_masses_[thread] >= target) shared_.cut = entry;
-    }
-    __syncthreads();
-    return shared_.cut;
   }
 
   Team<kBlocks>& team_;
