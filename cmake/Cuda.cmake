@@ -45,3 +45,6 @@ add_library(cuda_runtime INTERFACE)
 target_link_libraries(cuda_runtime INTERFACE CUDA::cudart_static ${CMAKE_DL_LIBS})
 target_include_directories(cuda_runtime SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
 target_compile_definitions(cuda_runtime INTERFACE SWIFTLET_CUDA=1)
+
+# The test programs of the CUDA backend, which tools/test builds where a toolkit is. Those that need a GPU skip without.
+add_custom_target(tests_cuda)

@@ -1,5 +1,8 @@
 #include "engine/base/strict_json.h"
 
+#include <absl/container/flat_hash_set.h>
+#include <absl/strings/str_cat.h>
+
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -7,8 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include <absl/container/flat_hash_set.h>
-#include <absl/strings/str_cat.h>
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/value_stack.hpp>
 
@@ -30,6 +31,7 @@ class Handler {
 
   json::value_stack stack;
   std::optional<std::string> duplicate_key;
+  std::string last_key;  // of the whole document
 
   bool on_document_begin(json::error_code&) {
     stack.reset();
@@ -63,7 +65,7 @@ class Handler {
       error = json::error::syntax;
       return false;
     }
-    key_.clear();
+    last_key = std::exchange(key_, {});
     return true;
   }
   bool on_string_part(json::string_view part, size_t, json::error_code&) {
@@ -110,6 +112,13 @@ class Handler {
   std::vector<absl::flat_hash_set<std::string>> keys_;  // of the objects that are open
 };
 
+// Where parsing ended, for people: the byte, and the field it belongs to or follows.
+std::string Place(size_t byte, const std::string& last_key) {
+  constexpr size_t kShownBytes = 64;
+  if (last_key.empty() || last_key.size() > kShownBytes) return absl::StrCat("at byte ", byte);
+  return absl::StrCat("at byte ", byte, " (after the key \"", last_key, "\")");
+}
+
 }  // namespace
 
 absl::StatusOr<json::value> ParseStrictJson(std::string_view text, const JsonLimits& limits) {
@@ -125,14 +134,16 @@ absl::StatusOr<json::value> ParseStrictJson(std::string_view text, const JsonLim
                                                      "\" appears twice in one object, near byte ", consumed));
     }
     if (error == json::error::too_deep) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("invalid JSON: nested more than ", limits.max_depth, " levels deep at byte ", consumed));
+      return absl::InvalidArgumentError(absl::StrCat("invalid JSON: nested more than ", limits.max_depth,
+                                                     " levels deep ", Place(consumed, handler.last_key)));
     }
     if (error) {
-      return absl::InvalidArgumentError(absl::StrCat("invalid JSON at byte ", consumed, ": ", error.message()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("invalid JSON ", Place(consumed, handler.last_key), ": ", error.message()));
     }
     if (consumed < text.size()) {
-      return absl::InvalidArgumentError(absl::StrCat("invalid JSON: unexpected text after the value at byte ", consumed));
+      return absl::InvalidArgumentError(
+          absl::StrCat("invalid JSON: unexpected text after the value at byte ", consumed));
     }
     return parser.handler().stack.release();
   } catch (const std::exception& exception) {  // length_error, bad_alloc

@@ -16,7 +16,7 @@ struct JsonLimits {
   size_t max_depth = 32;  // nested arrays and objects
 };
 
-// INVALID_ARGUMENT with the byte offset and what was wrong there. `text` is read, not kept.
+// INVALID_ARGUMENT with the byte offset, the key before it and what was wrong there. `text` is read, not kept.
 // Numbers: integers that fit are int64 or uint64, all others double; one that overflows double is an error.
 absl::StatusOr<boost::json::value> ParseStrictJson(std::string_view text, const JsonLimits& limits = {});
 

@@ -38,39 +38,48 @@ std::string LayerTensor(int32_t layer, std::string_view part, std::string_view s
   return absl::StrCat("model.layers.", layer, ".", ToAbsl(part), ToAbsl(suffix));
 }
 
-std::vector<TensorShape> TensorsOf(const ModelConfig& config) {
+std::vector<PlannedTensor> TensorsOf(const ModelConfig& config) {
   using Names = TensorNames;
+  using enum WeightSlot;
   const int64_t hidden = config.hidden_size;
   const int64_t queries = int64_t{config.num_heads} * config.head_dim;
   const int64_t keys = int64_t{config.num_kv_heads} * config.head_dim;
   const int64_t intermediate = config.intermediate_size;
 
-  std::vector<TensorShape> tensors;
-  tensors.push_back({std::string(Names::kEmbedding), {config.vocab_size, hidden}});
+  std::vector<PlannedTensor> tensors;
+  const auto add = [&](std::string name, std::vector<int64_t> shape, WeightSlot slot, int32_t layer = -1) {
+    tensors.push_back({.name = std::move(name), .shape = std::move(shape), .slot = slot, .layer = layer});
+  };
+  add(std::string(Names::kEmbedding), {config.vocab_size, hidden}, kEmbedding);
   for (int32_t layer = 0; layer < config.num_layers; ++layer) {
-    const auto add = [&](std::string_view part, std::vector<int64_t> shape) {
-      tensors.push_back({LayerTensor(layer, part), std::move(shape)});
+    const auto add_vector = [&](std::string_view part, int64_t size, WeightSlot slot) {
+      add(LayerTensor(layer, part), {size}, slot, layer);
     };
-    const auto add_linear = [&](std::string_view part, int64_t out, int64_t in, bool bias) {
-      tensors.push_back({LayerTensor(layer, part, ".weight"), {out, in}});
-      if (bias) tensors.push_back({LayerTensor(layer, part, ".bias"), {out}});
+    const auto add_linear = [&](std::string_view part, int64_t out, int64_t in, bool bias, WeightSlot slot,
+                                int64_t first_row = 0) {
+      add(LayerTensor(layer, part, ".weight"), {out, in}, slot, layer);
+      tensors.back().first_row = first_row;
+      if (!bias) return;
+      add(LayerTensor(layer, part, ".bias"), {out}, slot, layer);
+      tensors.back().first_row = first_row;
+      tensors.back().is_bias = true;
     };
-    add(Names::kAttentionNorm, {hidden});
-    add_linear(Names::kQuery, queries, hidden, config.qkv_bias);
-    add_linear(Names::kKey, keys, hidden, config.qkv_bias);
-    add_linear(Names::kValue, keys, hidden, config.qkv_bias);
-    add_linear(Names::kOutput, hidden, queries, config.output_bias);
+    add_vector(Names::kAttentionNorm, hidden, kAttentionNorm);
+    add_linear(Names::kQuery, queries, hidden, config.qkv_bias, kQkv);
+    add_linear(Names::kKey, keys, hidden, config.qkv_bias, kQkv, queries);
+    add_linear(Names::kValue, keys, hidden, config.qkv_bias, kQkv, queries + keys);
+    add_linear(Names::kOutput, hidden, queries, config.output_bias, kOutput);
     if (config.qk_norm) {
-      add(Names::kQueryNorm, {config.head_dim});
-      add(Names::kKeyNorm, {config.head_dim});
+      add_vector(Names::kQueryNorm, config.head_dim, kQueryNorm);
+      add_vector(Names::kKeyNorm, config.head_dim, kKeyNorm);
     }
-    add(Names::kMlpNorm, {hidden});
-    add_linear(Names::kGate, intermediate, hidden, config.mlp_bias);
-    add_linear(Names::kUp, intermediate, hidden, config.mlp_bias);
-    add_linear(Names::kDown, hidden, intermediate, config.mlp_bias);
+    add_vector(Names::kMlpNorm, hidden, kMlpNorm);
+    add_linear(Names::kGate, intermediate, hidden, config.mlp_bias, kGate);
+    add_linear(Names::kUp, intermediate, hidden, config.mlp_bias, kUp);
+    add_linear(Names::kDown, hidden, intermediate, config.mlp_bias, kDown);
   }
-  tensors.push_back({std::string(Names::kFinalNorm), {hidden}});
-  if (!config.tied_head) tensors.push_back({std::string(Names::kHead), {config.vocab_size, hidden}});
+  add(std::string(Names::kFinalNorm), {hidden}, kFinalNorm);
+  if (!config.tied_head) add(std::string(Names::kHead), {config.vocab_size, hidden}, kHead);
   return tensors;
 }
 

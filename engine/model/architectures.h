@@ -51,11 +51,30 @@ struct TensorNames {
 };
 std::string LayerTensor(int32_t layer, std::string_view part, std::string_view suffix = "");
 
-// Every tensor that a checkpoint of this configuration holds, with its shape: what tools/synth_checkpoint writes.
-struct TensorShape {
-  std::string name;
-  std::vector<int64_t> shape;
+// Every tensor that a checkpoint of this configuration holds, with its shape and its place among a decoder's weights:
+// what loaders read and tools/synth_checkpoint writes.
+enum class WeightSlot : uint8_t {
+  kEmbedding,      // also the head when tied
+  kAttentionNorm,  // vectors of a layer are in slots of their own or, biases, in that of their matrix
+  kQkv,            // queries, keys, values one below the other
+  kOutput,
+  kQueryNorm,
+  kKeyNorm,
+  kMlpNorm,
+  kGate,
+  kUp,
+  kDown,
+  kFinalNorm,
+  kHead,
 };
-std::vector<TensorShape> TensorsOf(const ModelConfig& config);
+struct PlannedTensor {
+  std::string name;
+  std::vector<int64_t> shape;  // [rows, columns], or [rows] of a vector
+  WeightSlot slot = WeightSlot::kEmbedding;
+  int32_t layer = -1;     // -1: of no layer
+  int64_t first_row = 0;  // in the slot
+  bool is_bias = false;   // of the matrix in the slot
+};
+std::vector<PlannedTensor> TensorsOf(const ModelConfig& config);
 
 }  // namespace swiftlet

@@ -17,7 +17,7 @@ const json::value* ConfigReader::Find(std::string_view key) const {
 absl::Status ConfigReader::Wrong(std::string_view key, const json::value& found, const std::string& expected) const {
   constexpr size_t kMaxShown = 100;
   std::string shown = json::serialize(found);
-  if (shown.size() > kMaxShown) shown = shown.substr(0, kMaxShown) + "...";
+  if (shown.size() > kMaxShown) shown.replace(kMaxShown, std::string::npos, "...");
   return absl::InvalidArgumentError(absl::StrCat("\"", Name(key), "\" is ", shown, "; expected ", expected));
 }
 

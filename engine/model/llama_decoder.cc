@@ -9,6 +9,7 @@
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
+#include "engine/kernels/attention.h"
 #include "engine/model/architectures.h"
 #include "engine/model/rope.h"
 
@@ -51,6 +52,17 @@ absl::StatusOr<KvCache> MakeKvCache(const DecoderOptions& options, const ModelCo
   return KvCache::Create(shape);
 }
 
+absl::Status CheckModelLen(int32_t max_model_len, const ModelConfig& config, const KvCache& kv_cache) {
+  if (max_model_len > config.max_position) {
+    return absl::InvalidArgumentError(absl::StrCat("--max-model-len is ", max_model_len,
+                                                   "; this model was trained for ", config.max_position, " positions"));
+  }
+  const int64_t kv_tokens = int64_t{kv_cache.shape().num_blocks} * kKvBlockTokens;
+  if (max_model_len <= kv_tokens) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--max-model-len is ", max_model_len, ", but the KV cache holds ",
+                                                 kv_tokens, " tokens; lower it or raise --kv-cache-memory-bytes"));
+}
+
 int64_t BytesOf(const LlamaWeights& weights) {
   size_t bytes = weights.embedding.data.size() + weights.separate_head.data.size();
   for (const LlamaLayerWeights& layer : weights.layers) {
@@ -74,8 +86,9 @@ absl::StatusOr<std::unique_ptr<LlamaDecoder>> LoadDecoder(const DecoderOptions& 
   ASSIGN_OR_RETURN(const KernelTable* kernels,
                    ChooseKernels(options.force_reference ? Backend::kReference : Backend::kSimd, dtype));
   auto pool = std::make_unique<ThreadPool>(options.num_threads);
-  ASSIGN_OR_RETURN(LlamaWeights weights, LoadLlamaWeights(config, checkpoint, *kernels, *pool, options.progress));
   ASSIGN_OR_RETURN(KvCache kv_cache, MakeKvCache(options, config, *kernels));
+  RETURN_IF_ERROR(CheckModelLen(options.max_model_len, config, kv_cache));
+  ASSIGN_OR_RETURN(LlamaWeights weights, LoadLlamaWeights(config, checkpoint, *kernels, *pool, options.progress));
   std::unique_ptr<LlamaDecoder> decoder(
       new LlamaDecoder(std::move(config), *kernels, std::move(pool), std::move(weights), std::move(kv_cache)));
   RETURN_IF_ERROR(decoder->AllocateActivations(options.max_batch_tokens));

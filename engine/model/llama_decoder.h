@@ -28,6 +28,7 @@ struct DecoderOptions {
   int64_t kv_cache_bytes = int64_t{2} << 30;  // size of the KV pool, rounded down to whole blocks
   int32_t num_kv_blocks = 0;                  // > 0: this many blocks, whatever kv_cache_bytes says
   int64_t max_kv_blocks = 0;                  // > 0: no more than this many, however many kv_cache_bytes could hold
+  int32_t max_model_len = 0;                  // > 0: refused, before weights are read, where model or pool hold less
   int32_t max_batch_tokens = 512;             // most rows of one Forward
   int32_t num_threads = 1;
   bool force_reference = false;  // the float32 oracle instead of the SIMD kernels

@@ -1,73 +1,76 @@
 #include "engine/model/llama_weights.h"
 
 #include <span>
-#include <string>
+#include <utility>
 
+#include "engine/base/check.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/architectures.h"
 
 namespace swiftlet {
 namespace {
 
-using Names = TensorNames;
+absl::Status Allocate(const KernelTable& kernels, LinearWeight& weight, int64_t out_features, int64_t in_features,
+                      bool bias) {
+  weight.out_features = static_cast<int32_t>(out_features);
+  weight.in_features = static_cast<int32_t>(in_features);
+  ASSIGN_OR_RETURN(weight.data, Buffer::Allocate(kernels.linear_weight_bytes(weight.out_features, weight.in_features)));
+  if (bias) weight.bias.resize(out_features);
+  return absl::OkStatus();
+}
 
-class Planner {
- public:
-  Planner(const KernelTable& kernels, WeightLoader& loader) : kernels_(kernels), loader_(loader) {}
-
-  absl::Status Allocate(LinearWeight& weight, int64_t out_features, int64_t in_features, bool bias) {
-    weight.out_features = static_cast<int32_t>(out_features);
-    weight.in_features = static_cast<int32_t>(in_features);
-    ASSIGN_OR_RETURN(weight.data,
-                     Buffer::Allocate(kernels_.linear_weight_bytes(weight.out_features, weight.in_features)));
-    if (bias) weight.bias.resize(out_features);
-    return absl::OkStatus();
-  }
-
-  // Rows [first_row, first_row + num_rows) of `weight` from the linear layer `part`.
-  absl::Status AddLinearRows(int32_t layer, std::string_view part, LinearWeight& weight, int64_t first_row,
-                             int64_t num_rows) {
-    RETURN_IF_ERROR(loader_.AddMatrix(LayerTensor(layer, part, ".weight"), weight, static_cast<int32_t>(first_row),
-                                      static_cast<int32_t>(num_rows)));
-    if (weight.bias.empty()) return absl::OkStatus();
-    return loader_.AddVector(LayerTensor(layer, part, ".bias"), std::span(weight.bias).subspan(first_row, num_rows));
-  }
-
-  absl::Status AddLinear(int32_t layer, std::string_view part, LinearWeight& weight, int64_t out_features,
-                         int64_t in_features, bool bias) {
-    RETURN_IF_ERROR(Allocate(weight, out_features, in_features, bias));
-    return AddLinearRows(layer, part, weight, 0, out_features);
-  }
-
-  absl::Status AddVector(std::string_view name, std::vector<float>& vector, int64_t size) {
-    vector.resize(size);
-    return loader_.AddVector(name, vector);
-  }
-
- private:
-  const KernelTable& kernels_;
-  WeightLoader& loader_;
-};
-
-absl::Status PlanLayer(const ModelConfig& config, int32_t index, Planner& planner, LlamaLayerWeights& layer) {
+absl::Status AllocateLayer(const ModelConfig& config, const KernelTable& kernels, LlamaLayerWeights& layer) {
   const int64_t hidden = config.hidden_size;
   const int64_t queries = int64_t{config.num_heads} * config.head_dim;
   const int64_t keys = int64_t{config.num_kv_heads} * config.head_dim;
-  RETURN_IF_ERROR(planner.AddVector(LayerTensor(index, Names::kAttentionNorm), layer.attention_norm, hidden));
-  RETURN_IF_ERROR(planner.Allocate(layer.qkv, queries + 2 * keys, hidden, config.qkv_bias));
-  RETURN_IF_ERROR(planner.AddLinearRows(index, Names::kQuery, layer.qkv, 0, queries));
-  RETURN_IF_ERROR(planner.AddLinearRows(index, Names::kKey, layer.qkv, queries, keys));
-  RETURN_IF_ERROR(planner.AddLinearRows(index, Names::kValue, layer.qkv, queries + keys, keys));
-  if (config.qk_norm) {
-    RETURN_IF_ERROR(planner.AddVector(LayerTensor(index, Names::kQueryNorm), layer.query_norm, config.head_dim));
-    RETURN_IF_ERROR(planner.AddVector(LayerTensor(index, Names::kKeyNorm), layer.key_norm, config.head_dim));
-  }
-  RETURN_IF_ERROR(planner.AddLinear(index, Names::kOutput, layer.output, hidden, queries, config.output_bias));
-  RETURN_IF_ERROR(planner.AddVector(LayerTensor(index, Names::kMlpNorm), layer.mlp_norm, hidden));
   const int64_t intermediate = config.intermediate_size;
-  RETURN_IF_ERROR(planner.AddLinear(index, Names::kGate, layer.gate, intermediate, hidden, config.mlp_bias));
-  RETURN_IF_ERROR(planner.AddLinear(index, Names::kUp, layer.up, intermediate, hidden, config.mlp_bias));
-  return planner.AddLinear(index, Names::kDown, layer.down, hidden, intermediate, config.mlp_bias);
+  layer.attention_norm.resize(hidden);
+  layer.mlp_norm.resize(hidden);
+  if (config.qk_norm) {
+    layer.query_norm.resize(config.head_dim);
+    layer.key_norm.resize(config.head_dim);
+  }
+  RETURN_IF_ERROR(Allocate(kernels, layer.qkv, queries + 2 * keys, hidden, config.qkv_bias));
+  RETURN_IF_ERROR(Allocate(kernels, layer.output, hidden, queries, config.output_bias));
+  RETURN_IF_ERROR(Allocate(kernels, layer.gate, intermediate, hidden, config.mlp_bias));
+  RETURN_IF_ERROR(Allocate(kernels, layer.up, intermediate, hidden, config.mlp_bias));
+  return Allocate(kernels, layer.down, hidden, intermediate, config.mlp_bias);
+}
+
+LinearWeight& MatrixOf(const PlannedTensor& tensor, LlamaWeights& weights) {
+  if (tensor.slot == WeightSlot::kEmbedding) return weights.embedding;
+  if (tensor.slot == WeightSlot::kHead) return weights.separate_head;
+  LlamaLayerWeights& layer = weights.layers[tensor.layer];
+  switch (tensor.slot) {
+    case WeightSlot::kQkv:
+      return layer.qkv;
+    case WeightSlot::kOutput:
+      return layer.output;
+    case WeightSlot::kGate:
+      return layer.gate;
+    case WeightSlot::kUp:
+      return layer.up;
+    default:
+      CHECK(tensor.slot == WeightSlot::kDown) << tensor.name;
+      return layer.down;
+  }
+}
+
+std::vector<float>& VectorOf(const PlannedTensor& tensor, LlamaWeights& weights) {
+  if (tensor.is_bias) return MatrixOf(tensor, weights).bias;
+  if (tensor.slot == WeightSlot::kFinalNorm) return weights.final_norm;
+  LlamaLayerWeights& layer = weights.layers[tensor.layer];
+  switch (tensor.slot) {
+    case WeightSlot::kAttentionNorm:
+      return layer.attention_norm;
+    case WeightSlot::kQueryNorm:
+      return layer.query_norm;
+    case WeightSlot::kKeyNorm:
+      return layer.key_norm;
+    default:
+      CHECK(tensor.slot == WeightSlot::kMlpNorm) << tensor.name;
+      return layer.mlp_norm;
+  }
 }
 
 }  // namespace
@@ -76,18 +79,23 @@ absl::StatusOr<LlamaWeights> LoadLlamaWeights(const ModelConfig& config, const C
                                               const KernelTable& kernels, ThreadPool& pool,
                                               const LoadProgress& progress) {
   LlamaWeights weights;
-  WeightLoader loader(checkpoint, kernels);
-  Planner planner(kernels, loader);
-  RETURN_IF_ERROR(planner.Allocate(weights.embedding, config.vocab_size, config.hidden_size, false));
-  RETURN_IF_ERROR(loader.AddMatrix(Names::kEmbedding, weights.embedding, 0, config.vocab_size));
   weights.layers.resize(config.num_layers);
-  for (int32_t i = 0; i < config.num_layers; ++i) {
-    RETURN_IF_ERROR(PlanLayer(config, i, planner, weights.layers[i]));
-  }
-  RETURN_IF_ERROR(planner.AddVector(Names::kFinalNorm, weights.final_norm, config.hidden_size));
+  weights.final_norm.resize(config.hidden_size);
+  RETURN_IF_ERROR(Allocate(kernels, weights.embedding, config.vocab_size, config.hidden_size, false));
   if (!config.tied_head) {
-    RETURN_IF_ERROR(planner.Allocate(weights.separate_head, config.vocab_size, config.hidden_size, false));
-    RETURN_IF_ERROR(loader.AddMatrix(Names::kHead, weights.separate_head, 0, config.vocab_size));
+    RETURN_IF_ERROR(Allocate(kernels, weights.separate_head, config.vocab_size, config.hidden_size, false));
+  }
+  for (LlamaLayerWeights& layer : weights.layers) RETURN_IF_ERROR(AllocateLayer(config, kernels, layer));
+
+  WeightLoader loader(checkpoint, kernels);
+  for (const PlannedTensor& tensor : TensorsOf(config)) {
+    if (tensor.shape.size() == 2) {
+      RETURN_IF_ERROR(loader.AddMatrix(tensor.name, MatrixOf(tensor, weights), static_cast<int32_t>(tensor.first_row),
+                                       static_cast<int32_t>(tensor.shape[0])));
+    } else {
+      RETURN_IF_ERROR(loader.AddVector(
+          tensor.name, std::span(VectorOf(tensor, weights)).subspan(tensor.first_row, tensor.shape[0])));
+    }
   }
   ASSIGN_OR_RETURN(weights.content_hash, loader.Load(pool, progress));
   return weights;

@@ -19,6 +19,7 @@ struct EngineStats {
   uint64_t generated_tokens = 0;
   uint64_t cached_tokens = 0;
   uint64_t preemptions = 0;
+  int64_t device_busy_us = 0;  // time in steps, since start
 };
 
 // One step, for histograms: the model worker observes them as they come.

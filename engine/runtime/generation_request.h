@@ -15,6 +15,10 @@
 
 namespace swiftlet {
 
+// What a device row has room for.
+inline constexpr size_t kMaxStopTokenIds = 128;
+inline constexpr size_t kMaxLogitBias = 1024;
+
 // How the next token is drawn. Order: bias, penalties, min_tokens, temperature, min_p, top_k, top_p.
 struct SamplingParams {
   float temperature = 1;         // 0 = greedy; 0 to 2

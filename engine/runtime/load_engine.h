@@ -14,13 +14,24 @@ namespace swiftlet {
 
 struct LoadEngineOptions {
   std::string model_directory;
-  std::string dtype = "auto";                 // auto, bfloat16, float32
-  int64_t kv_cache_bytes = int64_t{2} << 30;  // size of the KV pool
-  int32_t num_threads = 1;                    // of the CPU backend
+  std::string device = "auto";  // auto, cpu, cuda; auto: a GPU if there is one that this build serves
+  std::string dtype = "auto";   // auto, bfloat16, float16, float32
+  std::string kv_cache_dtype = "auto";
+  int64_t kv_cache_bytes = 0;  // size of the KV pool; 0 = 2 GiB on the CPU, what is left on a GPU
+  int32_t num_threads = 1;     // of the CPU backend; that read the checkpoint
   EngineConfig config = {};
+
+  // A GPU's.
+  double gpu_memory_utilization = 0.9;  // of its memory: what all processes on it may use together
+  std::string kernels = "auto";         // auto, generic
+  bool deterministic = false;
+  bool enforce_eager = false;
+  std::string tune_cache;  // folder with tables for further devices
+  int32_t tensor_parallel_size = 1;
+
   // Bytes of the checkpoint read so far, and in all; on the loading thread, at most ten times a second.
   std::function<void(uint64_t done_bytes, uint64_t total_bytes)> progress = {};
-  std::function<void(const StepTiming&)> on_step = {};  // on the step thread, after every step
+  EngineCallbacks callbacks = {};
 };
 
 // What the handshake between processes says of a model.
@@ -30,6 +41,8 @@ struct EngineDescription {
   int64_t weight_bytes = 0;          // resident
   std::string weights_hash;          // hexadecimal
   std::string numerics_fingerprint;  // equal fingerprint and weights, equal logits bit for bit
+  std::string device;                // "cpu", "NVIDIA H200"
+  std::string device_note;           // why it is not the one that might be expected; what it has to say of itself
 };
 
 struct LoadedEngine {

@@ -45,6 +45,7 @@ absl::Status CheckSampling(const SamplingParams& sampling, int32_t vocab_size) {
   RETURN_IF_ERROR(Positive("repetition_penalty", sampling.repetition_penalty, 2));
   RETURN_IF_ERROR(InRange("presence_penalty", sampling.presence_penalty, -2.0f, 2.0f));
   RETURN_IF_ERROR(InRange("frequency_penalty", sampling.frequency_penalty, -2.0f, 2.0f));
+  RETURN_IF_ERROR(InRange<size_t>("logit_bias size", sampling.logit_bias.size(), 0, kMaxLogitBias));
   absl::flat_hash_set<int32_t> seen;
   for (const auto& [id, bias] : sampling.logit_bias) {
     RETURN_IF_ERROR(InRange("logit_bias key", id, 0, vocab_size - 1));
@@ -86,6 +87,7 @@ absl::Status CheckLengths(const GenerationRequest& request, const RequestLimits&
 absl::Status CheckRequest(const GenerationRequest& request, const RequestLimits& limits) {
   RETURN_IF_ERROR(CheckLengths(request, limits));
   RETURN_IF_ERROR(CheckIds("prompt_ids", request.prompt_ids, limits.vocab_size));
+  RETURN_IF_ERROR(InRange<size_t>("stop_token_ids size", request.stop_token_ids.size(), 0, kMaxStopTokenIds));
   RETURN_IF_ERROR(CheckIds("stop_token_ids", request.stop_token_ids, limits.vocab_size));
   RETURN_IF_ERROR(InRange("num_choices", request.num_choices, 1, 128));
   RETURN_IF_ERROR(InRange("logprobs", request.logprobs, 0, 21));

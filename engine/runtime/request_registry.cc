@@ -5,12 +5,13 @@
 #include <limits>
 
 #include "engine/base/check.h"
+#include "engine/base/status_macros.h"
 
 namespace swiftlet {
 
 absl::StatusOr<uint64_t> RequestRegistry::Add(uint64_t tag, const OutputSink* sink) {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (closed_) return absl::UnavailableError("the engine is shutting down");
+  RETURN_IF_ERROR(closed_);
   if (num_waiting_ >= max_waiting_ || static_cast<int32_t>(entries_.size()) >= max_alive_) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the waiting queue is full: ", num_waiting_, " requests (--max-waiting-requests)"));
@@ -47,9 +48,9 @@ std::vector<uint64_t> RequestRegistry::CancelEverything() {
   return numbers;
 }
 
-void RequestRegistry::Close() {
+void RequestRegistry::Close(absl::Status reason) {
   std::lock_guard<std::mutex> lock(mutex_);
-  closed_ = true;
+  if (closed_.ok()) closed_ = std::move(reason);
 }
 
 bool RequestRegistry::WaitUntilEmpty(std::chrono::microseconds timeout) {

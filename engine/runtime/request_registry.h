@@ -22,7 +22,7 @@ class RequestRegistry {
   // `max_waiting`: requests accepted and not yet started; `max_alive`: those plus the started ones.
   RequestRegistry(int32_t max_waiting, int32_t max_alive) : max_waiting_(max_waiting), max_alive_(max_alive) {}
 
-  // Any thread. A number for the request, rising in order of acceptance. RESOURCE_EXHAUSTED, UNAVAILABLE once closed,
+  // Any thread. A number for the request, rising in order of acceptance. RESOURCE_EXHAUSTED, the reason once closed,
   // INVALID_ARGUMENT for a tag in use.
   absl::StatusOr<uint64_t> Add(uint64_t tag, const OutputSink* sink);
   // Any thread. The numbers of those alive that nobody has cancelled yet: of one tag, of a sink, of all.
@@ -30,8 +30,8 @@ class RequestRegistry {
   std::vector<uint64_t> CancelAll(const OutputSink* sink);
   std::vector<uint64_t> CancelEverything();
 
-  // Any thread. Nothing is added afterwards.
-  void Close();
+  // Any thread. Nothing is added afterwards: Add answers with the first `reason` given.
+  void Close(absl::Status reason);
   // Any thread. Waits until nothing is alive and all outputs were delivered; false after `timeout`.
   bool WaitUntilEmpty(std::chrono::microseconds timeout);
 
@@ -56,7 +56,7 @@ class RequestRegistry {
   uint64_t last_number_ = 0;
   int32_t num_waiting_ = 0;
   bool delivered_ = true;
-  bool closed_ = false;
+  absl::Status closed_;  // OK while open
 };
 
 }  // namespace swiftlet

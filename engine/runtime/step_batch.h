@@ -1,5 +1,7 @@
-// What crosses between the step thread and the executor's thread: a step on its way to the device, and what came of it.
+// What crosses between the step thread and the executor: a step on its way to the device, and what came of it.
 #pragma once
+
+#include <absl/status/status.h>
 
 #include <cstdint>
 #include <memory>
@@ -23,6 +25,7 @@ struct StepResult {
   std::vector<std::vector<PositionLogprobs>> prompt_logprobs;  // of items: [score_begin, score_end)
   int64_t begin_us = 0, end_us = 0;                            // steady clock
   int32_t num_tokens = 0;                                      // computed
+  absl::Status status;                                         // a device fault: nothing above but `plan` holds
 };
 
 }  // namespace swiftlet

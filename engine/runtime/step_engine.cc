@@ -40,17 +40,12 @@ ScheduledRequest ToScheduled(uint64_t number, const GenerationRequest& request, 
   return scheduled;
 }
 
-absl::Status StatusOf(FinishReason reason) {
-  if (reason == FinishReason::kDeadline) return absl::DeadlineExceededError("the request's deadline passed");
-  if (reason == FinishReason::kError) return absl::InternalError("the model's logits are not finite");
-  return absl::OkStatus();
-}
-
 SchedulerConfig ToSchedulerConfig(const EngineConfig& config, int32_t num_blocks) {
   SchedulerConfig scheduler;
   scheduler.num_blocks = num_blocks;
   scheduler.max_num_seqs = config.max_num_seqs;
   scheduler.max_num_batched_tokens = config.max_num_batched_tokens;
+  scheduler.max_mixed_tokens = config.max_mixed_tokens;
   scheduler.enable_prefix_caching = config.enable_prefix_caching;
   scheduler.use_priorities = config.scheduling_policy == "priority";
   scheduler.hash_key = RandomHashKey();
@@ -59,13 +54,14 @@ SchedulerConfig ToSchedulerConfig(const EngineConfig& config, int32_t num_blocks
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineConfig& config, std::unique_ptr<Decoder> decoder,
-                                                       std::function<void(const StepTiming&)> on_step) {
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineConfig& config, std::unique_ptr<Executor> executor,
+                                                       EngineCallbacks callbacks) {
   RETURN_IF_ERROR(config.Validate());
-  const DecoderShape& shape = decoder->shape();
+  const ExecutorShape& shape = executor->shape();
   const int64_t kv_tokens = int64_t{shape.num_blocks} * kBlockTokens;
   if (kv_tokens < 2) {
-    return absl::InvalidArgumentError("the KV cache holds no block of 64 tokens; raise --kv-cache-memory-bytes");
+    return absl::InvalidArgumentError(
+        absl::StrCat("the KV cache holds no block of 64 tokens; raise ", shape.kv_size_flag));
   }
   EngineConfig resolved = config;
   RequestLimits limits;
@@ -79,21 +75,21 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineConfig& confi
   } else if (config.max_model_len > kv_tokens) {
     return absl::InvalidArgumentError(absl::StrCat("--max-model-len is ", config.max_model_len,
                                                    ", but the KV cache holds ", kv_tokens,
-                                                   " tokens; lower it or raise --kv-cache-memory-bytes"));
+                                                   " tokens; lower it or raise ", shape.kv_size_flag));
   }
   limits.max_model_len = resolved.max_model_len;
-  return std::make_unique<StepEngine>(resolved, limits, std::move(decoder), std::move(on_step));
+  return std::make_unique<StepEngine>(resolved, limits, std::move(executor), std::move(callbacks));
 }
 
-StepEngine::StepEngine(const EngineConfig& config, const RequestLimits& limits, std::unique_ptr<Decoder> decoder,
-                       std::function<void(const StepTiming&)> on_step)
+StepEngine::StepEngine(const EngineConfig& config, const RequestLimits& limits, std::unique_ptr<Executor> executor,
+                       EngineCallbacks callbacks)
     : config_(config),
       limits_(limits),
-      on_step_(std::move(on_step)),
+      callbacks_(std::move(callbacks)),
       registry_(config.max_waiting_requests, config.max_waiting_requests + config.max_num_seqs),
       inbox_(2 * (size_t{0} + config.max_waiting_requests + config.max_num_seqs)),
-      scheduler_(ToSchedulerConfig(config, decoder->shape().num_blocks)),
-      executor_(std::move(decoder), config.max_num_seqs) {
+      scheduler_(ToSchedulerConfig(config, executor->shape().num_blocks)),
+      executor_(std::move(executor)) {
   Publish();
   thread_ = std::thread([this] { StepLoop(); });
 }
@@ -145,7 +141,7 @@ EngineStats StepEngine::Stats() const {
 
 void StepEngine::Shutdown(int64_t drain_us) {
   std::lock_guard<std::mutex> lock(shutdown_mutex_);
-  registry_.Close();
+  registry_.Close(absl::UnavailableError("the engine is shutting down"));
   if (!thread_.joinable()) return;
   if (!registry_.WaitUntilEmpty(microseconds(drain_us))) {
     std::lock_guard<std::mutex> post_lock(post_mutex_);
@@ -169,6 +165,9 @@ void StepEngine::StepLoop() {
     if (in_flight_ == kMaxStepsInFlight || (in_flight_ > 0 && !launched)) CollectOldest();
     Publish();
     Deliver();
+    if (!fault_.ok() && in_flight_ == 0 && !std::exchange(fault_reported_, true) && callbacks_.on_fault) {
+      callbacks_.on_fault(fault_);
+    }
     if (!idle) continue;
     // A sequence that could not run now would never run.
     CHECK(scheduler_.idle()) << "sequences wait, and nothing can run";
@@ -188,6 +187,7 @@ void StepEngine::Take(std::vector<Message>& messages) {
       scheduler_.Cancel(message.number);
     }
   }
+  if (!fault_.ok()) scheduler_.FailAll();
 }
 
 bool StepEngine::LaunchNext() {
@@ -200,13 +200,15 @@ bool StepEngine::LaunchNext() {
     if (!std::exchange(live.started, true)) registry_.Started(live.tag, live.sink.get());
   }
   ++in_flight_;
-  executor_.Launch(std::move(batch));
+  executor_->Launch(std::move(batch));
   return true;
 }
 
 void StepEngine::CollectOldest() {
-  StepResult result = executor_.Collect();
+  StepResult result = executor_->Collect();
   --in_flight_;
+  if (!result.status.ok()) return TakeFault(result.status);
+  if (!fault_.ok()) return;
   GatherPromptLogprobs(result);
   scheduler_.Apply(result.plan, result.samples);
   GatherEvents(&result);
@@ -218,7 +220,23 @@ void StepEngine::CollectOldest() {
   last_end_us_ = result.end_us;
   timing.sequences = static_cast<int32_t>(result.plan.items.size());
   timing.tokens = result.num_tokens;
-  if (on_step_) on_step_(timing);
+  stats_.device_busy_us += timing.duration_us;
+  if (callbacks_.on_step) callbacks_.on_step(timing);
+}
+
+// Nothing that the device computed from here on is used: what is alive ends, and nothing new is let in.
+void StepEngine::TakeFault(const absl::Status& status) {
+  if (!fault_.ok()) return;
+  fault_ = absl::UnavailableError(absl::StrCat("the device failed: ", status.ToString()));
+  registry_.Close(fault_);
+  scheduler_.FailAll();
+  GatherEvents(nullptr);
+}
+
+absl::Status StepEngine::StatusOf(FinishReason reason) const {
+  if (reason == FinishReason::kDeadline) return absl::DeadlineExceededError("the request's deadline passed");
+  if (reason != FinishReason::kError) return absl::OkStatus();
+  return fault_.ok() ? absl::InternalError("the model's logits are not finite") : fault_;
 }
 
 void StepEngine::GatherPromptLogprobs(StepResult& result) {

@@ -1,7 +1,7 @@
 // The Engine: the inbox, the step thread that plans, launches, applies and delivers, and what Submit checks.
 //
-//   any thread ── Submit, Cancel ──▶ inbox ──▶ step thread ── Launch ──▶ executor's thread
-//                                              scheduler   ◀── Collect ──  decoder, device rows
+//   any thread ── Submit, Cancel ──▶ inbox ──▶ step thread ── Launch ──▶ executor
+//                                              scheduler   ◀── Collect ──  model, device rows
 //                                                 │
 //                                              OutputSink::OnStep
 //
@@ -31,14 +31,15 @@ namespace swiftlet {
 class StepEngine final : public Engine {
  public:
   // `config` is resolved: max_model_len is set.
-  StepEngine(const EngineConfig& config, const RequestLimits& limits, std::unique_ptr<Decoder> decoder,
-             std::function<void(const StepTiming&)> on_step);
+  StepEngine(const EngineConfig& config, const RequestLimits& limits, std::unique_ptr<Executor> executor,
+             EngineCallbacks callbacks);
   ~StepEngine() override;
 
   absl::Status Submit(uint64_t tag, GenerationRequest request, std::shared_ptr<OutputSink> sink) override;
   void Cancel(uint64_t tag, const OutputSink* sink) override;
   void CancelAll(const OutputSink* sink) override;
   EngineStats Stats() const override;
+  std::vector<DeviceUse> DeviceBytes() const override { return executor_->DeviceBytes(); }
   const EngineConfig& config() const override { return config_; }
   void Shutdown(int64_t drain_us) override;
 
@@ -64,14 +65,16 @@ class StepEngine final : public Engine {
   void Take(std::vector<Message>& messages);
   bool LaunchNext();
   void CollectOldest();
+  void TakeFault(const absl::Status& status);
   void GatherPromptLogprobs(StepResult& result);
   void GatherEvents(StepResult* result);
+  absl::Status StatusOf(FinishReason reason) const;
   void Publish();
   void Deliver();
 
   const EngineConfig config_;
   const RequestLimits limits_;
-  const std::function<void(const StepTiming&)> on_step_;
+  const EngineCallbacks callbacks_;
   RequestRegistry registry_;
   Inbox<Message> inbox_;
   std::mutex post_mutex_;  // a cancellation never overtakes its submission; taken before the registry's and inbox's own
@@ -88,8 +91,10 @@ class StepEngine final : public Engine {
   int32_t in_flight_ = 0;
   bool was_idle_ = true;
   int64_t last_end_us_ = 0;
+  absl::Status fault_;  // of the device: not OK ends everything
+  bool fault_reported_ = false;
 
-  Executor executor_;
+  const std::unique_ptr<Executor> executor_;
   std::thread thread_;
 };
 

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -29,10 +30,15 @@
 
 namespace swiftlet {
 
+inline constexpr int32_t kMixedTokensPerDecode = 4;
+
 struct SchedulerConfig {
   int32_t num_blocks = 0;
   int32_t max_num_seqs = 0;            // device rows
   int32_t max_num_batched_tokens = 0;  // >= max_num_seqs, so that decodes never wait for prefill
+  // A step with decodes has at most this many tokens, or kMixedTokensPerDecode for each decode where that is more: the
+  // more sequences gain a token by a step, the longer it may take.
+  int32_t max_mixed_tokens = std::numeric_limits<int32_t>::max();
   bool enable_prefix_caching = true;
   bool use_priorities = true;  // false: first come, first served whatever the request says
   HashKey hash_key;
@@ -60,6 +66,8 @@ class Scheduler {
   void Add(ScheduledRequest request);
   // Ends all choices with kCancelled; unknown ids are ignored.
   void Cancel(uint64_t request);
+  // Ends everything with kError: the device is gone. Plans made before are not applied any more.
+  void FailAll();
 
   // The next step; empty when there is nothing to compute before more results are applied. Ends what is past its
   // deadline first.

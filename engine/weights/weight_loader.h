@@ -1,30 +1,25 @@
-// Reads the tensors of a checkpoint with all threads, slice by slice, into wherever each belongs: the kernels' packed
-// layouts, or plain float vectors. One staging buffer of about a megabyte a thread; never a copy of the checkpoint.
+// Reads tensors into where the CPU's kernels want them: packed layouts, or plain float vectors.
 // Used once, while a model loads, by the thread that loads it.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
-#include <string>
+#include <string_view>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 #include "engine/base/thread_pool.h"
 #include "engine/kernels/kernel_table.h"
-#include "engine/weights/checkpoint.h"
+#include "engine/weights/tensor_reader.h"
 
 namespace swiftlet {
-
-// Bytes of the checkpoint read so far, and in all. Called on the loading thread, at most ten times a second.
-using LoadProgress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
 
 class WeightLoader {
  public:
   // All references outlive the loader.
-  WeightLoader(const Checkpoint& checkpoint, const KernelTable& kernels) : checkpoint_(checkpoint), kernels_(kernels) {}
+  WeightLoader(const Checkpoint& checkpoint, const KernelTable& kernels) : reader_(checkpoint), kernels_(kernels) {}
 
   // Plans the tensor `name` [num_rows, weight.in_features] for rows [first_row, first_row + num_rows) of `weight`,
   // which must stay where it is until Load has returned.
@@ -32,27 +27,20 @@ class WeightLoader {
   // Plans the tensor `name` [into.size()], converted to float.
   absl::Status AddVector(std::string_view name, std::span<float> into);
 
-  // Reads everything planned. The value is a hash of names, shapes and contents: equal weights, equal hash, whatever
-  // the sharding or the number of threads.
+  // Reads everything planned; the value is TensorReader's hash.
   absl::StatusOr<uint64_t> Load(ThreadPool& pool, const LoadProgress& progress);
 
  private:
-  // Whole rows of one tensor: what one thread reads at a time.
-  struct Slice {
-    const TensorInfo* tensor = nullptr;
-    uint64_t offset = 0;
-    uint64_t bytes = 0;
+  struct Target {
     LinearWeight* weight = nullptr;  // or null, and then
     float* vector = nullptr;
     int32_t first_row = 0;  // of `weight`
-    int32_t num_rows = 0;   // rows, or elements of `vector`
   };
+  class Packer;
 
-  absl::Status LoadSlice(const Slice& slice, std::span<std::byte> staging, uint64_t& hash) const;
-
-  const Checkpoint& checkpoint_;
+  TensorReader reader_;
   const KernelTable& kernels_;
-  std::vector<Slice> slices_;
+  std::vector<Target> targets_;  // by the reader's numbers
 };
 
 }  // namespace swiftlet

@@ -2,18 +2,13 @@
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
-#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
-#include <absl/strings/str_replace.h>
 #include <absl/strings/str_split.h>
 #include <absl/strings/string_view.h>
-#include <absl/strings/strip.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <utility>
@@ -26,86 +21,12 @@
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
 #include "services/common/build_info.h"
+#include "services/common/flag_names.h"
 
 namespace swiftlet {
 namespace {
 
 using Values = std::vector<std::string>;
-
-constexpr absl::string_view kPrefix = "SWIFTLET_";
-
-std::string EnvironmentName(absl::string_view flag) {
-  return absl::StrCat(kPrefix, absl::AsciiStrToUpper(absl::StrReplaceAll(flag, {{"-", "_"}})));
-}
-
-// Kubernetes puts the address of every Service of the namespace into the environment; for Services called swiftlet-...
-// those look like ours: SWIFTLET_GATEWAY_SERVICE_HOST, SWIFTLET_PORT=tcp://10.0.0.1:8000, SWIFTLET_PORT_8000_TCP_PORT.
-bool IsServiceLink(absl::string_view name, absl::string_view value) {
-  if (absl::StrContains(name, "_SERVICE_HOST") || absl::StrContains(name, "_SERVICE_PORT")) return true;
-  if (absl::StartsWith(value, "tcp://") || absl::StartsWith(value, "udp://")) return true;
-  const size_t port = name.find("_PORT_");
-  return port != absl::string_view::npos &&
-         (absl::StrContains(name.substr(port), "_TCP") || absl::StrContains(name.substr(port), "_UDP"));
-}
-
-size_t EditDistance(absl::string_view a, absl::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
-
-template <typename T>
-std::string RangeText(const FlagRange<T>& range) {
-  const bool low = range.lowest != std::numeric_limits<T>::lowest();
-  const bool high = range.highest != std::numeric_limits<T>::max();
-  if (low && high) return absl::StrCat(range.lowest, " to ", range.highest);
-  if (low) return absl::StrCat("at least ", range.lowest);
-  if (high) return absl::StrCat("at most ", range.highest);
-  return std::is_integral_v<T> ? "a whole number" : "a number";
-}
-
-bool ParseNumber(const std::string& text, int32_t* value) {
-  return absl::SimpleAtoi(text, value);
-}
-bool ParseNumber(const std::string& text, int64_t* value) {
-  return absl::SimpleAtoi(text, value);
-}
-bool ParseNumber(const std::string& text, double* value) {
-  return absl::SimpleAtod(text, value) && std::isfinite(*value);
-}
-
-absl::Status ParseBool(const std::string& text, bool* value) {
-  if (absl::SimpleAtob(text, value)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is neither true nor false"));
-}
-
-absl::Status ParseBytes(const std::string& text, int64_t* value) {
-  absl::string_view digits = text;
-  int64_t unit = 1;
-  if (absl::ConsumeSuffix(&digits, "KiB")) {
-    unit = 1 << 10;
-  } else if (absl::ConsumeSuffix(&digits, "MiB")) {
-    unit = 1 << 20;
-  } else if (absl::ConsumeSuffix(&digits, "GiB")) {
-    unit = 1 << 30;
-  }
-  int64_t count;
-  if (!absl::SimpleAtoi(digits, &count) || count < 0 || count > std::numeric_limits<int64_t>::max() / unit) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", text, "\" is no size; bytes are needed, such as 2147483648 or 2GiB"));
-  }
-  *value = count * unit;
-  return absl::OkStatus();
-}
 
 struct Entry {
   std::string name;
@@ -149,18 +70,6 @@ Entry ListEntry(const std::string& name, Values* target, const std::string& help
 }
 
 }  // namespace
-
-std::string NearestName(std::string_view name, const std::vector<std::string>& candidates) {
-  const std::string* nearest = nullptr;
-  size_t nearest_distance = std::max<size_t>(2, name.size() / 3) + 1;
-  for (const std::string& candidate : candidates) {
-    const size_t distance = EditDistance(ToAbsl(name), candidate);
-    if (distance >= nearest_distance) continue;
-    nearest_distance = distance;
-    nearest = &candidate;
-  }
-  return nearest == nullptr ? "" : *nearest;
-}
 
 struct Flags::Impl {
   Impl(std::string program_name, const std::string& description) : app(description, program_name) {
@@ -237,7 +146,7 @@ struct Flags::Impl {
 
   absl::Status ReadEnvironment(const Values& environment) {
     for (const std::string& variable : environment) {
-      if (!absl::StartsWith(variable, kPrefix)) continue;
+      if (!absl::StartsWith(variable, kEnvironmentPrefix)) continue;
       const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(variable, absl::MaxSplits('=', 1));
       const auto [name, value] = parts;
       if (IsServiceLink(name, value)) continue;

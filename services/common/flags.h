@@ -9,20 +9,15 @@
 
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace swiftlet {
+#include "services/common/flag_values.h"
 
-template <typename T>
-struct FlagRange {
-  T lowest = std::numeric_limits<T>::lowest();
-  T highest = std::numeric_limits<T>::max();
-};
+namespace swiftlet {
 
 class Flags {
  public:
@@ -70,8 +65,5 @@ class Flags {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// The candidate nearest to `name` by edit distance; empty when none is near enough to be meant.
-std::string NearestName(std::string_view name, const std::vector<std::string>& candidates);
 
 }  // namespace swiftlet

@@ -11,6 +11,8 @@ void GatewayFlags::AddTo(Flags& flags) {
   flags.Add("tokenizer-endpoints", &tokenizer_endpoints, "tokenizers, as host:port,host:port");
   flags.Add("worker-endpoints", &worker_endpoints, "model workers, as host:port,host:port");
   flags.Add("endpoint-refresh-seconds", &endpoint_refresh_seconds, "between two look-ups of their names", {0.1, 3600});
+  flags.Add("worker-stall-seconds", &worker_stall_seconds,
+            "without a step, for a worker with work, until its requests move to another", {1, 86400});
   flags.AddSecret("api-key", &api_keys, "key that callers must send; repeatable; none = everybody may call");
   flags.Add("strict-parameters", &strict_parameters, "refuse request parameters that are not known");
   flags.Add("http-threads", &http_threads, "threads for connections", {1, 256});

@@ -8,6 +8,7 @@
 #include "services/common/flags.h"
 #include "services/gateway/admission.h"
 #include "services/gateway/http_server.h"
+#include "services/gateway/worker_link.h"
 
 namespace swiftlet {
 
@@ -17,6 +18,7 @@ struct GatewayFlags {
   std::string tokenizer_endpoints = "127.0.0.1:8101";
   std::string worker_endpoints = "127.0.0.1:8201";
   double endpoint_refresh_seconds = 5;
+  double worker_stall_seconds = static_cast<double>(WorkerLink::Options().stall_us) * 1e-6;
   std::vector<std::string> api_keys;
   bool strict_parameters = false;
   int32_t http_threads = DefaultHttpThreads();

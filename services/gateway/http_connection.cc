@@ -1,6 +1,5 @@
 #include "services/gateway/http_connection.h"
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 
@@ -14,8 +13,8 @@
 
 #include "engine/base/check.h"
 #include "engine/base/string_view.h"
-#include "services/common/errors.h"
 #include "services/common/limits.h"
+#include "services/gateway/http_request_head.h"
 
 namespace swiftlet {
 
@@ -29,8 +28,6 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kReadBytes = 4 << 10;        // one read outside the parser's
 constexpr size_t kReadAheadBytes = 64 << 10;  // pipelined requests kept while an answer is under way
-constexpr size_t kMaxTargetBytes = 8 << 10;
-constexpr ptrdiff_t kMaxFields = 100;
 constexpr size_t kDrainBodyBytes = 64 << 10;  // of a refused request, read so that the connection can be kept
 constexpr size_t kMaxLingerBytes = 32 << 20;  // of a refused request, thrown away so that the refusal can be read
 
@@ -38,83 +35,6 @@ using Parser = http::request_parser<http::string_body>;
 
 std::string_view View(beast::string_view text) {
   return {text.data(), text.size()};
-}
-
-absl::Status TooLarge() {
-  return WithErrorCode(
-      absl::InvalidArgumentError(absl::StrCat("the request body is larger than ", limits::kMaxBodyBytes, " bytes")),
-      "request_too_large");
-}
-
-absl::Status HeadersTooLarge() {
-  return WithErrorCode(
-      absl::InvalidArgumentError(absl::StrCat("the request's headers are larger than ", limits::kMaxHeaderBytes,
-                                              " bytes or more than ", kMaxFields, " fields")),
-      "headers_too_large");
-}
-
-// OK: nobody is there to be told.
-absl::Status ReadError(const error_code& error, bool timed_out) {
-  if (timed_out) {
-    return WithErrorCode(absl::DeadlineExceededError("the request did not arrive in time"), "request_timeout");
-  }
-  if (error == http::error::end_of_stream || error == http::error::partial_message) return absl::OkStatus();
-  if (error == http::error::body_limit) return TooLarge();
-  if (error == http::error::header_limit || error == http::error::buffer_overflow) return HeadersTooLarge();
-  if (error.category() == http::make_error_code(http::error::bad_method).category()) {
-    return WithErrorCode(absl::InvalidArgumentError(absl::StrCat("malformed HTTP request: ", error.message())),
-                         "malformed_http");
-  }
-  return absl::OkStatus();
-}
-
-// What the parser lets through and we do not: ambiguous framing is how requests are smuggled past a proxy.
-absl::Status CheckHead(const http::request_header<>& head) {
-  if (std::distance(head.begin(), head.end()) > kMaxFields) return HeadersTooLarge();
-  if (head.target().size() > kMaxTargetBytes) {
-    return WithErrorCode(absl::InvalidArgumentError("the request target is longer than 8192 bytes"), "uri_too_long");
-  }
-  const auto malformed = [](std::string_view what) {
-    return WithErrorCode(absl::InvalidArgumentError(absl::StrCat("malformed HTTP request: ", ToAbsl(what))),
-                         "malformed_http");
-  };
-  if (head.version() != 10 && head.version() != 11) return malformed("the version is neither 1.0 nor 1.1");
-  if (head.version() == 11 && head.count(http::field::host) != 1) return malformed("needs exactly one Host header");
-  if (head.target().empty() || head.target().front() != '/') return malformed("the target is not a path");
-  if (head.count(http::field::authorization) > 1) return malformed("more than one Authorization header");
-  if (const size_t count = head.count(http::field::transfer_encoding); count > 0) {
-    if (count > 1 || !absl::EqualsIgnoreCase(ToAbsl(View(head[http::field::transfer_encoding])), "chunked")) {
-      return malformed("Transfer-Encoding other than chunked");
-    }
-    if (head.version() == 10) return malformed("Transfer-Encoding in HTTP/1.0");
-    if (head.count(http::field::content_length) > 0) return malformed("both Transfer-Encoding and Content-Length");
-  }
-  if (const size_t count = head.count(http::field::content_length); count > 0) {
-    const std::string_view value = View(head[http::field::content_length]);
-    if (count > 1 || value.find_first_not_of("0123456789") != value.npos) return malformed("Content-Length");
-  }
-  return absl::OkStatus();
-}
-
-// Empty unless it can be echoed and logged as it is.
-std::string RequestId(const http::request_header<>& head) {
-  const std::string_view id = View(head["X-Request-Id"]);
-  if (id.empty() || id.size() > limits::kMaxNameBytes) return "";
-  for (const char c : id) {
-    if (!absl::ascii_isgraph(static_cast<unsigned char>(c))) return "";
-  }
-  return std::string(id);
-}
-
-HttpRequest MakeRequest(const http::request_header<>& head) {
-  HttpRequest request;
-  request.method = std::string(View(head.method_string()));
-  const std::string_view target = View(head.target());
-  request.path = std::string(target.substr(0, target.find('?')));
-  request.authorization = std::string(View(head[http::field::authorization]));
-  request.content_encoding = std::string(View(head[http::field::content_encoding]));
-  request.request_id = RequestId(head);
-  return request;
 }
 
 }  // namespace
@@ -175,7 +95,10 @@ HttpConnection::HttpConnection(asio::ip::tcp::socket socket, std::shared_ptr<Htt
     : socket_(std::move(socket)),
       host_(std::move(host)),
       buffer_(/*limit=*/limits::kMaxHeaderBytes + kReadAheadBytes + kReadBytes),
-      wake_(socket_.get_executor()) {}
+      wake_(socket_.get_executor()) {
+  error_code ignored;
+  socket_.non_blocking(true, ignored);  // WriteOut tries before it waits
+}
 
 HttpConnection::~HttpConnection() {
   if (exchange_ != nullptr) exchange_->Detach();
@@ -217,6 +140,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   deadline_ = Clock::now() + options.header_timeout;
   keep_alive_ = false;
   head_only_ = false;
+  done_ = ended_ = streaming_ = chunked_ = false;
 
   Parser parser;
   parser.header_limit(limits::kMaxHeaderBytes);
@@ -228,13 +152,13 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   if (closed_) co_return false;
   http_1_0_ = parser.is_header_done() && parser.get().version() == 10;
   if (header_error) {
-    refusal = ReadError(header_error, timed_out_);
+    refusal = HttpReadError(header_error, timed_out_);
     if (refusal.ok()) co_return false;
   } else {
-    refusal = CheckHead(parser.get());
+    refusal = CheckRequestHead(parser.get());
   }
   if (refusal.ok()) {
-    request = MakeRequest(parser.get());
+    request = RequestOfHead(parser.get());
     head_only_ = request.method == "HEAD";
     answer = host_->handler().Check(request);
     const bool read_body =
@@ -253,7 +177,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
         if (closed_) co_return false;
         body_bytes += static_cast<int64_t>(num_bytes);
         if (error) {
-          refusal = ReadError(error, timed_out_);
+          refusal = HttpReadError(error, timed_out_);
           if (refusal.ok()) co_return false;
           break;
         }
@@ -263,7 +187,6 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   }
   deadline_.reset();
   phase_ = Phase::kAnswering;
-  done_ = ended_ = streaming_ = chunked_ = false;
   exchange_ = std::make_shared<Exchange>(this, request.request_id);
   if (!refusal.ok()) {
     exchange_->Respond(ErrorResponse(refusal));
@@ -371,8 +294,15 @@ void HttpConnection::End() {
   Flush();
 }
 
-// Starts a write of all that waits, unless one is under way: its end starts the next.
+// Sees to it that what waits is sent: a write under way sends the rest when it ends.
 void HttpConnection::Flush() {
+  if (writing_ || write_due_ || closed_) return;
+  write_due_ = true;
+  host_->WriteSoon(shared_from_this());
+}
+
+void HttpConnection::WriteOut() {
+  write_due_ = false;
   if (writing_ || closed_) return;
   out_.swap(head_);
   head_.clear();
@@ -387,6 +317,13 @@ void HttpConnection::Flush() {
   out_sent_ = 0;
   writing_ = true;
   last_progress_ = Clock::now();
+  // As a rule the socket takes it all: then nothing has to be waited for.
+  error_code error;
+  out_sent_ = socket_.write_some(asio::buffer(out_), error);
+  if (error && error != asio::error::would_block) {
+    Abandon();
+    return;
+  }
   ContinueWrite();
 }
 
@@ -417,7 +354,7 @@ void HttpConnection::OnWritten() {
     Flush();
     return;
   }
-  if (!ended_) return;
+  if (!ended_ || done_) return;
   done_ = true;
   exchange_->Detach();
   exchange_.reset();

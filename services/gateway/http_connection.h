@@ -27,6 +27,9 @@ struct HttpConnectionHost {
   virtual HttpHandler& handler() = 0;
   virtual std::string_view date() const = 0;  // for the Date header
   virtual void OnClosed(class HttpConnection* connection) = 0;
+  // Calls WriteOut when the thread's present work is done: all that one step of a worker brings to many connections is
+  // made before the first of it is sent.
+  virtual void WriteSoon(std::shared_ptr<class HttpConnection> connection) = 0;
 };
 
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
@@ -43,6 +46,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void Drain();
   // Closes now; the caller sees a reset.
   void Abort();
+  // Sends what waits. By the host alone, once for each WriteSoon.
+  void WriteOut();
 
  private:
   class Exchange;
@@ -90,6 +95,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::string tail_;  // to be written last, raw
   std::string out_;   // being written
   size_t out_sent_ = 0;
+  bool write_due_ = false;  // WriteOut is to come
   bool writing_ = false;
   Clock::time_point last_progress_;
 };

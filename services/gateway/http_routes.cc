@@ -21,8 +21,8 @@ enum class Target { kUnknown, kLive, kReady, kModels, kModel, kChat, kCompletion
 struct Route {
   std::string_view path;
   Target target;
-  std::string_view method;
-  bool open;  // without a key: probes have none
+  std::string_view method;  // GET takes HEAD too
+  bool open;                // without a key: probes have none
 };
 
 constexpr Route kRoutes[] = {
@@ -61,11 +61,12 @@ std::optional<HttpResponse> HttpRoutes::Check(const HttpRequest& head) {
                                           "/v1/completions, /health, /livez and /readyz"),
                       "unknown_url"));
   }
-  if (head.method != route.method) {
+  const bool gets = route.method == "GET";
+  if (head.method != route.method && !(gets && head.method == "HEAD")) {
     HttpResponse response = ErrorResponse(
         WithErrorCode(absl::InvalidArgumentError(absl::StrCat("this path takes ", ToAbsl(route.method), " only")),
                       "method_not_allowed"));
-    response.headers.emplace_back("Allow", route.method);
+    response.headers.emplace_back("Allow", gets ? "GET, HEAD" : "POST");
     return response;
   }
   if (!head.content_encoding.empty() && !absl::EqualsIgnoreCase(head.content_encoding, "identity")) {

@@ -89,6 +89,15 @@ class Shard : public HttpConnectionHost, public std::enable_shared_from_this<Sha
   void OnClosed(HttpConnection* connection) override {
     if (connections_.erase(connection) == 1) --*count_;
   }
+  void WriteSoon(std::shared_ptr<HttpConnection> connection) override {
+    to_write_.push_back(std::move(connection));
+    if (to_write_.size() > 1) return;
+    asio::post(context_, [self = shared_from_this()] {
+      // What a write ends may ask for another.
+      const std::vector<std::shared_ptr<HttpConnection>> now = std::exchange(self->to_write_, {});
+      for (const auto& one : now) one->WriteOut();
+    });
+  }
 
  private:
   asio::io_context& context_;
@@ -97,6 +106,7 @@ class Shard : public HttpConnectionHost, public std::enable_shared_from_this<Sha
   const std::shared_ptr<std::atomic<int>> count_;  // connections of all shards
   asio::steady_timer timer_;
   absl::flat_hash_set<HttpConnection*> connections_;  // each keeps itself alive until it has called OnClosed
+  std::vector<std::shared_ptr<HttpConnection>> to_write_;
   std::string date_;
   bool draining_ = false;
   bool stopped_ = false;

@@ -62,7 +62,9 @@ int Main(int argc, char** argv) {
   GrpcWorkerTransport transport;
   TokenizerPool tokenizers({}, control_executor, clock, connector, directory);
   const std::string gateway_id = absl::StrFormat("gateway-%016x", RandomSeed());
-  WorkerPool workers({.link = {.gateway_id = gateway_id}}, control_executor, clock, transport, directory);
+  const auto stall_us = static_cast<int64_t>(flags.worker_stall_seconds * 1e6);
+  WorkerPool workers({.link = {.gateway_id = gateway_id, .stall_us = stall_us}}, control_executor, clock, transport,
+                     directory);
   Admission admission({.max_requests = flags.max_requests});
   GatewayMetrics metrics(server.metrics());
   GatewayGenerator generator({.clock = clock,

@@ -179,12 +179,12 @@ void RequestConductor::CancelWork() {
 
 // ---- outputs
 
-void RequestConductor::OnOutputs(std::vector<v1::SequenceOutput> outputs) {
+void RequestConductor::OnOutputs(std::span<v1::SequenceOutput* const> outputs) {
   if (state_ != State::kRunning) return;
   const auto keep = shared_from_this();  // the sink may abandon
   std::vector<ChoiceDelta> deltas;
-  for (v1::SequenceOutput& output : outputs) {
-    TakeOutput(output, deltas);
+  for (v1::SequenceOutput* output : outputs) {
+    TakeOutput(*output, deltas);
     if (restart_ || !failure_.ok()) break;
   }
   if (!deltas.empty()) Emit(std::move(deltas));

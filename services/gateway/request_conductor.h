@@ -44,7 +44,7 @@ class RequestConductor final : public GenerationHandle,
   void End(const absl::Status& status);
 
   void OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) override;
-  void OnOutputs(std::vector<v1::SequenceOutput> outputs) override;
+  void OnOutputs(std::span<v1::SequenceOutput* const> outputs) override;
   void OnWorkLost(uint32_t epoch, const absl::Status& status) override;
 
   // By Start, before anything else: the generation lives until its end, whoever keeps the handle.

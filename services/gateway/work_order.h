@@ -5,8 +5,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
-#include <vector>
 
 #include "services/gateway/clock.h"
 #include "swiftlet/v1/model.pb.h"
@@ -19,8 +19,8 @@ class WorkListener {
   virtual ~WorkListener() = default;
   // The submission with this epoch is on its way to `worker`. Comes before its outputs.
   virtual void OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) = 0;
-  // All that one message of the worker says about this request.
-  virtual void OnOutputs(std::vector<v1::SequenceOutput> outputs) = 0;
+  // All that one message of the worker says about this request; it may be taken apart.
+  virtual void OnOutputs(std::span<v1::SequenceOutput* const> outputs) = 0;
   // The submission with this epoch is over though its choices are not: UNAVAILABLE, the worker was lost, or it was not
   // placed because there is none; RESOURCE_EXHAUSTED, the way to it is full. No output of it follows.
   virtual void OnWorkLost(uint32_t epoch, const absl::Status& status) = 0;

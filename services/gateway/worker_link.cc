@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include <boost/asio/dispatch.hpp>
@@ -20,11 +21,10 @@ constexpr int32_t kProtocolVersion = 1;     // the oldest and the newest this ga
 constexpr int32_t kBlockTokens = 64;        // decided for all of Swiftlet; prefix routing counts in these
 constexpr int64_t kTokensPerSequence = 64;  // what one running sequence weighs against waiting prompt tokens
 
-// What goes to one listener, in the order it came.
+// What goes to one listener, in the order it came; in the message that all homes share.
 struct Delivery {
-  uint64_t request_id;
   std::weak_ptr<WorkListener> listener;
-  std::vector<v1::SequenceOutput> outputs;
+  std::span<v1::SequenceOutput* const> outputs;
 };
 struct HomeBatch {
   Executor home;
@@ -39,9 +39,9 @@ class WorkerLink::Events : public WorkerStreamEvents {
   Events(std::weak_ptr<WorkerLink> link, Executor control, uint64_t attempt)
       : link_(std::move(link)), control_(std::move(control)), attempt_(attempt) {}
 
-  void OnMessage(v1::AttachResponse message) override {
-    boost::asio::post(control_, [link = link_, attempt = attempt_, message = std::move(message)]() mutable {
-      if (const auto alive = link.lock()) alive->OnMessage(attempt, std::move(message));
+  void OnMessage(std::shared_ptr<v1::AttachResponse> message) override {
+    boost::asio::post(control_, [link = link_, attempt = attempt_, message = std::move(message)] {
+      if (const auto alive = link.lock()) alive->OnMessage(attempt, message);
     });
   }
   void OnClosed(const absl::Status& status) override {
@@ -112,6 +112,7 @@ bool WorkerLink::Submit(const WorkOrder& order) {
   v1::AttachRequest message;
   *message.mutable_submit() = order.submit;
   if (!Send(std::move(message))) return false;
+  if (routes_.empty()) last_step_us_ = clock_.NowUs();
   Route route;
   route.listener = order.listener;
   route.home = order.home;
@@ -149,27 +150,28 @@ bool WorkerLink::HasCredit(int64_t prompt_tokens) const {
   return !has_load_ || load_.token_credit() >= prompt_tokens + unacknowledged_tokens_;
 }
 
-void WorkerLink::OnMessage(uint64_t attempt, v1::AttachResponse message) {
+void WorkerLink::OnMessage(uint64_t attempt, const std::shared_ptr<v1::AttachResponse>& message) {
   if (attempt != attempt_) return;
   last_received_us_ = clock_.NowUs();
   if (state_ == State::kConnecting) {
-    if (!message.has_hello()) return Fail(absl::InternalError("the worker's first message is not Hello"));
-    if (const absl::Status status = TakeHello(message.hello()); !status.ok()) {
+    if (!message->has_hello()) return Fail(absl::InternalError("the worker's first message is not Hello"));
+    if (const absl::Status status = TakeHello(message->hello()); !status.ok()) {
       backoff_us_ = options_.longest_backoff_us;  // it will hardly fit in 20 ms
       return Fail(status);
     }
     state_ = State::kAttached;
     backoff_us_ = options_.shortest_backoff_us;
     problem_ = absl::OkStatus();
-    LogInfo("attached to a worker", {{"address", address_}, {"worker", worker_->worker_id()}, {"model", model().name()}});
+    LogInfo("attached to a worker",
+            {{"address", address_}, {"worker", worker_->worker_id()}, {"model", model().name()}});
     return on_change_();
   }
-  switch (message.message_case()) {
+  switch (message->message_case()) {
     case v1::AttachResponse::kStepOutputs:
-      TakeLoad(message.step_outputs().load());
-      return Deliver(std::move(*message.mutable_step_outputs()));
+      TakeLoad(message->step_outputs().load());
+      return Deliver(message);
     case v1::AttachResponse::kHeartbeat:
-      return TakeLoad(message.heartbeat().load());
+      return TakeLoad(message->heartbeat().load());
     case v1::AttachResponse::kHello:
       return Fail(absl::InternalError("the worker said Hello twice"));
     case v1::AttachResponse::MESSAGE_NOT_SET:
@@ -195,6 +197,7 @@ absl::Status WorkerLink::TakeHello(const v1::WorkerHello& hello) {
                                                       " is impossible"));
   }
   worker_ = std::make_shared<v1::WorkerHello>(hello);
+  if (fence_.has_value() && fence_->worker_id != hello.worker_id()) fence_.reset();  // another process
   load_.Clear();
   has_load_ = false;
   return absl::OkStatus();
@@ -202,38 +205,45 @@ absl::Status WorkerLink::TakeHello(const v1::WorkerHello& hello) {
 
 void WorkerLink::TakeLoad(const v1::WorkerLoad& load) {
   const bool was_routable = routable();
+  if (!has_load_ || load.step() != load_.step()) last_step_us_ = clock_.NowUs();
+  if (fence_.has_value() && load.step() != fence_->step) fence_.reset();
   load_ = load;
   has_load_ = true;
   if (routable() != was_routable) on_change_();
 }
 
-void WorkerLink::Deliver(v1::StepOutputs message) {
+void WorkerLink::Deliver(const std::shared_ptr<v1::AttachResponse>& message) {
+  auto& all = *message->mutable_step_outputs()->mutable_outputs();
+  if (all.empty()) return;
+  const std::span<v1::SequenceOutput* const> outputs(&*all.pointer_begin(), static_cast<size_t>(all.size()));
   std::vector<HomeBatch> batches;
-  for (v1::SequenceOutput& output : *message.mutable_outputs()) {
-    const auto found = routes_.find(output.request_id());
+  for (size_t begin = 0, end = 0; begin < outputs.size(); begin = end) {
+    const uint64_t request_id = outputs[begin]->request_id();
+    // Choices of one request stand together as a rule.
+    for (end = begin + 1; end < outputs.size() && outputs[end]->request_id() == request_id;) ++end;
+    const auto found = routes_.find(request_id);
     if (found == routes_.end()) continue;  // cancelled, or finished
     Route& route = found->second;
     unacknowledged_tokens_ -= std::exchange(route.unacknowledged_tokens, 0);
     auto batch = std::find_if(batches.begin(), batches.end(), [&](const HomeBatch& b) { return b.home == route.home; });
     if (batch == batches.end()) batch = batches.insert(batch, HomeBatch{route.home, {}});
-    std::vector<Delivery>& deliveries = batch->deliveries;
-    // Choices of one request stand together as a rule.
-    if (deliveries.empty() || deliveries.back().request_id != output.request_id()) {
-      deliveries.push_back({output.request_id(), route.listener, {}});
+    batch->deliveries.push_back({route.listener, outputs.subspan(begin, end - begin)});
+    for (const v1::SequenceOutput* output : batch->deliveries.back().outputs) {
+      const int32_t choice = output->choice();
+      if (output->finish_reason() == v1::FINISH_REASON_UNSPECIFIED || choice < 0 ||
+          choice >= static_cast<int32_t>(route.open.size()) || !route.open[choice]) {
+        continue;
+      }
+      route.open[choice] = false;
+      --route.num_open;
     }
-    const int32_t choice = output.choice();
-    const bool ends = output.finish_reason() != v1::FINISH_REASON_UNSPECIFIED && choice >= 0 &&
-                      choice < static_cast<int32_t>(route.open.size()) && route.open[choice];
-    deliveries.back().outputs.push_back(std::move(output));
-    if (!ends) continue;
-    route.open[choice] = false;
-    if (--route.num_open == 0) routes_.erase(found);
+    if (route.num_open == 0) routes_.erase(found);
   }
   for (HomeBatch& batch : batches) {
     const Executor home = batch.home;
-    boost::asio::dispatch(home, [deliveries = std::move(batch.deliveries)]() mutable {
-      for (Delivery& delivery : deliveries) {
-        if (const auto listener = delivery.listener.lock()) listener->OnOutputs(std::move(delivery.outputs));
+    boost::asio::dispatch(home, [message, deliveries = std::move(batch.deliveries)] {
+      for (const Delivery& delivery : deliveries) {
+        if (const auto listener = delivery.listener.lock()) listener->OnOutputs(delivery.outputs);
       }
     });
   }
@@ -244,6 +254,11 @@ void WorkerLink::Tick() {
     return Fail(absl::UnavailableError(state_ == State::kConnecting
                                            ? absl::StrCat("no Hello within ", options_.dead_us / 1000, " ms")
                                            : absl::StrCat("silent for ", options_.dead_us / 1000, " ms")));
+  }
+  if (!routes_.empty() && clock_.NowUs() - last_step_us_ >= options_.stall_us) {
+    fence_ = {worker_->worker_id(), load_.step()};
+    return Fail(absl::UnavailableError(
+        absl::StrCat("holds work and has run no step for ", options_.stall_us / 1'000'000, " s")));
   }
   if (!std::exchange(sent_since_tick_, false)) {
     v1::AttachRequest message;

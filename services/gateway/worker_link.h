@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <unordered_map>
@@ -26,9 +27,13 @@ namespace swiftlet {
 class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
  public:
   struct Options {
-    std::string gateway_id;                // 1 to 64 characters, told to the worker
-    int64_t heartbeat_us = 500'000;        // something is sent at least this often
-    int64_t dead_us = 3'000'000;           // silence of the worker after which it is given up, Hello included
+    std::string gateway_id;          // 1 to 64 characters, told to the worker
+    int64_t heartbeat_us = 500'000;  // something is sent at least this often
+    int64_t dead_us = 3'000'000;     // silence of the worker after which it is given up, Hello included
+    // A worker that holds work of ours and runs no step for so long is fenced: its orders are lost, and it gets none
+    // until it steps again. Longer than the longest step: a full batch of prompts of a large model on a CPU takes a
+    // minute.
+    int64_t stall_us = 120'000'000;
     int64_t shortest_backoff_us = 20'000;  // doubles up to the longest, each with up to half as much jitter
     int64_t longest_backoff_us = 2'000'000;
     uint64_t jitter_seed = 0;
@@ -51,7 +56,7 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
 
   const std::string& address() const { return address_; }
   bool attached() const { return state_ == State::kAttached; }
-  bool routable() const { return attached() && !load_.draining() && !retired_; }
+  bool routable() const { return attached() && !load_.draining() && !retired_ && !fence_.has_value(); }
   bool retired() const { return retired_; }
   bool finished() const { return retired_ && state_ == State::kStopped; }
   // What the worker said of itself. Only while attached.
@@ -79,11 +84,17 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
     int32_t num_open = 0;
   };
 
-  void OnMessage(uint64_t attempt, v1::AttachResponse message);
+  // A worker that stood still, and where.
+  struct Fence {
+    std::string worker_id;
+    uint64_t step = 0;
+  };
+
+  void OnMessage(uint64_t attempt, const std::shared_ptr<v1::AttachResponse>& message);
   void OnClosed(uint64_t attempt, const absl::Status& status);
   absl::Status TakeHello(const v1::WorkerHello& hello);
   void TakeLoad(const v1::WorkerLoad& load);
-  void Deliver(v1::StepOutputs outputs);
+  void Deliver(const std::shared_ptr<v1::AttachResponse>& message);
   void Tick();
   void Fail(const absl::Status& status);
   void LoseRoutes(const absl::Status& status);
@@ -108,6 +119,8 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   std::shared_ptr<const v1::WorkerHello> worker_;
   v1::WorkerLoad load_;
   bool has_load_ = false;
+  int64_t last_step_us_ = 0;  // when its step counter rose last, or when it got work while it had none of ours
+  std::optional<Fence> fence_;
   int64_t unacknowledged_tokens_ = 0;           // sum over routes_
   std::unordered_map<uint64_t, Route> routes_;  // by request id of this stream
   absl::Status problem_ = absl::UnavailableError("not connected yet");

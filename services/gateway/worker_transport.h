@@ -15,7 +15,8 @@ namespace swiftlet {
 class WorkerStreamEvents {
  public:
   virtual ~WorkerStreamEvents() = default;
-  virtual void OnMessage(v1::AttachResponse message) = 0;
+  // The message may live on an arena: what is kept of it longer than the pointer is copied.
+  virtual void OnMessage(std::shared_ptr<v1::AttachResponse> message) = 0;
   // The last call, exactly once.
   virtual void OnClosed(const absl::Status& status) = 0;
 };

@@ -1,5 +1,6 @@
 #include "services/gateway/worker_transport_grpc.h"
 
+#include <google/protobuf/arena.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/client_callback.h>
@@ -14,6 +15,16 @@
 
 namespace swiftlet {
 namespace {
+
+// On an arena of its own: the outputs of a step are many small objects, and the threads they go to let go of them all
+// at once.
+std::shared_ptr<v1::AttachResponse> NewMessage() {
+  google::protobuf::ArenaOptions options;
+  options.start_block_size = 4 << 10;
+  options.max_block_size = 64 << 10;
+  const auto arena = std::make_shared<google::protobuf::Arena>(options);
+  return {arena, google::protobuf::Arena::CreateMessage<v1::AttachResponse>(arena.get())};
+}
 
 // One Attach call. gRPC runs its reactions, at most one of each kind at a time, on its own threads; Send and Close come
 // from any. A hold keeps the call open while no operation is under way from a
@@ -36,7 +47,7 @@ class Reactor : public grpc::ClientBidiReactor<v1::AttachRequest, v1::AttachResp
     reactor->context_.set_wait_for_ready(true);
     reactor->stub_->async()->Attach(&reactor->context_, reactor.get());
     reactor->AddHold();
-    reactor->StartRead(&reactor->incoming_);
+    reactor->StartRead(reactor->incoming_.get());
     reactor->StartCall();
     return reactor;
   }
@@ -66,9 +77,8 @@ class Reactor : public grpc::ClientBidiReactor<v1::AttachRequest, v1::AttachResp
 
   void OnReadDone(bool ok) override {
     if (!ok) return ReleaseHold();
-    events_->OnMessage(std::move(incoming_));
-    incoming_.Clear();
-    StartRead(&incoming_);
+    events_->OnMessage(std::exchange(incoming_, NewMessage()));
+    StartRead(incoming_.get());
   }
 
   void OnDone(const grpc::Status& status) override {
@@ -96,7 +106,7 @@ class Reactor : public grpc::ClientBidiReactor<v1::AttachRequest, v1::AttachResp
   grpc::ClientContext context_;
   const std::shared_ptr<WorkerStreamEvents> events_;
   const size_t max_queued_bytes_;
-  v1::AttachResponse incoming_;
+  std::shared_ptr<v1::AttachResponse> incoming_ = NewMessage();
   std::mutex mutex_;
   std::deque<Queued> queue_;   // guarded by mutex_; the first is being written
   size_t queued_bytes_ = 0;    // guarded by mutex_

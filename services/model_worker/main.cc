@@ -28,9 +28,6 @@ struct WorkerFlags {
   int32_t block_size = kBlockTokens;
   int32_t threads = 0;
   int64_t max_waiting_tokens = 1 << 20;
-  bool enforce_eager = false;
-  std::string kv_cache_dtype = "auto";
-  std::string device = "cpu";
 
   void AddTo(Flags& flags) {
     EngineConfig& engine = load.config;
@@ -39,20 +36,36 @@ struct WorkerFlags {
     flags.Add("served-model-name", &served_model_name, "name that requests use; the directory's own if not given");
     flags.AddPort("port", &port, "gRPC port of ModelWorkerService; 0 = any free one");
     flags.Add("max-model-len", &engine.max_model_len, "longest prompt + output in tokens; 0 = what model and KV allow");
-    flags.Add("max-num-seqs", &engine.max_num_seqs, "most sequences in one step");
-    flags.Add("max-num-batched-tokens", &engine.max_num_batched_tokens, "most tokens in one step");
+    flags.Add("max-num-seqs", &engine.max_num_seqs,
+              "most sequences in one step; 0 = 64 on the CPU, 1024 on a GPU of 80 GB, 256 on a smaller one");
+    flags.Add("max-num-batched-tokens", &engine.max_num_batched_tokens,
+              "most tokens in one step; 0 = 512 on the CPU, 8192 on a GPU");
+    flags.Add(
+        "max-mixed-tokens", &engine.max_mixed_tokens,
+        "most tokens in a step that decodes, or four for each decode where that is more; 0 = no bound of its own on "
+        "the CPU, 512 on a GPU");
     flags.Add("max-waiting-requests", &engine.max_waiting_requests, "most requests that wait for their first step");
     flags.Add("max-waiting-tokens", &max_waiting_tokens, "most prompt tokens that wait, over all gateways",
               {1, int64_t{1} << 40});
-    flags.AddBytes("kv-cache-memory-bytes", &load.kv_cache_bytes, "size of the KV pool, such as 2GiB");
-    flags.AddChoice("kv-cache-dtype", &kv_cache_dtype, {"auto"}, "type of keys and values; auto = the model's");
+    flags.AddBytes(
+        "kv-cache-memory-bytes", &load.kv_cache_bytes,
+        "size of the KV pool, such as 2GiB; 0 = 2GiB on the CPU, what --gpu-memory-utilization leaves on a GPU");
+    flags.AddChoice("kv-cache-dtype", &load.kv_cache_dtype, {"auto", "float16", "bf16"}, "type of keys and values");
     flags.Add("block-size", &block_size, "tokens in a KV block; always 64");
-    flags.AddChoice("dtype", &load.dtype, {"auto", "bfloat16", "float32"}, "type the weights are computed in");
-    flags.Add("enforce-eager", &enforce_eager, "no captured graphs; without effect on the CPU, which has none");
+    flags.AddChoice("dtype", &load.dtype, {"auto", "bfloat16", "float16", "float32"},
+                    "type the weights are computed in");
     flags.AddChoice("scheduling-policy", &engine.scheduling_policy, {"fcfs", "priority"}, "who runs first");
     flags.Add("enable-prefix-caching", &engine.enable_prefix_caching, "shared prompt prefixes are computed once");
-    flags.Add("threads", &threads, "threads that compute; 0 = one for each core", {0, 1024});
-    flags.AddChoice("device", &device, {"cpu"}, "what computes");
+    flags.Add("threads", &threads, "threads that compute on the CPU, and read the checkpoint; 0 = one for each core",
+              {0, 1024});
+    flags.AddChoice("device", &load.device, {"auto", "cpu", "cuda"}, "what computes; auto = a GPU where there is one");
+    flags.Add("gpu-memory-utilization", &load.gpu_memory_utilization,
+              "share of a GPU's memory that all processes on it may use together");
+    flags.AddChoice("kernels", &load.kernels, {"auto", "generic"}, "a GPU's kernels; generic = those of any GPU");
+    flags.Add("deterministic", &load.deterministic, "on a GPU: results that do not depend on the rest of the batch");
+    flags.Add("enforce-eager", &load.enforce_eager, "on a GPU: no captured graphs");
+    flags.Add("tune-cache", &load.tune_cache, "folder with tables of linear layers for further GPUs");
+    flags.Add("tensor-parallel-size", &load.tensor_parallel_size, "GPUs that one model is split over; 1");
   }
 
   absl::Status Resolve() {
@@ -96,7 +109,7 @@ v1::ModelInfo DescribeModel(const WorkerFlags& flags, const LoadedEngine& loaded
   return info;
 }
 
-absl::StatusOr<LoadedEngine> Load(WorkerFlags& flags, WorkerMetrics& metrics) {
+absl::StatusOr<LoadedEngine> Load(WorkerFlags& flags, WorkerMetrics& metrics, Server& process) {
   const auto begin = std::chrono::steady_clock::now();
   auto next_line = begin + std::chrono::seconds(1);
   flags.load.progress = [&next_line](uint64_t done_bytes, uint64_t total_bytes) {
@@ -105,15 +118,23 @@ absl::StatusOr<LoadedEngine> Load(WorkerFlags& flags, WorkerMetrics& metrics) {
     next_line = now + std::chrono::seconds(1);
     LogInfo("loading weights", {{"done_mb", done_bytes / 1'000'000}, {"total_mb", total_bytes / 1'000'000}});
   };
-  flags.load.on_step = [&metrics](const StepTiming& timing) { metrics.OnStep(timing); };
+  flags.load.callbacks.on_step = [&metrics](const StepTiming& timing) { metrics.OnStep(timing); };
+  flags.load.callbacks.on_fault = [&process](const absl::Status& status) {
+    process.Fault(absl::InternalError(status.message()));  // whatever it was, it is no matter of configuration
+  };
   ASSIGN_OR_RETURN(LoadedEngine loaded, LoadEngine(flags.load));
   const auto took = std::chrono::steady_clock::now() - begin;
   LogInfo("model loaded", {{"model", flags.served_model_name},
                            {"weight_mb", loaded.description.weight_bytes / 1'000'000},
                            {"kv_blocks", loaded.description.kv_blocks},
                            {"max_model_len", loaded.engine->config().max_model_len},
+                           {"device", loaded.description.device},
                            {"numerics", loaded.description.numerics_fingerprint},
                            {"took_ms", std::chrono::duration_cast<std::chrono::milliseconds>(took).count()}});
+  if (!loaded.description.device_note.empty()) LogInfo("device", {{"note", loaded.description.device_note}});
+  for (const DeviceUse& use : loaded.engine->DeviceBytes()) {
+    LogInfo("device memory", {{"use", use.use}, {"mb", use.bytes / 1'000'000}});
+  }
   return loaded;
 }
 
@@ -132,7 +153,7 @@ int Main(int argc, char** argv) {
   WorkerMetrics metrics(process.metrics());
   const absl::StatusOr<ModelFileHashes> hashes = HashModelFiles(flags.load.model_directory);
   if (!hashes.ok()) return process.Fail(hashes.status());
-  absl::StatusOr<LoadedEngine> loaded = Load(flags, metrics);
+  absl::StatusOr<LoadedEngine> loaded = Load(flags, metrics, process);
   if (!loaded.ok()) return process.Fail(loaded.status());
   Engine& engine = *loaded->engine;
   WorkerState state(engine, DescribeModel(flags, *loaded, *hashes), RandomId(), flags.max_waiting_tokens);

@@ -13,6 +13,8 @@ WorkerMetrics::WorkerMetrics(Metrics& metrics)
       kv_blocks_cached_(metrics.AddGauge("swiftlet_kv_blocks", "", {{"state", "cached"}})),
       kv_use_(metrics.AddGauge("swiftlet_kv_use_ratio", "Share of KV blocks held by live sequences")),
       attachments_(metrics.AddGauge("swiftlet_attached_gateways", "Gateways with an open Attach stream")),
+      gpu_busy_(metrics.AddGauge("swiftlet_gpu_busy_ratio",
+                                 "Share of the time since the last scrape that the device was in a step")),
       steps_(metrics.AddCounter("swiftlet_steps_total", "Steps run")),
       prompt_tokens_(metrics.AddCounter("swiftlet_prompt_tokens_total", "Prompt tokens of started requests")),
       generated_tokens_(metrics.AddCounter("swiftlet_generated_tokens_total", "Tokens generated")),
@@ -51,6 +53,15 @@ void WorkerMetrics::Collect(const WorkerState& state, const Engine& engine) {
                   ? 0
                   : static_cast<double>(stats.kv_blocks_used) / static_cast<double>(stats.kv_blocks_total));
   attachments_.Set(state.attachments());
+  const auto now = std::chrono::steady_clock::now();
+  const double passed_us = std::chrono::duration<double, std::micro>(now - last_collected_).count();
+  if (passed_us > 0) gpu_busy_.Set(static_cast<double>(stats.device_busy_us - last_busy_us_) / passed_us);
+  last_collected_ = now;
+  last_busy_us_ = stats.device_busy_us;
+  for (const DeviceUse& use : engine.DeviceBytes()) {
+    metrics_.AddGauge("swiftlet_device_bytes", "Memory of the device, by use", {{"use", use.use}})
+        .Set(static_cast<double>(use.bytes));
+  }
   RaiseTo(steps_, static_cast<double>(stats.steps));
   RaiseTo(prompt_tokens_, static_cast<double>(stats.prompt_tokens));
   RaiseTo(generated_tokens_, static_cast<double>(stats.generated_tokens));

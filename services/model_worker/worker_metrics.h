@@ -2,6 +2,8 @@
 // before the engine, whose step thread calls OnStep.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <vector>
 
 #include "engine/runtime/engine.h"
@@ -24,6 +26,8 @@ class WorkerMetrics {
   void Collect(const WorkerState& state, const Engine& engine);
 
   Metrics& metrics_;
+  std::chrono::steady_clock::time_point last_collected_ = std::chrono::steady_clock::now();
+  int64_t last_busy_us_ = 0;
   prometheus::Gauge& running_sequences_;
   prometheus::Gauge& waiting_sequences_;
   prometheus::Gauge& running_tokens_;
@@ -33,6 +37,7 @@ class WorkerMetrics {
   prometheus::Gauge& kv_blocks_cached_;
   prometheus::Gauge& kv_use_;
   prometheus::Gauge& attachments_;
+  prometheus::Gauge& gpu_busy_;
   prometheus::Counter& steps_;
   prometheus::Counter& prompt_tokens_;
   prometheus::Counter& generated_tokens_;

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import time
 
 import pytest
@@ -79,6 +80,41 @@ def test_sigterm_lets_running_answers_end(serve):
     assert not serve.children()
 
 
+def test_children_do_not_outlive_serve(serve):
+    serve.wait_url()
+    children = serve.children()
+    assert len(children) == 3
+    serve.process.kill()
+    serve.wait()
+    for name, pid in children.items():
+        wait_until(lambda: not pathlib.Path(f"/proc/{pid}").exists(), what=f"{name} has ended with it")
+
+
+FLAG = re.compile(r"^ +--(?P<name>[a-z0-9-]+)(?P<switch>,--no-\S+)?(?: VALUE(?: \.\.\.)?(?:=(?P<default>\S+))?)?\s+(?P<text>\S.*)", re.MULTILINE)
+
+
+def flags_of(binaries: pathlib.Path, *command: str) -> dict[str, re.Match]:
+    """Of --help: what stands there of each flag."""
+    text = subprocess.run([binaries / command[0], *command[1:], "--help"], check=True, capture_output=True, text=True).stdout
+    return {flag["name"]: flag for flag in FLAG.finditer(text)}
+
+
+def test_every_flag_handed_on_is_one_of_its_child(binaries, checkpoint, tmp_path):
+    handed_on = []
+    for name, flag in flags_of(binaries, "swiftlet", "serve").items():
+        if (child := re.match(r"(gateway|tokenizer|worker): ", flag["text"])) is None:
+            continue
+        theirs = flags_of(binaries, f"swiftlet-{child[1]}")
+        own = theirs.get(name) or theirs.get(name.removeprefix(f"{child[1]}-"))
+        assert own is not None, f"swiftlet-{child[1]} has no --{name}"
+        assert bool(own["switch"]) == bool(flag["switch"]), f"--{name} takes a value on one side alone"
+        handed_on.append(f"--no-{name}" if flag["switch"] else f"--{name}={own['default']}")
+    assert len(handed_on) >= 15, handed_on
+    serve = Serve(binaries, checkpoint, tmp_path / "serve.log", *handed_on)  # and each child takes what it is handed
+    serve.wait_url()
+    serve.stop()
+
+
 @pytest.mark.parametrize("child", ["swiftlet-worker", "swiftlet-tokenizer", "swiftlet-gateway"])
 def test_killed_child_is_named(serve, child):
     serve.wait_url()
@@ -86,6 +122,7 @@ def test_killed_child_is_named(serve, child):
     os.kill(serve.children()[child], signal.SIGKILL)
     assert serve.wait() != 0
     lines = [line for line in serve.output().splitlines() if child.removeprefix("swiftlet-") in line]
+    assert "Its last lines:\n" in serve.output()
     assert any("signal 9" in line.lower() or "sigkill" in line.lower() or "killed" in line.lower() for line in lines), serve.output()[-2000:]
     for pid in others:
         wait_until(lambda: not pathlib.Path(f"/proc/{pid}").exists(), what=f"process {pid} has ended too")

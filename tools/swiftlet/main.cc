@@ -8,7 +8,7 @@
 
 #include "engine/base/string_view.h"
 #include "services/common/build_info.h"
-#include "services/common/flags.h"
+#include "services/common/flag_names.h"
 #include "tools/swiftlet/bench/bench_command.h"
 #include "tools/swiftlet/serve/serve_command.h"
 

@@ -40,6 +40,7 @@ struct RopeKvArgs {
   KvLayer kv;
   __half* query = nullptr;  // [num_tokens, num_heads * head_dim]
 };
+// Releases its successor only after it has waited itself: DecodeAttention counts on that.
 absl::Status RopeKv(const LaunchContext& context, const RopeKvArgs& args);
 
 // output[t, h, :] = sum_s softmax_s(query[t, h] . k[s] / sqrt(head_dim)) v[s], s = 0 .. position of t.
@@ -52,15 +53,24 @@ struct AttentionArgs {
   std::byte* scratch = nullptr;  // AttentionScratchBytes, zero-filled once when allocated
 };
 
-// Bytes for the partial results of split sequences, for up to max_sequences decodes.
+// Bytes for the partial results of split sequences, for up to max_sequences decodes; serves every smaller bucket too.
 int64_t AttentionScratchBytes(const Device& device, const AttentionShape& shape, int32_t max_sequences);
 
 // The sequences [0, counts.num_decodes) of the step. `max_sequences`: capacity of the bucket; `max_pages`: the longest
 // block table there can be.
+//
+// On sm_90 it reads the step's counts, spans and block tables, and keys and values of positions before the sequence's
+// newest 32, before it waits. That is sound because (1) the kernel before it in the stream, RopeKv, waits before it
+// releases, so that a block of this one can only run when all kernels before RopeKv have completed, among them the one
+// that wrote the step and every earlier step; and (2) RopeKv writes only the newest position of a decode. Whatever
+// kernel takes RopeKv's place has to keep both.
+//
+// Deterministic: a row's splits follow from its own length, and so its result depends on nothing else.
 absl::Status DecodeAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences,
                              int32_t max_pages);
 
-// The prefill tiles [0, counts.num_prefill_tiles) of the step. `max_tiles`: capacity of the bucket.
+// The prefill tiles [0, counts.num_prefill_tiles) of the step. `max_tiles`: capacity of the bucket. In every mode a
+// row's result depends neither on the batch nor on how its prompt was cut into chunks.
 absl::Status PrefillAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_tiles);
 
 }  // namespace swiftlet::cuda

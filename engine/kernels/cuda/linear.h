@@ -1,6 +1,6 @@
 // Linear layers on the GPU: y = x W^T with float32 sums, and the epilogues a decoder needs. LinearKernels chooses, by
 // shape and device, between cuBLASLt (linear_table.h: the algorithms found for known devices) and our own kernels
-// (linear_skinny.cu for few rows), in the one table of linear.cc.
+// (linear_skinny.h for few rows on any GPU, linear_warpgroup.h for some more on Hopper), in the one table of linear.cc.
 //
 // Owned by the model; one thread at a time.
 #pragma once
@@ -34,12 +34,13 @@ enum class LinearRole : uint8_t { kQkv, kOutput, kGateUp, kDown, kHead };
 
 class LinearKernels {
  public:
-  // Opens cuBLASLt. UNAVAILABLE where it is not to be found and `generic` kernels were not asked for.
-  // `tune_cache`: a folder with tables of further devices, or "".
+  // Opens cuBLASLt; where it is not to be found our own kernels do everything, slower at many rows, and Description()
+  // says so. `tune_cache`: a folder with tables of further devices (linear_table.h), or "".
   static absl::StatusOr<std::unique_ptr<LinearKernels>> Create(const Device& device, const std::string& tune_cache);
   virtual ~LinearKernels() = default;
 
-  // output[r, o] = sum_k input[r, k] weight[o, k], rounded to float16, saturated.
+  // output[r, o] = sum_k input[r, k] weight[o, k], rounded to float16. Beyond float16's range our own kernels saturate;
+  // cuBLASLt stores infinity, which attention and logits carry on to where a draw fails.
   virtual absl::Status Store(const LaunchContext& context, LinearRole role, const LinearArgs& args, __half* output) = 0;
   // residual[r, o] += scale * sum_k input[r, k] weight[o, k] + bias[o]; bias may be null.
   virtual absl::Status AddTo(const LaunchContext& context, LinearRole role, const LinearArgs& args, float scale,

@@ -16,7 +16,7 @@
 namespace swiftlet::cuda {
 
 inline constexpr int32_t kMaxTopLogprobs = 20;
-inline constexpr int32_t kMaxStopTokens = 64;     // of one row
+inline constexpr int32_t kMaxStopTokens = 128;    // of one row: 64 of the caller and the model's own
 inline constexpr int32_t kMaxBiasEntries = 1024;  // of one row
 
 enum class SamplerTier : uint8_t { kPlain, kFull };

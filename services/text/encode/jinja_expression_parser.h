@@ -3,6 +3,7 @@
 
 #include <absl/status/statusor.h>
 
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -61,6 +62,9 @@ class ExpressionParser {
   Result ParseFilter(ExpressionPointer value);
   Result ParseTest(ExpressionPointer value);
   Result ParseDict();
+  Result ParseCall(ExpressionPointer callee);
+  // a.b.c, as filters and tests may be named; `what` for the error.
+  absl::StatusOr<std::string> ParseDottedName(const char* what);
   Result Binary(Expression::Kind kind, ExpressionPointer left, ExpressionPointer right, BinaryOperator op);
   ExpressionPointer New(Expression::Kind kind) const;
   // Sets the height of a finished node; an error when the tree has become too high.

@@ -66,5 +66,13 @@ TEST(StrictJson, RefusesWhatRfc8259DoesNotKnow) {
   }
 }
 
+TEST(StrictJson, ErrorNamesTheKeyBeforeIt) {
+  EXPECT_THAT(Error(R"({"n": 1, "top_p": NaN})"), HasSubstr("at byte 18 (after the key \"top_p\")"));
+  EXPECT_THAT(Error(R"({"top_p": 1e999})"), HasSubstr("(after the key \"top_p\")"));
+  EXPECT_THAT(Error(R"({"tools": )" + std::string(40, '[')),
+              HasSubstr("32 levels deep at byte 41 (after the key \"tools\")"));
+  EXPECT_EQ(Error("{\"" + std::string(65, 'a') + "\": x}").find("after"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace swiftlet

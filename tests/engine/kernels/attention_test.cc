@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <numeric>
 #include <random>
 #include <vector>
 
 #include "tests/engine/kernels/table_driver.h"
+#include "tests/testing/effort.h"
 
 namespace swiftlet {
 namespace {
@@ -81,14 +83,16 @@ Matrix Rotations(int32_t positions, int32_t head_dim) {
   return cos_sin;
 }
 
-constexpr AttentionShape kShapes[] = {{1, 1, 32},   {6, 2, 48},  {7, 1, 80}, {4, 4, 112},
-                                      {12, 2, 128}, {14, 1, 64}, {2, 1, 256}};
+using Shapes = std::vector<AttentionShape>;
 
 TEST(Attention, AgreesWithTheOracleForEveryHeadShape) {
   std::mt19937 random(1);
   const KernelTable& oracle_table = **ChooseKernels(Backend::kReference, DType::kFloat32);
-  for (const AttentionShape& shape : kShapes) {
-    const int32_t positions = 150;
+  const auto shapes =
+      testing::Effort<Shapes>({{1, 1, 32}, {6, 2, 48}, {7, 1, 80}, {4, 4, 112}, {12, 2, 128}, {14, 1, 64}, {2, 1, 256}},
+                              {{1, 1, 32}, {6, 2, 48}, {3, 1, 80}, {2, 2, 112}, {2, 1, 256}});
+  for (const AttentionShape& shape : shapes) {
+    const int32_t positions = testing::Effort(150, 70);  // more than a page
     const Matrix qkv = RandomMatrix(positions, (shape.num_heads + 2 * shape.num_kv_heads) * shape.head_dim, random);
     const Matrix norms = RandomMatrix(2, shape.head_dim, random);
     const Matrix cos_sin = Rotations(positions, shape.head_dim);
@@ -107,18 +111,22 @@ TEST(Attention, AgreesWithTheOracleForEveryHeadShape) {
       }
     }
   }
+  std::printf("%d head shapes\n", static_cast<int>(shapes.size()));
 }
 
 TEST(Attention, ResultIsTheSameHoweverTheSequenceIsCut) {
   std::mt19937 random(2);
+  const auto shapes = testing::Effort<Shapes>({{6, 2, 48}, {7, 1, 80}, {12, 2, 128}}, {{6, 2, 48}, {3, 1, 80}});
   for (const NamedTable& named : SimdTables()) {
-    for (const AttentionShape& shape : {kShapes[1], kShapes[2], kShapes[4]}) {
-      const int32_t positions = 200;
+    for (const AttentionShape& shape : shapes) {
+      const int32_t positions = testing::Effort(200, 130);
       const Matrix qkv = RandomMatrix(positions, (shape.num_heads + 2 * shape.num_kv_heads) * shape.head_dim, random);
       const Matrix cos_sin = Rotations(positions, shape.head_dim);
       AttentionDriver one_by_one(named.table, shape, 1, 1);
       const Matrix expected = one_by_one.Run(qkv, cos_sin, nullptr, std::vector<int32_t>(positions, 1));
-      for (int round = 0; round < 4; ++round) {
+      const int rounds = testing::Effort(4, 2);
+      std::printf("%d positions cut %d times\n", positions, rounds);
+      for (int round = 0; round < rounds; ++round) {
         std::vector<int32_t> chunks;
         for (int32_t left = positions; left > 0; left -= chunks.back()) {
           chunks.push_back(std::min<int32_t>(left, 1 + random() % (round == 0 ? 200 : 90)));

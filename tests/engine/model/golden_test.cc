@@ -7,43 +7,18 @@
 #include <string>
 #include <vector>
 
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/value.hpp>
-#include <boost/json/value_to.hpp>
-
-#include "engine/base/strict_json.h"
 #include "engine/model/llama_decoder.h"
 #include "tests/engine/model/decoder_driver.h"
+#include "tests/testing/golden_model.h"
 
 namespace swiftlet {
 namespace {
 
+using testing::GoldenCase;
+using testing::GoldenModelDirectory;
+using testing::ReadGoldenCases;
+
 constexpr int64_t kKvBytes = 64 << 20;
-
-struct GoldenCase {
-  std::vector<int32_t> prompt;
-  std::vector<int32_t> greedy;
-  std::vector<double> top2_gap;
-  std::vector<float> last_logits;
-};
-
-std::string ModelDirectory(const std::string& name) {
-  return std::string(SWIFTLET_SOURCE_DIR) + "/../shared/golden/models/" + name;
-}
-
-std::vector<GoldenCase> ReadCases(const std::string& directory) {
-  const auto file = ReadStrictJsonFile(directory + "/golden.json", 64 << 20);
-  EXPECT_TRUE(file.ok()) << file.status();
-  std::vector<GoldenCase> cases;
-  for (const boost::json::value& entry : file->at("cases").as_array()) {
-    cases.push_back({.prompt = boost::json::value_to<std::vector<int32_t>>(entry.at("prompt")),
-                     .greedy = boost::json::value_to<std::vector<int32_t>>(entry.at("greedy")),
-                     .top2_gap = boost::json::value_to<std::vector<double>>(entry.at("top2_gap")),
-                     .last_logits = boost::json::value_to<std::vector<float>>(entry.at("last_logits"))});
-  }
-  return cases;
-}
 
 std::unique_ptr<LlamaDecoder> Load(const std::string& directory, bool reference) {
   auto decoder = LoadDecoder({.model_directory = directory,
@@ -75,10 +50,10 @@ void ExpectGreedy(DecoderDriver& driver, DrivenSequence& sequence, std::vector<f
   }
 }
 
-class Golden : public testing::TestWithParam<std::string> {
+class Golden : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    directory_ = ModelDirectory(GetParam());
+    directory_ = GoldenModelDirectory(GetParam());
     struct stat info;
     if (stat(directory_.c_str(), &info) != 0) GTEST_SKIP() << "no golden data at " << directory_;
   }
@@ -89,7 +64,7 @@ TEST_P(Golden, ReferenceGivesEveryTokenAndLogit) {
   const auto decoder = Load(directory_, true);
   ASSERT_NE(decoder, nullptr);
   DecoderDriver driver(*decoder);
-  for (const GoldenCase& golden : ReadCases(directory_)) {
+  for (const GoldenCase& golden : ReadGoldenCases(directory_, 5)) {
     DrivenSequence sequence = driver.NewSequence(static_cast<int32_t>(golden.prompt.size() + golden.greedy.size()));
     const std::vector<float> logits = driver.Prefill(sequence, golden.prompt, 512);
     ASSERT_EQ(logits.size(), golden.last_logits.size());
@@ -103,7 +78,7 @@ TEST_P(Golden, SimdIsWithinOnePercentWholeAndChunked) {
   ASSERT_NE(decoder, nullptr);
   DecoderDriver driver(*decoder);
   double worst = 0;
-  for (const GoldenCase& golden : ReadCases(directory_)) {
+  for (const GoldenCase& golden : ReadGoldenCases(directory_, 64)) {
     std::vector<float> whole;
     for (const size_t chunk : {512, 17}) {
       DrivenSequence sequence = driver.NewSequence(static_cast<int32_t>(golden.prompt.size() + golden.greedy.size()));
@@ -120,11 +95,7 @@ TEST_P(Golden, SimdIsWithinOnePercentWholeAndChunked) {
               decoder->numerics_fingerprint().c_str());
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Golden, testing::Values("tiny-qwen2", "tiny-llama3-tied"), [](const auto& info) {
-  std::string name = info.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Models, Golden, testing::GoldenModels(), testing::GoldenModelName);
 
 }  // namespace
 }  // namespace swiftlet

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -13,11 +14,12 @@
 
 #include "tests/engine/model/decoder_driver.h"
 #include "tests/engine/model/random_checkpoint.h"
+#include "tests/testing/effort.h"
 
 namespace swiftlet {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 std::unique_ptr<LlamaDecoder> Load(const TemporaryDirectory& directory, int threads, bool reference) {
   auto decoder = LoadDecoder({.model_directory = directory.path(),
@@ -35,10 +37,11 @@ struct Job {
 };
 
 std::vector<Job> MakeJobs(Decoder& decoder, std::mt19937& random) {
-  std::vector<Job> jobs(5);
+  constexpr int kLongest = testing::Effort(150, 70);  // more than a block
+  std::vector<Job> jobs(testing::Effort(5, 3));
   DecoderDriver driver(decoder);
   for (Job& job : jobs) {
-    job.ids.resize(1 + random() % 150);
+    job.ids.resize(&job == jobs.data() ? kLongest : 1 + random() % testing::Effort(150, 30));
     for (int32_t& id : job.ids) id = static_cast<int32_t>(random() % decoder.shape().vocab_size);
     DrivenSequence sequence = driver.NewSequence(static_cast<int32_t>(job.ids.size()));
     for (const int32_t id : job.ids) {
@@ -92,8 +95,12 @@ TEST(LlamaDecoder, LogitsAreTheSameBitsInAnyBatchChunkingAndThreadCount) {
       const std::vector<Job> jobs = MakeJobs(*alone, random);
       for (const int threads : {1, 2, 4}) {
         const auto decoder = Load(directory, threads, reference);
-        for (int round = 0; round < 2; ++round) ExpectSameBits(*decoder, jobs, random);
+        for (int round = 0; round < testing::Effort(2, 1); ++round) ExpectSameBits(*decoder, jobs, random);
       }
+      size_t positions = 0;
+      for (const Job& job : jobs) positions += job.ids.size();
+      std::printf("%d sequences, %d positions, %d runs\n", static_cast<int>(jobs.size()), static_cast<int>(positions),
+                  3 * testing::Effort(2, 1));
     }
   }
 }
@@ -151,6 +158,23 @@ TEST(LlamaDecoder, CacheTooSmallForABlockIsAnError) {
   WriteRandomModel(directory, kOddQwen3, true, 1);
   const auto decoder = LoadDecoder({.model_directory = directory.path(), .kv_cache_bytes = 1000});
   EXPECT_THAT(std::string(decoder.status().message()), HasSubstr("holds no block"));
+}
+
+TEST(LlamaDecoder, ContextThatModelOrPoolCannotHoldIsRefusedBeforeWeightsAreRead) {
+  const TemporaryDirectory directory;
+  WriteRandomModel(directory, kOddQwen3, true, 1);
+  const auto load = [&](int32_t max_model_len) {
+    bool read = false;
+    const auto decoder = LoadDecoder({.model_directory = directory.path(),
+                                      .num_kv_blocks = 3,
+                                      .max_model_len = max_model_len,
+                                      .progress = [&](uint64_t, uint64_t) { read = true; }});
+    EXPECT_EQ(read, decoder.ok());
+    return std::string(decoder.status().message());
+  };
+  EXPECT_EQ(load(192), "");
+  EXPECT_THAT(load(193), HasSubstr("--max-model-len is 193, but the KV cache holds 192 tokens"));
+  EXPECT_THAT(load(1025), HasSubstr("trained for 1024 positions"));
 }
 
 }  // namespace

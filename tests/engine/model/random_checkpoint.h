@@ -29,7 +29,7 @@ inline void WriteRandomModel(const TemporaryDirectory& directory, const std::str
   std::normal_distribution<float> normal;
   std::string entries;
   std::string data;
-  for (const TensorShape& tensor : TensorsOf(*ParseModelConfig(config_json))) {
+  for (const PlannedTensor& tensor : TensorsOf(*ParseModelConfig(config_json))) {
     const size_t begin = data.size();
     int64_t elements = 1;
     for (const int64_t extent : tensor.shape) elements *= extent;

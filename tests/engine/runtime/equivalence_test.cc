@@ -2,6 +2,7 @@
 // and with it preemption, the prefix index, and the threads, ids and log-probabilities are the same bit for bit.
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -9,8 +10,9 @@
 #include <random>
 
 #include "engine/model/llama_decoder.h"
-#include "engine/runtime/engine.h"
+#include "engine/runtime/cpu_executor.h"
 #include "tests/testing/collecting_sink.h"
+#include "tests/testing/effort.h"
 #include "tests/testing/fake_decoder.h"
 
 namespace swiftlet {
@@ -69,7 +71,7 @@ using DecoderFactory = std::function<std::unique_ptr<Decoder>(const EngineSetup&
 
 std::unique_ptr<Decoder> MakeFake(const EngineSetup& setup) {
   FakeDecoderOptions options = setup.decoder;
-  options.max_batch_tokens = setup.config.max_num_batched_tokens;
+  options.max_batch_tokens = CpuDefaults(setup.config).max_num_batched_tokens;
   return std::make_unique<FakeDecoder>(options);
 }
 
@@ -77,7 +79,7 @@ using Results = std::map<CollectingSink::Key, CollectedChoice>;
 
 Results RunAll(const DecoderFactory& make_decoder, const EngineSetup& setup,
                const std::vector<GenerationRequest>& requests, bool one_at_a_time, uint64_t* preemptions) {
-  auto engine = Engine::Create(setup.config, make_decoder(setup));
+  auto engine = CreateCpuEngine(setup.config, make_decoder(setup));
   CHECK(engine.ok()) << engine.status().ToString();
   const auto sink = std::make_shared<CollectingSink>();
   int32_t choices = 0;
@@ -107,19 +109,19 @@ void ExpectEqual(const std::vector<PositionLogprobs>& a, const std::vector<Posit
   }
 }
 
-struct Effort {
+struct Amount {
   uint64_t num_seeds = 0;
   int32_t num_requests = 0;
   uint64_t min_preemptions = 0;  // fewer, and the pools were too large to test them
 };
 
 // Every request alone, without prefix reuse, against random setups with all at once.
-void ExpectEquivalence(const DecoderFactory& make_decoder, const Effort& effort) {
+void ExpectEquivalence(const DecoderFactory& make_decoder, const Amount& amount) {
   uint64_t preemptions = 0, none = 0;
-  for (uint64_t seed = 0; seed < effort.num_seeds; ++seed) {
+  for (uint64_t seed = 0; seed < amount.num_seeds; ++seed) {
     SCOPED_TRACE(seed);
     Random random(seed);
-    const std::vector<GenerationRequest> requests = RandomRequests(random, effort.num_requests);
+    const std::vector<GenerationRequest> requests = RandomRequests(random, amount.num_requests);
     EngineSetup alone;
     alone.decoder.num_blocks = 64;
     alone.config.enable_prefix_caching = false;
@@ -150,36 +152,37 @@ void ExpectEquivalence(const DecoderFactory& make_decoder, const Effort& effort)
       }
     }
   }
+  std::printf("%d requests alone and in %d setups, %d preemptions\n",
+              static_cast<int>(amount.num_seeds) * amount.num_requests, static_cast<int>(amount.num_seeds) * 4,
+              static_cast<int>(preemptions));
   EXPECT_EQ(none, 0u);
-  EXPECT_GE(preemptions, effort.min_preemptions);
+  EXPECT_GE(preemptions, amount.min_preemptions);
 }
 
 TEST(Equivalence, OutputsDoNotDependOnWhatRunsBesideThem) {
-  ExpectEquivalence(MakeFake, {.num_seeds = 16, .num_requests = 12, .min_preemptions = 20});
+  ExpectEquivalence(MakeFake, testing::Effort<Amount>({.num_seeds = 16, .num_requests = 12, .min_preemptions = 20},
+                                                      {.num_seeds = 4, .num_requests = 12, .min_preemptions = 5}));
 }
 
 // The real decoder, in the kernels' formats: the demo model (bfloat16 on CPUs that have its dot product).
 TEST(Equivalence, RealLogitsDoNotDependOnWhatRunsBesideThem) {
   const std::string directory = SWIFTLET_SOURCE_DIR "/tools/demo_model/checkpoint";
-  if (!std::filesystem::exists(directory + "/config.json")) GTEST_SKIP() << "no checkpoint at " << directory;
+  if (!std::filesystem::is_directory(directory)) GTEST_SKIP() << "no checkpoint at " << directory;
   const auto make_decoder = [&](const EngineSetup& setup) -> std::unique_ptr<Decoder> {
     auto decoder = LoadDecoder({.model_directory = directory,
                                 .num_kv_blocks = setup.decoder.num_blocks,
-                                .max_batch_tokens = setup.config.max_num_batched_tokens,
+                                .max_batch_tokens = CpuDefaults(setup.config).max_num_batched_tokens,
                                 .num_threads = setup.decoder.num_threads});
     CHECK(decoder.ok()) << decoder.status().ToString();
     return *std::move(decoder);
   };
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-  ExpectEquivalence(make_decoder, {.num_seeds = 1, .num_requests = 2, .min_preemptions = 0});  // 20 times slower
-#else
-  ExpectEquivalence(make_decoder, {.num_seeds = 2, .num_requests = 8, .min_preemptions = 2});
-#endif
+  ExpectEquivalence(make_decoder, testing::Effort<Amount>({.num_seeds = 2, .num_requests = 8, .min_preemptions = 2},
+                                                          {.num_seeds = 1, .num_requests = 2, .min_preemptions = 0}));
 }
 
 TEST(Equivalence, FirstOfManyChoicesIsTheOnlyOne) {
   uint64_t preemptions = 0;
-  for (uint64_t seed = 0; seed < 10; ++seed) {
+  for (uint64_t seed = 0; seed < testing::Effort<uint64_t>(10, 3); ++seed) {
     Random random(seed);
     std::vector<GenerationRequest> requests = RandomRequests(random, 4);
     EngineSetup setup;

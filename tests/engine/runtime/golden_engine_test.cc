@@ -1,93 +1,27 @@
-// The whole engine, from a model directory, against greedy tokens and log-probabilities of another implementation
-// (../shared/golden/README.md): 32 requests at once, first cold, then from the prefix index.
+// The whole engine on the CPU, from a model directory, against greedy tokens and log-probabilities of another
+// implementation.
+#include "tests/testing/golden_engine.h"
+
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <string>
-
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/value.hpp>
-#include <boost/json/value_to.hpp>
-
-#include "engine/base/strict_json.h"
-#include "engine/runtime/load_engine.h"
-#include "tests/testing/collecting_sink.h"
 
 namespace swiftlet {
 namespace {
 
-using testing::CollectedChoice;
-using testing::CollectingSink;
-
-struct GoldenCase {
-  std::vector<int32_t> prompt, greedy;
-  std::vector<double> top2_gap, logprob;
-};
-
-std::vector<GoldenCase> ReadCases(const std::string& directory) {
-  const auto file = ReadStrictJsonFile(directory + "/golden.json", 64 << 20);
-  EXPECT_TRUE(file.ok()) << file.status();
-  std::vector<GoldenCase> cases;
-  for (const boost::json::value& entry : file->at("cases").as_array()) {
-    cases.push_back({.prompt = boost::json::value_to<std::vector<int32_t>>(entry.at("prompt")),
-                     .greedy = boost::json::value_to<std::vector<int32_t>>(entry.at("greedy")),
-                     .top2_gap = boost::json::value_to<std::vector<double>>(entry.at("top2_gap")),
-                     .logprob = boost::json::value_to<std::vector<double>>(entry.at("logprob"))});
-  }
-  return cases;
-}
-
-// Compared until the oracle itself was near a tie.
-void ExpectGolden(const CollectedChoice& choice, const GoldenCase& golden, double gap, double tolerance) {
-  ASSERT_EQ(choice.ids.size(), golden.greedy.size()) << choice.status;
-  for (size_t step = 0; step < golden.greedy.size() && golden.top2_gap[step] >= gap; ++step) {
-    ASSERT_EQ(choice.ids[step], golden.greedy[step]) << "step " << step << " gap " << golden.top2_gap[step];
-    ASSERT_NEAR(choice.logprobs[step].chosen.logprob, golden.logprob[step], tolerance) << "step " << step;
-  }
-}
-
 class GoldenEngine : public ::testing::TestWithParam<std::string> {
  protected:
   void Check(const std::string& dtype, double gap, double tolerance) {
-    const std::string directory = std::string(SWIFTLET_SOURCE_DIR) + "/../shared/golden/models/" + GetParam();
-    if (!std::filesystem::exists(directory)) GTEST_SKIP() << "no golden data at " << directory;
     LoadEngineOptions options;
-    options.model_directory = directory;
+    options.model_directory = testing::GoldenModelDirectory(GetParam());
+    if (!std::filesystem::exists(options.model_directory)) GTEST_SKIP() << "no data at " << options.model_directory;
+    options.device = "cpu";
     options.dtype = dtype;
     options.num_threads = 2;
     options.config.max_num_seqs = 32;
     options.config.max_num_batched_tokens = 100;  // prompts are cut into chunks
-    const absl::StatusOr<LoadedEngine> loaded = LoadEngine(options);
-    ASSERT_TRUE(loaded.ok()) << loaded.status();
-    EXPECT_LE(loaded->description.kv_blocks, 32 * (loaded->engine->config().max_model_len / 64 + 1))
-        << "no more than the sequences can use";
-    const std::vector<GoldenCase> cases = ReadCases(directory);
-    ASSERT_FALSE(cases.empty());
-    for (const bool warm : {false, true}) {
-      SCOPED_TRACE(warm ? "from the prefix index" : "cold");
-      const auto sink = std::make_shared<CollectingSink>();
-      for (uint64_t tag = 0; tag < 32; ++tag) {
-        const GoldenCase& golden = cases[tag % cases.size()];
-        GenerationRequest request;
-        request.prompt_ids = golden.prompt;
-        request.max_tokens = static_cast<int32_t>(golden.greedy.size());
-        request.sampling.temperature = 0;
-        request.logprobs = 1;
-        const absl::Status status = loaded->engine->Submit(tag, request, sink);
-        ASSERT_TRUE(status.ok()) << status;
-      }
-      sink->WaitForFinishes(32);
-      for (const auto& [key, choice] : sink->choices()) {
-        SCOPED_TRACE(key.first);
-        const GoldenCase& golden = cases[key.first % cases.size()];
-        ExpectGolden(choice, golden, gap, tolerance);
-        if (warm && golden.prompt.size() > 64) {
-          EXPECT_GE(choice.cached_tokens, 64);
-        }
-      }
-    }
+    testing::CheckGoldenEngine(options, gap, tolerance);
   }
 };
 
@@ -99,12 +33,7 @@ TEST_P(GoldenEngine, StoredTypeGivesTheTokensThatAreNotCloseCalls) {
   Check("auto", 0.1, 0.1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, GoldenEngine, ::testing::Values("tiny-qwen2", "tiny-llama3-tied"),
-                         [](const auto& info) {
-                           std::string name = info.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Models, GoldenEngine, testing::GoldenModels(), testing::GoldenModelName);
 
 }  // namespace
 }  // namespace swiftlet

@@ -63,6 +63,21 @@ TEST(Scheduler, PrefillIsCutToTheBudgetAndMixedWithDecodes) {
   EXPECT_EQ(Step(scheduler), (Shape{{1, 33, 1}, {2, 100, 1}, {3, 20, 1}}));
 }
 
+TEST(Scheduler, StepsThatDecodeStayShort) {
+  SchedulerConfig config = Config(64, 8, 400);
+  config.max_mixed_tokens = 10;
+  Scheduler scheduler(config);
+  for (uint64_t id = 1; id <= 4; ++id) scheduler.Add(Request(id, 20, 50));
+  EXPECT_EQ(Step(scheduler).size(), 4u) << "nobody decodes yet";
+  scheduler.Add(Request(5, 100, 10));
+  const Shape four = Step(scheduler);
+  EXPECT_EQ(four.back(), (Shape::value_type{5, 0, 4 * 4 - 4}));
+  for (uint64_t id = 1; id <= 3; ++id) scheduler.Cancel(id);
+  EXPECT_EQ(Step(scheduler), (Shape{{4, 21, 1}, {5, 12, 9}})) << "no less than max_mixed_tokens";
+  scheduler.Cancel(4);
+  EXPECT_EQ(Step(scheduler), (Shape{{5, 21, 79}}));
+}
+
 TEST(Scheduler, PlansAheadOfResults) {
   Scheduler scheduler(Config(16, 4, 50));
   scheduler.Add(Request(1, 10, 3));

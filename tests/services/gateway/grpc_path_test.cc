@@ -94,7 +94,9 @@ class WorkerServer : public v1::ModelWorkerService::CallbackService {
         *hello.mutable_hello() = toy::Hello("grpc-worker");
         Queue(std::move(hello));
       }
-      if (request_.has_submit()) Answer(request_.submit());
+      if (request_.has_submit()) {
+        for (v1::AttachResponse& message : toy::Answers(request_.submit(), 5)) Queue(std::move(message));
+      }
       StartRead(&request_);
     }
     void OnWriteDone(bool ok) override {
@@ -113,26 +115,6 @@ class WorkerServer : public v1::ModelWorkerService::CallbackService {
     void Queue(v1::AttachResponse message) {
       queue_.push_back(std::move(message));
       if (queue_.size() == 1 && !ended_) StartWrite(&queue_.front());
-    }
-    void Answer(const v1::Submit& submit) {
-      for (int32_t choice = 0; choice < submit.num_choices(); ++choice) {
-        const toy::Continuation all = toy::Generate(submit, choice);
-        size_t next = 0;
-        for (const v1::ResumedChoice& resumed : submit.resumed()) {
-          if (resumed.choice() == choice) next = static_cast<size_t>(resumed.ids_size());
-        }
-        while (next < all.ids.size()) {
-          v1::AttachResponse message;
-          v1::SequenceOutput& output = *message.mutable_step_outputs()->add_outputs();
-          output.set_request_id(submit.request_id());
-          output.set_choice(choice);
-          output.set_epoch(submit.epoch());
-          output.set_first_index(static_cast<int32_t>(next));
-          for (int i = 0; i < 5 && next < all.ids.size(); ++i) output.add_ids(all.ids[next++]);
-          if (next == all.ids.size()) output.set_finish_reason(all.reason);
-          Queue(std::move(message));
-        }
-      }
     }
     WorkerServer& server_;
     v1::AttachRequest request_;

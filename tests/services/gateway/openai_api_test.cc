@@ -263,7 +263,9 @@ TEST(OpenAiApi, HealthTellsTheTruth) {
 TEST(OpenAiApi, HeadRequestGetsNoBody) {
   Front front({"x"});
   HttpClient client = front.Connect();
-  client.Send(MakeHttpRequest("HEAD", "/v1/models") + MakeHttpRequest("GET", "/livez"));
+  client.Send(MakeHttpRequest("HEAD", "/readyz") + MakeHttpRequest("HEAD", "/v1/completions") +
+              MakeHttpRequest("GET", "/livez"));
+  EXPECT_EQ(client.Read(/*to_head=*/true)->status, 200);
   EXPECT_EQ(client.Read(/*to_head=*/true)->status, 405);
   EXPECT_EQ(client.Read()->body, R"({"status":"alive"})");
 }

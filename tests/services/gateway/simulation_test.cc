@@ -5,15 +5,12 @@
 #include <cstdio>
 
 #include "tests/services/gateway/toy_gateway.h"
+#include "tests/testing/effort.h"
 
 namespace swiftlet {
 namespace {
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr uint64_t kSeeds = 150;
-#else
-constexpr uint64_t kSeeds = 1500;
-#endif
+constexpr uint64_t kSeeds = testing::Effort(1500, 150);
 
 class Simulation {
  public:

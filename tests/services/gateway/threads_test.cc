@@ -72,32 +72,14 @@ class ThreadedWire : public WorkerTransport, public TokenizerConnector {
     }
     void Say(v1::AttachResponse message) {
       if (wire_.messages_until_cut-- == 0) End();
-      if (!ended_) events_->OnMessage(std::move(message));
+      if (!ended_) events_->OnMessage(std::make_shared<v1::AttachResponse>(std::move(message)));
     }
     void Receive(const v1::AttachRequest& request) {
       v1::AttachResponse hello;
       *hello.mutable_hello() = toy::Hello(address_);
       if (request.has_hello()) Say(std::move(hello));
       if (!request.has_submit()) return;
-      const v1::Submit& submit = request.submit();
-      for (int32_t choice = 0; choice < submit.num_choices(); ++choice) {
-        const toy::Continuation all = toy::Generate(submit, choice);
-        size_t next = 0;
-        for (const v1::ResumedChoice& resumed : submit.resumed()) {
-          if (resumed.choice() == choice) next = static_cast<size_t>(resumed.ids_size());
-        }
-        do {
-          v1::AttachResponse message;
-          v1::SequenceOutput& output = *message.mutable_step_outputs()->add_outputs();
-          output.set_request_id(submit.request_id());
-          output.set_choice(choice);
-          output.set_epoch(submit.epoch());
-          output.set_first_index(static_cast<int32_t>(next));
-          for (int i = 0; i < 3 && next < all.ids.size(); ++i) output.add_ids(all.ids[next++]);
-          if (next == all.ids.size()) output.set_finish_reason(all.reason);
-          Say(std::move(message));
-        } while (next < all.ids.size());
-      }
+      for (v1::AttachResponse& message : toy::Answers(request.submit(), 3)) Say(std::move(message));
     }
     ThreadedWire& wire_;
     const std::string address_;
@@ -186,10 +168,9 @@ TEST(Threads, RequestsOfManyHomesShareTheWireAndSurviveACut) {
     EXPECT_EQ(admission.outstanding().requests, 0);
     workers.Stop();
     tokenizers.Stop();
+    while (workers.counts().known > 0 || tokenizers.counts().known > 0) std::this_thread::yield();
+    // The pools go next: what they still do ends first, and nothing calls them any more.
     control.Flush();
-    EXPECT_EQ(workers.counts().known, 0);
-    EXPECT_EQ(tokenizers.counts().known, 0);
-    // The pools go next: nothing may call them any more.
     wire.Join();
     control.Join();
   }

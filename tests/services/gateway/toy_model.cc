@@ -107,4 +107,25 @@ Continuation Generate(const v1::Submit& submit, int32_t choice) {
   return all;
 }
 
+std::vector<v1::AttachResponse> Answers(const v1::Submit& submit, int ids_a_message) {
+  std::vector<v1::AttachResponse> messages;
+  for (int32_t choice = 0; choice < submit.num_choices(); ++choice) {
+    const Continuation all = Generate(submit, choice);
+    size_t next = 0;
+    for (const v1::ResumedChoice& resumed : submit.resumed()) {
+      if (resumed.choice() == choice) next = static_cast<size_t>(resumed.ids_size());
+    }
+    do {
+      v1::SequenceOutput& output = *messages.emplace_back().mutable_step_outputs()->add_outputs();
+      output.set_request_id(submit.request_id());
+      output.set_choice(choice);
+      output.set_epoch(submit.epoch());
+      output.set_first_index(static_cast<int32_t>(next));
+      for (int i = 0; i < ids_a_message && next < all.ids.size(); ++i) output.add_ids(all.ids[next++]);
+      if (next == all.ids.size()) output.set_finish_reason(all.reason);
+    } while (next < all.ids.size());
+  }
+  return messages;
+}
+
 }  // namespace swiftlet::toy

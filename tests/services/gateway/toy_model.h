@@ -39,5 +39,8 @@ struct Continuation {
 };
 // What a choice of `submit` generates from the start to its end.
 Continuation Generate(const v1::Submit& submit, int32_t choice);
+// What a worker answers to `submit`: each choice from where it was resumed to its end, one after the other, so many ids
+// a message.
+std::vector<v1::AttachResponse> Answers(const v1::Submit& submit, int ids_a_message);
 
 }  // namespace swiftlet::toy

@@ -28,7 +28,7 @@ class ToyWorkers::Stream : public WorkerStream, public std::enable_shared_from_t
     events_->OnClosed(status);
   }
   void Say(v1::AttachResponse message) {
-    if (!closed) events_->OnMessage(std::move(message));
+    if (!closed) events_->OnMessage(std::make_shared<v1::AttachResponse>(std::move(message)));
   }
 
  private:

@@ -40,7 +40,7 @@ class Listener : public WorkListener {
   void OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) override {
     log.push_back("placed " + std::to_string(epoch) + " at " + worker->worker_id());
   }
-  void OnOutputs(std::vector<v1::SequenceOutput> outputs) override {
+  void OnOutputs(std::span<v1::SequenceOutput* const> outputs) override {
     log.push_back("outputs " + std::to_string(outputs.size()));
   }
   void OnWorkLost(uint32_t epoch, const absl::Status& status) override {
@@ -58,7 +58,7 @@ class WorkerLinkTest : public testing::Test {
   }
   ManualTransport::Stream& stream() { return *transport_.streams.back(); }
   void Say(v1::AttachResponse message) {
-    stream().events->OnMessage(std::move(message));
+    stream().events->OnMessage(std::make_shared<v1::AttachResponse>(std::move(message)));
     RunFor(0);
   }
   void SayHello(const v1::WorkerHello& hello) {
@@ -69,6 +69,11 @@ class WorkerLinkTest : public testing::Test {
   void SayHeartbeat(bool draining = false) {
     v1::AttachResponse message;
     message.mutable_heartbeat()->mutable_load()->set_draining(draining);
+    Say(std::move(message));
+  }
+  void SayStep(uint64_t step) {
+    v1::AttachResponse message;
+    message.mutable_heartbeat()->mutable_load()->set_step(step);
     Say(std::move(message));
   }
   static v1::SequenceOutput Output(uint64_t request_id, int32_t choice, v1::FinishReason reason) {
@@ -158,6 +163,52 @@ TEST_F(WorkerLinkTest, SilenceOfThreeSecondsLosesTheOrders) {
   EXPECT_EQ(link_->LoadTokens(), 0);
 }
 
+TEST_F(WorkerLinkTest, WorkerThatHoldsWorkAndRunsNoStepIsFencedUntilItSteps) {
+  SayHello(toy::Hello("w"));
+  const auto listener = std::make_shared<Listener>();
+  const auto beat = [&](int seconds, uint64_t step, uint64_t rise) {
+    for (int half = 0; half < 2 * seconds && link_->attached(); ++half) {
+      SayStep(step += rise);
+      RunFor(500'000);
+    }
+  };
+  beat(300, 5, 0);
+  EXPECT_TRUE(link_->routable()) << "it has no work: no step is due";
+  ASSERT_TRUE(link_->Submit(Order(1, listener)));
+  beat(119, 5, 0);
+  EXPECT_TRUE(link_->routable());
+  beat(119, 5, 1);
+  beat(119, 300, 0);
+  EXPECT_TRUE(link_->routable()) << "its last step was less than 120 s ago";
+  beat(5, 300, 0);
+  EXPECT_FALSE(link_->attached());
+  EXPECT_THAT(std::string(link_->problem().message()), HasSubstr("no step for 120 s"));
+  RunFor(100'000);
+  EXPECT_THAT(listener->log, ElementsAre("placed 0 at w", "lost 0 UNAVAILABLE"));
+
+  SayHello(toy::Hello("w"));
+  EXPECT_TRUE(link_->attached());
+  EXPECT_FALSE(link_->routable());
+  SayStep(300);
+  EXPECT_FALSE(link_->routable());
+  const int changes = changes_;
+  SayStep(301);
+  EXPECT_TRUE(link_->routable());
+  EXPECT_EQ(changes_, changes + 1);
+}
+
+TEST_F(WorkerLinkTest, FenceEndsWithTheProcess) {
+  SayHello(toy::Hello("w"));
+  ASSERT_TRUE(link_->Submit(Order(1, std::make_shared<Listener>())));
+  while (link_->attached()) {
+    SayStep(5);
+    RunFor(500'000);
+  }
+  RunFor(100'000);
+  SayHello(toy::Hello("its successor"));
+  EXPECT_TRUE(link_->routable());
+}
+
 TEST_F(WorkerLinkTest, ReconnectsWithGrowingPausesAndForgetsTheOldStream) {
   std::vector<int64_t> pauses_us;
   for (int i = 0; i < 9; ++i) {
@@ -173,7 +224,7 @@ TEST_F(WorkerLinkTest, ReconnectsWithGrowingPausesAndForgetsTheOldStream) {
   EXPECT_LE(pauses_us[8], 3'000'000);
   v1::AttachResponse hello;
   *hello.mutable_hello() = toy::Hello("a zombie");
-  transport_.streams[0]->events->OnMessage(hello);
+  transport_.streams[0]->events->OnMessage(std::make_shared<v1::AttachResponse>(hello));
   RunFor(0);
   EXPECT_FALSE(link_->attached());
   SayHello(toy::Hello("w"));

@@ -56,7 +56,8 @@ absl::Status RunAll(Engine& engine, int32_t vocab_size, const RunOptions& option
       request.prompt_ids.push_back(static_cast<int32_t>(random() % static_cast<uint32_t>(vocab_size)));
     }
     // The first sequences decode while the last are still prefilled: all go on until the whole batch has decoded.
-    request.max_tokens = options.decode_steps + PrefillSteps(engine.config(), options);
+    request.max_tokens = options.decode_steps;
+    if (options.decode_all) request.max_tokens += PrefillSteps(engine.config(), options);
     request.sampling = options.sampling;
     request.sampling.seed = random();
     RETURN_IF_ERROR(engine.Submit(static_cast<uint64_t>(i), std::move(request), counter));
@@ -81,13 +82,15 @@ absl::StatusOr<DecodeResult> RunDecode(Engine& engine, StepRecorder& recorder, i
 }
 
 absl::StatusOr<double> RunPrefill(Engine& engine, StepRecorder& recorder, int32_t vocab_size, int32_t prompt_tokens,
-                                  int32_t rounds) {
+                                  int32_t prompts, int32_t rounds) {
   double best_us = 0;
   for (int32_t round = 0; round < rounds; ++round) {
     recorder.Take();
     RunOptions options;
+    options.batch = prompts;
     options.prompt_tokens = prompt_tokens;
     options.decode_steps = 1;
+    options.decode_all = false;
     options.sampling.temperature = 0;
     RETURN_IF_ERROR(RunAll(engine, vocab_size, options));
     double total_us = 0;

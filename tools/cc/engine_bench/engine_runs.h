@@ -34,6 +34,7 @@ struct RunOptions {
   int32_t batch = 1;
   int32_t prompt_tokens = 512;
   int32_t decode_steps = 32;
+  bool decode_all = true;  // until the whole batch has decoded so many together
   SamplingParams sampling;
 };
 
@@ -47,8 +48,9 @@ struct DecodeResult {
 absl::StatusOr<DecodeResult> RunDecode(Engine& engine, StepRecorder& recorder, int32_t vocab_size,
                                        const RunOptions& options);
 
-// Time until a prompt of `prompt_tokens` random ids has its first token: the best of `rounds`, in microseconds.
+// Time until `prompts` prompts of `prompt_tokens` random ids have their first token: the best of `rounds`, in
+// microseconds.
 absl::StatusOr<double> RunPrefill(Engine& engine, StepRecorder& recorder, int32_t vocab_size, int32_t prompt_tokens,
-                                  int32_t rounds);
+                                  int32_t prompts, int32_t rounds);
 
 }  // namespace swiftlet

@@ -1,8 +1,10 @@
-// golden_check FOLDER: holds this build against the golden data that FOLDER/index.json lists, prints passed/total for
-// each file and model, and exits with 1 when something differs, 2 when the folder cannot be read.
+// golden_check FOLDER [--device=cuda]: holds this build against the golden data that FOLDER/index.json lists, prints
+// passed/total for each file and model, and exits with 1 when something differs, 2 when the folder cannot be read.
+// With --device=cuda the models alone, on a GPU.
 
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
@@ -23,17 +25,17 @@ void Count(const char* part, const absl::StatusOr<bool>& passed, bool* all_passe
   *all_passed = *all_passed && passed.ok() && *passed;
 }
 
-absl::StatusOr<bool> CheckFolder(const std::string& folder) {
+absl::StatusOr<bool> CheckFolder(const std::string& folder, bool on_gpu) {
   ASSIGN_OR_RETURN(const boost::json::value index, ReadStrictJsonFile(folder + "/index.json", size_t{1} << 20));
   ASSIGN_OR_RETURN(const JsonFields fields, JsonFields::Of(index, ""));
   bool all_passed = true;
-  if (fields.Find("tokenizers") != nullptr) {
+  if (!on_gpu && fields.Find("tokenizers") != nullptr) {
     ASSIGN_OR_RETURN(const boost::json::array* entries, fields.Array("tokenizers"));
     for (const boost::json::value& entry : *entries) {
       Count("tokenizers", CheckTokenizerRows(folder, entry), &all_passed);
     }
   }
-  if (const boost::json::value* templates = fields.Find("chat_templates"); templates != nullptr) {
+  if (const boost::json::value* templates = fields.Find("chat_templates"); !on_gpu && templates != nullptr) {
     Count("chat_templates", CheckTemplateRows(folder, *templates), &all_passed);
   }
   if (fields.Find("models") != nullptr) {
@@ -41,7 +43,7 @@ absl::StatusOr<bool> CheckFolder(const std::string& folder) {
     for (const boost::json::value& model : *models) {
       if (!model.is_string()) return absl::InvalidArgumentError("models: expected strings");
       const std::string name(model.get_string());
-      Count(name.c_str(), CheckModelCases(folder, name), &all_passed);
+      Count(name.c_str(), CheckModelCases(folder, name, on_gpu), &all_passed);
     }
   }
   return all_passed;
@@ -51,11 +53,21 @@ absl::StatusOr<bool> CheckFolder(const std::string& folder) {
 }  // namespace swiftlet
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: golden_check FOLDER\n");
+  std::vector<std::string> folders;
+  bool on_gpu = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument == "--device=cuda") {
+      on_gpu = true;
+    } else {
+      folders.push_back(argument);
+    }
+  }
+  if (folders.size() != 1 || folders[0].starts_with("--")) {
+    std::fprintf(stderr, "usage: golden_check FOLDER [--device=cuda]\n");
     return 2;
   }
-  const absl::StatusOr<bool> passed = swiftlet::CheckFolder(argv[1]);
+  const absl::StatusOr<bool> passed = swiftlet::CheckFolder(folders[0], on_gpu);
   if (!passed.ok()) {
     std::fprintf(stderr, "golden_check: %s\n", passed.status().ToString().c_str());
     return 2;

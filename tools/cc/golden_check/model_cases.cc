@@ -16,9 +16,11 @@
 
 #include "engine/base/status_macros.h"
 #include "engine/model/llama_decoder.h"
-#include "engine/runtime/engine.h"
+#include "engine/runtime/cpu_executor.h"
+#include "engine/runtime/load_engine.h"
 #include "tools/cc/golden_check/golden_model.h"
 #include "tools/cc/golden_check/golden_report.h"
+#include "tools/cc/golden_check/gpu_logits.h"
 
 namespace swiftlet {
 namespace {
@@ -30,12 +32,21 @@ constexpr int32_t kBlockTokens = 64;
 struct Numerics {
   const char* name;
   bool is_reference;
-  double top2_gap;  // tokens need not agree from the first step on whose two best logits were nearer than this
+  double top2_gap;  // tokens need not agree from the first step on whose two best logits were nearer than this;
+                    // of a GPU: measured
+  bool is_gpu = false;
+  const char* kernels = "auto";  // of a GPU
+  bool deterministic = false;
 };
-constexpr Numerics kNumerics[] = {{"float32 reference", true, 0}, {"simd", false, 0.1}};
+constexpr Numerics kNumerics[] = {{"float32 reference", true, 0},
+                                  {"simd", false, 0.1},
+                                  {"gpu", false, 0, true},
+                                  {"gpu, deterministic", false, 0, true, "auto", true},
+                                  {"gpu, generic kernels", false, 0, true, "generic"}};
 constexpr double kLogitTolerance = 2e-3;     // reference, each logit
 constexpr double kLogprobTolerance = 4e-3;   // reference: a difference of two such errors
-constexpr double kRelativeTolerance = 1e-2;  // simd, ||out - ref|| / ||ref||
+constexpr double kCloseCall = 8;             // gpu, tokens: top2_gap in units of the run's own rms logit error
+constexpr double kRelativeTolerance = 1e-2;  // the others, ||out - ref|| / ||ref||
 
 struct Way {
   const char* name;
@@ -93,6 +104,19 @@ std::string CompareLogits(const Numerics& numerics, const std::vector<float>& lo
   const double relative = std::sqrt(difference / norm);
   if (!(relative <= kRelativeTolerance)) return absl::StrCat("logits: ||out - ref|| / ||ref|| is ", relative);
   return "";
+}
+
+// Of all logits of all cases.
+double RmsError(const std::vector<std::vector<float>>& logits, const std::vector<GoldenCase>& cases) {
+  double sum = 0;
+  size_t count = 0;
+  for (size_t i = 0; i < cases.size(); ++i) {
+    for (size_t k = 0; k < std::min(logits[i].size(), cases[i].last_logits.size()); ++k) {
+      sum += std::pow(double{logits[i][k]} - cases[i].last_logits[k], 2);
+      ++count;
+    }
+  }
+  return std::sqrt(sum / static_cast<double>(std::max<size_t>(count, 1)));
 }
 
 struct Answer {
@@ -157,15 +181,16 @@ absl::StatusOr<std::vector<Answer>> Ask(Engine& engine, const std::vector<Questi
   return answers->Wait();
 }
 
-// Empty when the answer is the golden one as far as these numerics owe it.
-std::string CompareAnswer(const Numerics& numerics, const Answer& answer, const GoldenCase& golden) {
+// Empty when the answer is the golden one as far as these numerics owe it: up to the first step whose two best logits
+// were nearer than `top2_gap`.
+std::string CompareAnswer(const Numerics& numerics, double top2_gap, const Answer& answer, const GoldenCase& golden) {
   if (!answer.status.ok()) return answer.status.ToString();
   if (answer.ids.size() != golden.greedy.size() || answer.logprobs.size() != golden.greedy.size()) {
     return absl::StrCat("expected ", golden.greedy.size(), " tokens, got ", answer.ids.size(), " and ",
                         answer.logprobs.size(), " log-probabilities");
   }
   for (size_t i = 0; i < golden.greedy.size(); ++i) {
-    if (golden.top2_gap[i] < numerics.top2_gap) break;
+    if (golden.top2_gap[i] < top2_gap) break;
     if (answer.ids[i] != golden.greedy[i]) {
       return absl::StrCat("token ", i, ": expected ", golden.greedy[i], ", got ", answer.ids[i], ", gap ",
                           golden.top2_gap[i]);
@@ -204,25 +229,59 @@ class ModelChecker {
   }
 
   absl::Status CheckLogits(const Way& way) {
-    ASSIGN_OR_RETURN(const std::unique_ptr<LlamaDecoder> decoder, MakeDecoder(model_, numerics_, way.batch_tokens));
+    ASSIGN_OR_RETURN(const std::vector<std::vector<float>> logits, numerics_.is_gpu ? GpuLogits(way) : CpuLogits(way));
     for (size_t i = 0; i < model_.cases.size(); ++i) {
-      const std::vector<float> logits = LogitsAfter(*decoder, model_.cases[i].prompt, way.batch_tokens);
-      Count(way.name, i, CompareLogits(numerics_, logits, model_.cases[i].last_logits));
+      Count(way.name, i, CompareLogits(numerics_, logits[i], model_.cases[i].last_logits));
     }
+    if (numerics_.is_gpu) top2_gap_ = kCloseCall * RmsError(logits, model_.cases);
     return absl::OkStatus();
   }
 
-  absl::Status CheckAnswers(const Way& way) {
+  absl::StatusOr<std::vector<std::vector<float>>> CpuLogits(const Way& way) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<LlamaDecoder> decoder, MakeDecoder(model_, numerics_, way.batch_tokens));
+    std::vector<std::vector<float>> logits;
+    for (const GoldenCase& one : model_.cases) logits.push_back(LogitsAfter(*decoder, one.prompt, way.batch_tokens));
+    return logits;
+  }
+
+  LoadEngineOptions GpuOptions(const Way& way) const {
+    LoadEngineOptions options;
+    options.model_directory = model_.directory;
+    options.device = "cuda";
+    options.kernels = numerics_.kernels;
+    options.deterministic = numerics_.deterministic;
+    options.num_threads = 4;
+    options.kv_cache_bytes = int64_t{256} << 20;
+    options.config.max_num_seqs = kBatch;
+    options.config.max_num_batched_tokens = way.batch_tokens;
+    return options;
+  }
+
+  absl::StatusOr<std::vector<std::vector<float>>> GpuLogits(const Way& way) {
+    std::vector<std::vector<int32_t>> prompts;
+    for (const GoldenCase& one : model_.cases) prompts.push_back(one.prompt);
+    return LogitsOnGpu(GpuOptions(way), prompts);
+  }
+
+  absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(const Way& way) {
+    if (numerics_.is_gpu) {
+      ASSIGN_OR_RETURN(LoadedEngine loaded, LoadEngine(GpuOptions(way)));
+      return std::move(loaded.engine);
+    }
     ASSIGN_OR_RETURN(std::unique_ptr<LlamaDecoder> decoder, MakeDecoder(model_, numerics_, way.batch_tokens));
     EngineConfig config;
     config.max_num_seqs = kBatch;
     config.max_num_batched_tokens = way.batch_tokens;
-    ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, Engine::Create(config, std::move(decoder)));
+    return CreateCpuEngine(config, std::move(decoder));
+  }
+
+  absl::Status CheckAnswers(const Way& way) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, MakeEngine(way));
     for (const char* state : {"cold", "from the prefix cache"}) {
       for (size_t i = 0; i < model_.cases.size(); ++i) {
         ASSIGN_OR_RETURN(const std::vector<Answer> answers,
                          Ask(*engine, {{&model_.cases[i], absl::StrCat("alone ", i)}}));
-        std::string difference = CompareAnswer(numerics_, answers[0], model_.cases[i]);
+        std::string difference = CompareAnswer(numerics_, top2_gap_, answers[0], model_.cases[i]);
         const bool is_cold = state == std::string("cold");
         const bool can_be_cached = model_.cases[i].prompt.size() >= kBlockTokens;
         if (difference.empty() && (answers[0].cached_tokens > 0) != (!is_cold && can_be_cached)) {
@@ -238,19 +297,20 @@ class ModelChecker {
     ASSIGN_OR_RETURN(const std::vector<Answer> answers, Ask(*engine, questions));
     for (size_t i = 0; i < kBatch; ++i) {
       Count(absl::StrCat(way.name, ", in a batch of ", kBatch), i % model_.cases.size(),
-            CompareAnswer(numerics_, answers[i], *questions[i].golden));
+            CompareAnswer(numerics_, top2_gap_, answers[i], *questions[i].golden));
     }
     return absl::OkStatus();
   }
 
   const GoldenModel& model_;
   const Numerics& numerics_;
+  double top2_gap_ = numerics_.top2_gap;
   GoldenReport report_;
 };
 
 }  // namespace
 
-absl::StatusOr<bool> CheckModelCases(const std::string& folder, const std::string& name) {
+absl::StatusOr<bool> CheckModelCases(const std::string& folder, const std::string& name, bool on_gpu) {
   ASSIGN_OR_RETURN(const GoldenModel model, ReadGoldenModel(folder + "/" + name));
   if (!model.quantization.empty()) {
     std::printf("%s: not served yet (quantization_config: %s)\n", name.c_str(), model.quantization.c_str());
@@ -259,6 +319,7 @@ absl::StatusOr<bool> CheckModelCases(const std::string& folder, const std::strin
   if (model.cases.empty()) return absl::InvalidArgumentError(absl::StrCat(name, ": golden.json has no case"));
   bool all_passed = true;
   for (const Numerics& numerics : kNumerics) {
+    if (numerics.is_gpu != on_gpu) continue;
     ModelChecker checker(model, numerics, name);
     RETURN_IF_ERROR(checker.Check());
     checker.report().Print();

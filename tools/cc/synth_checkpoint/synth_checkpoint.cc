@@ -129,7 +129,7 @@ struct Values {
 };
 
 // What the elements of a tensor are drawn from.
-Values ValuesOf(const TensorShape& tensor, const ModelConfig& config, double logit_deviation) {
+Values ValuesOf(const PlannedTensor& tensor, const ModelConfig& config, double logit_deviation) {
   using Names = TensorNames;
   // The logits of a tied head would be dominated by the token's own embedding if that were not small beside what the
   // layers add; the scale of the logits is then set by the last norm.
@@ -192,7 +192,7 @@ std::string_view FormatName(DType dtype) {
 }
 
 // One safetensors file of `tensors`, written by all threads.
-absl::Status WriteShard(const std::string& path, std::span<const TensorShape> tensors, const ModelConfig& config,
+absl::Status WriteShard(const std::string& path, std::span<const PlannedTensor> tensors, const ModelConfig& config,
                         const Options& options, const std::vector<float>& quantiles, double logit_deviation,
                         ThreadPool& pool) {
   struct Piece {
@@ -234,7 +234,7 @@ absl::Status WriteShard(const std::string& path, std::span<const TensorShape> te
     size_t table_of = tensors.size();
     for (size_t index; write_error.load() == 0 && (index = next.fetch_add(1)) < pieces.size();) {
       const Piece& piece = pieces[index];
-      const TensorShape& tensor = tensors[piece.tensor];
+      const PlannedTensor& tensor = tensors[piece.tensor];
       const Values values = ValuesOf(tensor, config, logit_deviation);
       if (table_of != piece.tensor && options.dtype != DType::kFloat32) {
         for (size_t i = 0; i < kQuantiles; ++i) {
@@ -254,15 +254,15 @@ absl::Status WriteShard(const std::string& path, std::span<const TensorShape> te
 }
 
 // Consecutive tensors of about equal size each.
-std::vector<std::span<const TensorShape>> Split(const std::vector<TensorShape>& tensors, int32_t shards) {
-  const auto elements = [](const TensorShape& tensor) {
+std::vector<std::span<const PlannedTensor>> Split(const std::vector<PlannedTensor>& tensors, int32_t shards) {
+  const auto elements = [](const PlannedTensor& tensor) {
     double product = 1;
     for (const int64_t extent : tensor.shape) product *= static_cast<double>(extent);
     return product;
   };
   double total = 0;
-  for (const TensorShape& tensor : tensors) total += elements(tensor);
-  std::vector<std::span<const TensorShape>> parts;
+  for (const PlannedTensor& tensor : tensors) total += elements(tensor);
+  std::vector<std::span<const PlannedTensor>> parts;
   size_t begin = 0;
   double done = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
@@ -304,7 +304,7 @@ absl::Status WriteCheckpoint(const Options& options) {
   const std::vector<float> quantiles = NormalQuantiles();
   const double logit_deviation = options.peaked ? PeakedDeviation(quantiles, config.vocab_size, options.seed) : 1.0;
   ThreadPool pool(static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
-  const std::vector<TensorShape> tensors = TensorsOf(config);
+  const std::vector<PlannedTensor> tensors = TensorsOf(config);
   const auto parts = Split(tensors, options.shards);
   std::vector<std::string> index;
   for (size_t i = 0; i < parts.size(); ++i) {
@@ -313,7 +313,7 @@ absl::Status WriteCheckpoint(const Options& options) {
     std::fprintf(stderr, "\rwriting %s", name.c_str());
     RETURN_IF_ERROR(WriteShard(absl::StrCat(options.out_directory, "/", name), parts[i], config, options, quantiles,
                                logit_deviation, pool));
-    for (const TensorShape& tensor : parts[i]) index.push_back(absl::StrCat("\"", tensor.name, "\": \"", name, "\""));
+    for (const PlannedTensor& tensor : parts[i]) index.push_back(absl::StrCat("\"", tensor.name, "\": \"", name, "\""));
   }
   if (parts.size() > 1) {
     std::ofstream file(options.out_directory + "/model.safetensors.index.json");

@@ -1,12 +1,16 @@
 #include "tools/swiftlet/bench/bench_command.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include <CLI/CLI.hpp>
@@ -53,7 +57,7 @@ absl::StatusOr<std::string> FirstModel(const Options& options) {
 RunResult Run(const Options& options) {
   if (options.warmup_requests > 0) {
     Progress ignored;
-    RunClosedLoop(options, options.requests, options.warmup_requests, ignored);  // prompts of their own
+    RunLoad(options, options.requests, options.warmup_requests, ignored);  // prompts of their own
   }
   Progress progress;
   RunResult result;
@@ -61,7 +65,7 @@ RunResult Run(const Options& options) {
   const double cpu_before_s = CpuSeconds();
   std::atomic<bool> finished{false};
   std::thread loop([&] {
-    result.measured = RunClosedLoop(options, 0, options.requests, progress);
+    result.measured = RunLoad(options, 0, options.requests, progress);
     result.wall_s = SecondsSince(start);
     finished.store(true);
     finished.notify_all();
@@ -88,15 +92,28 @@ RunResult Run(const Options& options) {
   return result;
 }
 
+// --profile looks into an engine, which this program has none of: engine_bench beside it takes all arguments.
+int Profile(char** argv) {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::string program = (self.parent_path() / "engine_bench").string();
+  execv(program.c_str(), argv);
+  std::fprintf(stderr, "swiftlet bench: --profile is done by %s, which cannot be run: %s\n", program.c_str(),
+               std::generic_category().message(errno).c_str());
+  return kUnavailable;
+}
+
 }  // namespace
 
 int BenchCommand(int argc, char** argv) {
+  if (std::find(argv, argv + argc, std::string_view("--profile")) != argv + argc) return Profile(argv);
   Options options;
   std::string url = "http://127.0.0.1:8000";
   std::string input_tokens = "128";
   std::string output_tokens = "128";
   std::string endpoint = "chat";
   bool quiet = false;
+  bool profile = false;  // seen before parsing
   CLI::App app("Loads a running server over its OpenAI route with a fixed number of streams.", "swiftlet bench");
   app.option_defaults()->always_capture_default();
   app.add_option("--url", url, "The server, http://HOST:PORT");
@@ -106,6 +123,9 @@ int BenchCommand(int argc, char** argv) {
       ->check(CLI::IsMember({"chat", "completions"}));
   app.add_option("--concurrency", options.concurrency, "Streams open at any time")->check(CLI::Range(1, 65536));
   app.add_option("--requests", options.requests, "Requests in all")->check(CLI::PositiveNumber);
+  app.add_option("--request-rate", options.request_rate,
+                 "Requests begun a second, at random, while streams are free; 0 = each stream's next at once")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--warmup", options.warmup_requests, "Requests before, not counted")->check(CLI::NonNegativeNumber);
   app.add_option("--input-tokens", input_tokens, "Prompt length: N or LOW:HIGH; words for chat, ids for completions");
   app.add_option("--output-tokens", output_tokens, "max_tokens: N or LOW:HIGH");
@@ -113,12 +133,14 @@ int BenchCommand(int argc, char** argv) {
   app.add_option("--temperature", options.temperature, "Below 0: the server's default")->check(CLI::Range(-1.0, 2.0));
   app.add_option("--top-p", options.top_p, "Below 0: the server's default")->check(CLI::Range(-1.0, 1.0));
   app.add_option("--seed", options.seed, "Of prompts, lengths and draws");
-  app.add_option("--threads", options.threads, "Threads of the load generator")->check(CLI::Range(1, 256));
+  app.add_option("--threads", options.threads, "Threads of the load generator; 0 = by the number of streams")
+      ->check(CLI::Range(0, 256));
   app.add_option("--vocabulary-size", options.vocabulary_size, "Ids of completion prompts are below it")
       ->check(CLI::PositiveNumber);
   app.add_option("--timeout", options.timeout_s, "Seconds one request may take")->check(CLI::PositiveNumber);
   app.add_option("--json", options.json_path, "Also write the figures to this file");
   app.add_flag("--quiet", quiet, "No live line");
+  app.add_flag("--profile", profile, "No server: the kernels of an engine's decode step (--model DIR; engine_bench --help)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -140,6 +162,9 @@ int BenchCommand(int argc, char** argv) {
   if (!output.ok()) return fail(kUsageError, output.status());
   options.input_tokens = *input;
   options.output_tokens = *output;
+  if (options.threads == 0) {
+    options.threads = DefaultThreads(options.concurrency, static_cast<int32_t>(std::thread::hardware_concurrency()));
+  }
   if (options.model.empty()) {
     const auto model = FirstModel(options);
     if (!model.ok()) return fail(kUnavailable, model.status());

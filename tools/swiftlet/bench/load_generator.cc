@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <memory>
 #include <optional>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -57,19 +60,57 @@ void ReadUsage(std::string_view data, Measurements& measured) {
   }
 }
 
+// Which request is next, and when it begins. Shared by all connections.
+class Schedule {
+ public:
+  Schedule(const Options& options, int64_t first_index, int64_t count)
+      : next_index_(first_index), first_index_(first_index), end_index_(first_index + count), start_(Clock::now()) {
+    if (options.request_rate <= 0) return;
+    std::mt19937_64 random(options.seed);
+    double at_s = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      begins_.push_back(start_ + std::chrono::microseconds(static_cast<int64_t>(at_s * 1e6)));
+      const double uniform = (static_cast<double>(random() >> 11) + 0.5) * 0x1p-53;
+      at_s -= std::log(uniform) / options.request_rate;
+    }
+  }
+  // Any thread. nullopt: all have been handed out.
+  std::optional<int64_t> Next() {
+    const int64_t index = next_index_.fetch_add(1);
+    return index < end_index_ ? std::optional(index) : std::nullopt;
+  }
+  // nullopt: at once.
+  std::optional<Clock::time_point> BeginOf(int64_t index) const {
+    return begins_.empty() ? std::nullopt : std::optional(begins_[index - first_index_]);
+  }
+
+ private:
+  std::atomic<int64_t> next_index_;
+  const int64_t first_index_;
+  const int64_t end_index_;
+  const Clock::time_point start_;
+  std::vector<Clock::time_point> begins_;
+};
+
 // One connection: sends one request after the other and times what comes back.
 class Connection {
  public:
   Connection(asio::io_context& context, const Options& options, const tcp::resolver::results_type& endpoints,
-             std::atomic<int64_t>& next_index, int64_t end_index, Progress& progress, Measurements& measured)
-      : stream_(context), options_(options), endpoints_(endpoints), next_index_(next_index), end_index_(end_index),
+             Schedule& schedule, Progress& progress, Measurements& measured)
+      : stream_(context), timer_(context), options_(options), endpoints_(endpoints), schedule_(schedule),
         progress_(progress), measured_(measured) {}
 
   asio::awaitable<void> Run() {
     for (;;) {
-      const int64_t index = next_index_.fetch_add(1);
-      if (index >= end_index_) break;
-      const std::string error = co_await RunOne(RequestBody(options_, index));
+      const std::optional<int64_t> index = schedule_.Next();
+      if (!index.has_value()) break;
+      std::string body = RequestBody(options_, *index);
+      if (const auto begin = schedule_.BeginOf(*index); begin.has_value()) {
+        beast::error_code ignored;
+        timer_.expires_at(*begin);
+        co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+      }
+      const std::string error = co_await RunOne(std::move(body));
       if (error.empty()) {
         ++measured_.completed;
         progress_.completed.fetch_add(1, std::memory_order_relaxed);
@@ -178,12 +219,12 @@ class Connection {
   }
 
   beast::tcp_stream stream_;
+  asio::steady_timer timer_;
   beast::flat_buffer buffer_;
   std::array<char, 16384> chunk_;
   const Options& options_;
   const tcp::resolver::results_type& endpoints_;
-  std::atomic<int64_t>& next_index_;
-  const int64_t end_index_;
+  Schedule& schedule_;
   Progress& progress_;
   Measurements& measured_;  // of this connection's thread
 };
@@ -222,8 +263,8 @@ absl::StatusOr<std::string> HttpGet(const Options& options, const std::string& p
   return response.body();
 }
 
-Measurements RunClosedLoop(const Options& options, int64_t first_index, int64_t count, Progress& progress) {
-  std::atomic<int64_t> next_index{first_index};
+Measurements RunLoad(const Options& options, int64_t first_index, int64_t count, Progress& progress) {
+  Schedule schedule(options, first_index, count);
   const int num_threads = std::min<int64_t>(options.threads, options.concurrency);
   std::vector<Measurements> measured(num_threads);
   std::vector<std::thread> threads;
@@ -237,8 +278,7 @@ Measurements RunClosedLoop(const Options& options, int64_t first_index, int64_t 
       }
       std::vector<std::unique_ptr<Connection>> connections;
       for (int c = t; c < options.concurrency; c += num_threads) {
-        connections.push_back(std::make_unique<Connection>(context, options, *endpoints, next_index,
-                                                           first_index + count, progress, measured[t]));
+        connections.push_back(std::make_unique<Connection>(context, options, *endpoints, schedule, progress, measured[t]));
         asio::co_spawn(context, connections.back()->Run(), asio::detached);
       }
       context.run();

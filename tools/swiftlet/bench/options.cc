@@ -1,5 +1,6 @@
 #include "tools/swiftlet/bench/options.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <absl/strings/numbers.h>
@@ -53,6 +54,10 @@ absl::StatusOr<Target> ParseUrl(std::string_view url) {
     return absl::InvalidArgumentError(absl::StrCat("\"", ToAbsl(url), "\" is not of the form http://HOST:PORT"));
   }
   return target;
+}
+
+int32_t DefaultThreads(int32_t concurrency, int32_t cores) {
+  return std::clamp(concurrency / 128, 1, std::max(1, cores / 4));
 }
 
 }  // namespace swiftlet::bench

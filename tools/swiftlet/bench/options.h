@@ -34,6 +34,7 @@ struct Options {
   bool chat = true;              // /v1/chat/completions with text, else /v1/completions with token ids
   int32_t concurrency = 32;      // streams open at any time, >= 1
   int64_t requests = 1000;       // >= 1
+  double request_rate = 0;       // > 0: requests begin at this many a second, at random, while streams are free
   int64_t warmup_requests = 0;   // run before, not counted
   LengthRange input_tokens{128, 128};   // words in a chat, ids in a completion
   LengthRange output_tokens{128, 128};  // max_tokens; reached, as end-of-sequence is ignored unless stop_at_eos
@@ -41,11 +42,14 @@ struct Options {
   float temperature = -1;        // < 0: the server's default
   float top_p = -1;              // likewise
   uint64_t seed = 1;             // of prompts and lengths
-  int32_t threads = 1;           // of the load generator
+  int32_t threads = 0;           // of the load generator; 0 = DefaultThreads
   int32_t vocabulary_size = 256; // ids of completion prompts are drawn from [0, vocabulary_size)
   int64_t timeout_s = 600;       // one request
   bool live = true;              // a line a second on stderr
   std::string json_path;         // empty: no file
 };
+
+// One thread for 128 streams, a quarter of the machine at most: a thread takes about 100,000 chunks a second.
+int32_t DefaultThreads(int32_t concurrency, int32_t cores);
 
 }  // namespace swiftlet::bench

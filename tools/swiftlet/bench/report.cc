@@ -67,6 +67,7 @@ std::string RenderJson(const Options& options, const RunResult& result) {
   object["model"] = options.model;
   object["route"] = options.chat ? "/v1/chat/completions" : "/v1/completions";
   object["concurrency"] = options.concurrency;
+  object["request_rate"] = options.request_rate;
   object["input_tokens"] = Describe(options.input_tokens);
   object["output_tokens"] = Describe(options.output_tokens);
   object["completed"] = measured.completed;

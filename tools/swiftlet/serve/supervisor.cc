@@ -20,7 +20,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Children = std::vector<std::unique_ptr<ChildProcess>>;
 
-constexpr int kSoftware = 70;  // EX_SOFTWARE
+constexpr int kSoftware = 70;        // EX_SOFTWARE
+constexpr int kCannotExecute = 127;  // the system's loader found a library missing
 constexpr std::chrono::milliseconds kPoll{10};
 // Beyond --drain-seconds, for a child to leave once it has drained.
 constexpr std::chrono::seconds kLeave{3};
@@ -58,7 +59,7 @@ bool HasEnded(ChildProcess& child) {
   return child.WaitUntil(Clock::time_point::min());
 }
 
-// False when a child had to be killed, or ended with a status other than 0.
+// False when a child had to be killed, or ended by a fault.
 bool StopAll(Children& children, double drain_seconds) {
   bool clean = true;
   const auto drain = std::chrono::milliseconds(static_cast<int64_t>(drain_seconds * 1000));
@@ -70,7 +71,8 @@ bool StopAll(Children& children, double drain_seconds) {
       (*child)->Signal(SIGKILL);
       (*child)->WaitUntil(Clock::now() + kLeave);
     }
-    if ((*child)->exit_status() == 0) continue;
+    // SIGTERM by its own name: it was told to stop before it had begun to serve.
+    if (const int status = (*child)->exit_status(); status == 0 || status == 128 + SIGTERM) continue;
     clean = false;
     Say(absl::StrCat((*child)->name(), " ", (*child)->Ending(), " while stopping"));
   }
@@ -99,6 +101,9 @@ int Supervise(const ServePlan& plan, StopSignal& stop) {
     if (!HasEnded(*child)) continue;
     Say(absl::StrCat("the ", child->name(), " ", child->Ending(), "; stopping the others. Its last lines:"));
     std::fputs(child->LastLines().c_str(), stderr);
+    if (child->exit_status() == kCannotExecute) {
+      Say("a library that it needs is missing: tools/setup installs all of them");
+    }
     if (status == 0) status = child->exit_status();
   }
   StopAll(children, 0);  // without all three there is nothing to drain

@@ -35,21 +35,43 @@ int32_t GroupPanels(int64_t units, int32_t num_rows) {
 // Tasks of a multiplication: a group of panels times a super block of rows, groups outside, so that threads at work at
 // the same time share weights.
 struct TaskGrid {
+  int32_t out_features;
+  int64_t panels;
   int32_t group_panels;
   int64_t groups;
   int32_t layout_rows;
   int32_t super_blocks;
 
-  TaskGrid(int64_t panels, int32_t group_panels, int32_t layout_rows)
-      : group_panels(group_panels),
+  TaskGrid(int32_t out_features, int32_t group_panels, int32_t layout_rows)
+      : out_features(out_features),
+        panels(PanelsOf(out_features)),
+        group_panels(group_panels),
         groups((panels + group_panels - 1) / group_panels),
         layout_rows(layout_rows),
         super_blocks((layout_rows + kSuperBlockRows - 1) / kSuperBlockRows) {}
 
   int64_t tasks() const { return groups * super_blocks; }
-  int64_t FirstPanel(int64_t task) const { return task / super_blocks * group_panels; }
-  int32_t FirstRow(int64_t task) const { return static_cast<int32_t>(task % super_blocks) * kSuperBlockRows; }
-  int32_t NumRows(int64_t task) const { return std::min(kSuperBlockRows, layout_rows - FirstRow(task)); }
+
+  struct Task {
+    int64_t first_panel;
+    int32_t num_panels;
+    int64_t first_column;
+    int64_t num_columns;  // without those that pad the last panel
+    int32_t first_row;    // of the layout
+    int32_t num_rows;
+  };
+  Task At(int64_t index) const {
+    const int64_t first_panel = index / super_blocks * group_panels;
+    const auto num_panels = static_cast<int32_t>(std::min<int64_t>(group_panels, panels - first_panel));
+    const int64_t first_column = first_panel * kPanel;
+    const int32_t first_row = static_cast<int32_t>(index % super_blocks) * kSuperBlockRows;
+    return {.first_panel = first_panel,
+            .num_panels = num_panels,
+            .first_column = first_column,
+            .num_columns = std::min<int64_t>(num_panels * kPanel, out_features - first_column),
+            .first_row = first_row,
+            .num_rows = std::min(kSuperBlockRows, layout_rows - first_row)};
+  }
 };
 
 double EstimateNs(int64_t units, int64_t panels, int32_t num_rows) {
@@ -155,25 +177,20 @@ void Operations<Format>::Linear(const LinearArgs& args, ThreadPool& pool) {
   CHECK(args.input.columns == weight.in_features)
       << "columns " << args.input.columns << ", in_features " << weight.in_features;
   const int64_t units = UnitsOf(Format::kDType, weight.in_features);
-  const int64_t panels = PanelsOf(weight.out_features);
   const int32_t per_row = LayoutRowsPerRow(Format::kDType, args.input.precise);
   const int32_t layout_rows = args.input.num_rows * per_row;
-  const TaskGrid grid(panels, GroupPanels(units, layout_rows), layout_rows);
-  ParallelFor(pool, grid.tasks(), EstimateNs(units, panels, layout_rows), [&](int64_t task) {
+  const TaskGrid grid(weight.out_features, GroupPanels(units, layout_rows), layout_rows);
+  ParallelFor(pool, grid.tasks(), EstimateNs(units, grid.panels, layout_rows), [&](int64_t index) {
     alignas(64) [[gnu::uninitialized]] float scratch[kSuperBlockRows * kGroupColumns];
-    const int64_t first_panel = grid.FirstPanel(task);
-    const int32_t num_panels = static_cast<int32_t>(std::min<int64_t>(grid.group_panels, panels - first_panel));
-    const int64_t first_column = first_panel * kPanel;
-    const int64_t count = std::min<int64_t>(num_panels * kPanel, weight.out_features - first_column);
-    const int32_t first_row = grid.FirstRow(task);
-    const int32_t num_rows = grid.NumRows(task);
-    MultiplyInto<Format>(scratch, args.input, units, first_row, num_rows,
-                         std::array{Columns{&weight, first_panel, num_panels, 0}});
-    for (int32_t row = 0; row < num_rows; row += per_row) {
+    const TaskGrid::Task task = grid.At(index);
+    MultiplyInto<Format>(scratch, args.input, units, task.first_row, task.num_rows,
+                         std::array{Columns{&weight, task.first_panel, task.num_panels, 0}});
+    for (int32_t row = 0; row < task.num_rows; row += per_row) {
       float* const sums = scratch + row * kGroupColumns;
-      if (per_row == 2) Add(sums, sums + kGroupColumns, count);
-      FinishLinear(sums, BiasAt(weight, first_column), args.accumulate,
-                   args.output + (first_row + row) / per_row * args.output_stride + first_column, count);
+      if (per_row == 2) Add(sums, sums + kGroupColumns, task.num_columns);
+      FinishLinear(sums, BiasAt(weight, task.first_column), args.accumulate,
+                   args.output + (task.first_row + row) / per_row * args.output_stride + task.first_column,
+                   task.num_columns);
     }
   });
 }
@@ -186,26 +203,22 @@ void Operations<Format>::Swiglu(const SwigluArgs& args, ThreadPool& pool) {
       << "columns " << args.input.columns << " to " << args.output.columns << ", weights " << gate.in_features << " to "
       << gate.out_features;
   const int64_t units = UnitsOf(Format::kDType, gate.in_features);
-  const int64_t panels = PanelsOf(gate.out_features);  // of each of the two
   const int32_t per_row = LayoutRowsPerRow(Format::kDType, args.input.precise);
   const int32_t layout_rows = args.input.num_rows * per_row;
-  const TaskGrid grid(panels, (GroupPanels(units, layout_rows) + 1) / 2, layout_rows);
-  ParallelFor(pool, grid.tasks(), EstimateNs(units, 2 * panels, layout_rows), [&](int64_t task) {
+  const TaskGrid grid(gate.out_features, (GroupPanels(units, layout_rows) + 1) / 2, layout_rows);
+  ParallelFor(pool, grid.tasks(), EstimateNs(units, 2 * grid.panels, layout_rows), [&](int64_t index) {
     alignas(64) [[gnu::uninitialized]] float scratch[kSuperBlockRows * kGroupColumns];
-    const int64_t first_panel = grid.FirstPanel(task);
-    const int32_t num_panels = static_cast<int32_t>(std::min<int64_t>(grid.group_panels, panels - first_panel));
-    const int64_t first_column = first_panel * kPanel;
-    const int64_t count = std::min<int64_t>(num_panels * kPanel, gate.out_features - first_column);
-    const int32_t first_row = grid.FirstRow(task);
-    const int32_t num_rows = grid.NumRows(task);
-    MultiplyInto<Format>(scratch, args.input, units, first_row, num_rows,
-                         std::array{Columns{&gate, first_panel, num_panels, 0},
-                                    Columns{&up, first_panel, num_panels, kGroupColumns / 2}});
-    for (int32_t row = 0; row < num_rows; row += per_row) {
+    const TaskGrid::Task task = grid.At(index);
+    MultiplyInto<Format>(scratch, args.input, units, task.first_row, task.num_rows,
+                         std::array{Columns{&gate, task.first_panel, task.num_panels, 0},
+                                    Columns{&up, task.first_panel, task.num_panels, kGroupColumns / 2}});
+    for (int32_t row = 0; row < task.num_rows; row += per_row) {
       float* const values = scratch + row * kGroupColumns;
       if (per_row == 2) Add(values, values + kGroupColumns, kGroupColumns);
-      SiluMultiply(values, values + kGroupColumns / 2, BiasAt(gate, first_column), BiasAt(up, first_column), count);
-      StoreColumns<Format::kDType>(args.output, (first_row + row) / per_row, first_column, values, count);
+      SiluMultiply(values, values + kGroupColumns / 2, BiasAt(gate, task.first_column), BiasAt(up, task.first_column),
+                   task.num_columns);
+      StoreColumns<Format::kDType>(args.output, (task.first_row + row) / per_row, task.first_column, values,
+                                   task.num_columns);
     }
   });
 }

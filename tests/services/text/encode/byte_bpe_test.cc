@@ -2,12 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <limits>
 #include <map>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "tests/testing/effort.h"
 
 namespace swiftlet {
 namespace {
@@ -33,8 +36,10 @@ std::vector<int32_t> MergeByDefinition(std::vector<int32_t> ids,
 }
 
 TEST(BpeModel, EqualsTheDefinitionOnRandomVocabularies) {
+  constexpr int kRounds = testing::Effort(60, 20);
+  std::printf("%d vocabularies\n", kRounds);
   std::mt19937 random(7);
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < kRounds; ++round) {
     // Letters a to d, then tokens made by merging two random tokens that exist already.
     std::vector<std::string> texts = {"a", "b", "c", "d"};
     TokenTable tokens;

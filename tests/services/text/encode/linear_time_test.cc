@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <ctime>
 #include <string>
 #include <vector>
 
 #include "tests/services/text/encode/tiny_tokenizer.h"
+#include "tests/testing/effort.h"
 
 namespace swiftlet {
 namespace {
@@ -49,8 +51,8 @@ TEST(LinearTime, HoldsOnHostileText) {
   json.normalizer =
       R"({"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Replace","pattern":{"Regex":" +"},"content":"  "}]})";
   tokenizers.emplace_back("normalized", MakeTokenizer(json));
-  const size_t small = size_t{16} << 10;
-  const size_t large = size_t{256} << 10;
+  const size_t small = testing::Effort(size_t{16} << 10, size_t{4} << 10);
+  const size_t large = 16 * small;
   for (const auto& [name, tokenizer] : tokenizers) {
     for (const char* unit : {"a", " ", "中", "😀", "\n", "\r\n ", " a", "<", "<|end", "<|end|> ", "\u0301",
                              "\u0316\u0301", "e\u0301", "'", "1", "ﷺ", "한", "\u1100\u1161"}) {
@@ -62,6 +64,7 @@ TEST(LinearTime, HoldsOnHostileText) {
     }
     EXPECT_FALSE(EncodeUser(*tokenizer, Repeat(" ", large) + "x").empty());
   }
+  std::printf("%d bytes against %d\n", static_cast<int>(large), static_cast<int>(small));
 }
 
 }  // namespace

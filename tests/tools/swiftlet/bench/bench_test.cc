@@ -26,6 +26,14 @@ TEST(LengthRange, ReadsFixedAndRandom) {
   }
 }
 
+TEST(DefaultThreads, GrowWithStreamsUpToAQuarterOfTheMachine) {
+  EXPECT_EQ(DefaultThreads(1, 2), 1);
+  EXPECT_EQ(DefaultThreads(1024, 2), 1);
+  EXPECT_EQ(DefaultThreads(32, 16), 1);
+  EXPECT_EQ(DefaultThreads(256, 16), 2);
+  EXPECT_EQ(DefaultThreads(1024, 16), 4);
+}
+
 TEST(Url, ReadsHostAndPort) {
   EXPECT_EQ(ParseUrl("http://127.0.0.1:8000")->port, "8000");
   EXPECT_EQ(ParseUrl("http://gateway/")->port, "80");

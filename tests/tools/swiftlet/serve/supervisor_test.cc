@@ -14,6 +14,7 @@
 namespace swiftlet {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -107,6 +108,17 @@ TEST_F(SupervisorTest, ChildThatDiesLaterEndsTheOthers) {
   EXPECT_THAT(Stops(), HasSubstr("tokenizer"));
 }
 
+TEST_F(SupervisorTest, KilledChildIsNamedWithItsLastLinesAndEndsTheOthers) {
+  Tell(1, "--die-after-ms=300");
+  const Result result = Run(false);
+  EXPECT_NE(result.status, 0);
+  EXPECT_EQ(result.out, "all ready\n");
+  EXPECT_THAT(result.err,
+              ContainsRegex("the tokenizer was killed by signal 9 \\(Killed\\); stopping the others. Its last "
+                            "lines:\n([^\n]*\n)*last words\n"));
+  EXPECT_EQ(Stops(), "gateway\nworker\n");
+}
+
 TEST_F(SupervisorTest, ChildThatDoesNotStopIsKilled) {
   plan_.drain_seconds = 0;
   Tell(2, "--stop-after-ms=60000");
@@ -114,6 +126,30 @@ TEST_F(SupervisorTest, ChildThatDoesNotStopIsKilled) {
   EXPECT_NE(result.status, 0);
   EXPECT_THAT(result.err, HasSubstr("gateway has not stopped in time"));
   EXPECT_THAT(result.err, HasSubstr("gateway was killed by signal 9"));
+}
+
+TEST_F(SupervisorTest, MissingLibraryIsSaidWithWhatToDo) {
+  plan_.children[1].spec.program = "/bin/sh";
+  plan_.children[1].spec.arguments = {"-c", "echo libx.so: cannot open shared object file >&2; exit 127"};
+  const Result result = Run(false);
+  EXPECT_EQ(result.status, 127);
+  EXPECT_THAT(result.err, HasSubstr("the tokenizer ended with status 127"));
+  EXPECT_THAT(result.err, HasSubstr("tools/setup"));
+}
+
+TEST_F(SupervisorTest, ChildToldToStopBeforeItServesIsNoFault) {
+  plan_.children[0].spec.program = "/bin/sh";
+  plan_.children[0].spec.arguments = {"-c", "exec sleep 60"};
+  plan_.children[1].after_others = true;
+  StopSignal stop;
+  testing::internal::CaptureStderr();
+  std::thread sender([] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    kill(getpid(), SIGTERM);
+  });
+  EXPECT_EQ(Supervise(plan_, stop), 0);
+  sender.join();
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), Not(HasSubstr("while stopping")));
 }
 
 TEST_F(SupervisorTest, LastChildIsNotStartedBeforeTheOthersAreReady) {

@@ -1,4 +1,4 @@
-#include "engine/runtime/executor.h"
+#include "engine/runtime/cpu_executor.h"
 
 #include <algorithm>
 #include <chrono>
@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/status_macros.h"
 
 namespace swiftlet {
 namespace {
@@ -20,10 +21,15 @@ int64_t NowUs() {
 
 }  // namespace
 
-Executor::Executor(std::unique_ptr<Decoder> decoder, int32_t num_rows)
-    : decoder_(std::move(decoder)), rows_(num_rows), thread_([this] { Loop(); }) {}
+CpuExecutor::CpuExecutor(std::unique_ptr<Decoder> decoder, int32_t num_rows)
+    : decoder_(std::move(decoder)),
+      shape_{.vocab_size = decoder_->shape().vocab_size,
+             .max_position = decoder_->shape().max_position,
+             .num_blocks = decoder_->shape().num_blocks},
+      rows_(num_rows),
+      thread_([this] { Loop(); }) {}
 
-Executor::~Executor() {
+CpuExecutor::~CpuExecutor() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
@@ -32,7 +38,7 @@ Executor::~Executor() {
   thread_.join();
 }
 
-void Executor::Launch(StepBatch batch) {
+void CpuExecutor::Launch(StepBatch batch) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     CHECK(in_flight_ < kMaxStepsInFlight) << in_flight_ << " steps in flight";
@@ -42,7 +48,7 @@ void Executor::Launch(StepBatch batch) {
   launched_.notify_one();
 }
 
-StepResult Executor::Collect() {
+StepResult CpuExecutor::Collect() {
   std::unique_lock<std::mutex> lock(mutex_);
   CHECK(in_flight_ > 0) << "nothing was launched";
   finished_.wait(lock, [&] { return !results_.empty(); });
@@ -52,7 +58,7 @@ StepResult Executor::Collect() {
   return result;
 }
 
-void Executor::Loop() {
+void CpuExecutor::Loop() {
   for (;;) {
     StepBatch batch;
     {
@@ -71,7 +77,7 @@ void Executor::Loop() {
   }
 }
 
-StepResult Executor::RunStep(StepBatch batch) {
+StepResult CpuExecutor::RunStep(StepBatch batch) {
   StepResult result;
   result.begin_us = NowUs();
   SetUpRows(batch);
@@ -84,7 +90,7 @@ StepResult Executor::RunStep(StepBatch batch) {
   return result;
 }
 
-void Executor::SetUpRows(const StepBatch& batch) {
+void CpuExecutor::SetUpRows(const StepBatch& batch) {
   for (size_t i = 0; i < batch.plan.rows.size(); ++i) {
     const StepPlan::Row& plan = batch.plan.rows[i];
     DeviceRow& row = rows_[plan.row];
@@ -98,7 +104,7 @@ void Executor::SetUpRows(const StepBatch& batch) {
 }
 
 // Fills token_ids_, sequences_ and logits_rows_, and runs the decoder on them. Rows that are done are left out.
-void Executor::RunForward(const StepPlan& plan, StepResult& result) {
+void CpuExecutor::RunForward(const StepPlan& plan, StepResult& result) {
   token_ids_.clear();
   sequences_.clear();
   logits_rows_.clear();
@@ -140,7 +146,7 @@ void Executor::RunForward(const StepPlan& plan, StepResult& result) {
 }
 
 // Logits in slices, each used up before the next is computed.
-void Executor::RunLogits(StepResult& result) {
+void CpuExecutor::RunLogits(StepResult& result) {
   const size_t vocab_size = decoder_->shape().vocab_size;
   std::vector<int32_t> batch_rows;
   for (size_t begin = 0; begin < logits_rows_.size(); begin += kLogitsRows) {
@@ -170,7 +176,7 @@ void Executor::RunLogits(StepResult& result) {
 }
 
 // On any member of the pool: touches only what belongs to this row's sequence and its forks.
-void Executor::UseLogits(LogitsRow& row, std::span<float> logits, SampleScratch& scratch, StepResult& result) {
+void CpuExecutor::UseLogits(LogitsRow& row, std::span<float> logits, SampleScratch& scratch, StepResult& result) {
   const StepPlan::Item& item = result.plan.items[row.item];
   const GenerationRequest& request = *rows_[item.row].request;
   if (row.score) {
@@ -186,8 +192,8 @@ void Executor::UseLogits(LogitsRow& row, std::span<float> logits, SampleScratch&
   }
 }
 
-void Executor::Draw(int32_t row_index, int32_t position, std::span<float> logits, SampleScratch& scratch,
-                    StepSample& sample, PositionLogprobs& logprobs) {
+void CpuExecutor::Draw(int32_t row_index, int32_t position, std::span<float> logits, SampleScratch& scratch,
+                       StepSample& sample, PositionLogprobs& logprobs) {
   DeviceRow& row = rows_[row_index];
   const GenerationRequest& request = *row.request;
   const SamplingParams& sampling = request.sampling;
@@ -221,6 +227,14 @@ void Executor::Draw(int32_t row_index, int32_t position, std::span<float> logits
   row.last_token = drawn.token_id;
   row.done = sample.stop;
   if (row.has_penalties()) row.counts.AddOutput(drawn.token_id);
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> CreateCpuEngine(const EngineConfig& config, std::unique_ptr<Decoder> decoder,
+                                                        EngineCallbacks callbacks) {
+  const EngineConfig resolved = CpuDefaults(config);
+  RETURN_IF_ERROR(resolved.Validate());
+  return Engine::Create(resolved, std::make_unique<CpuExecutor>(std::move(decoder), resolved.max_num_seqs),
+                        std::move(callbacks));
 }
 
 }  // namespace swiftlet

@@ -1,0 +1,186 @@
+#include "engine/kernels/cuda/linear.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/types/span.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "engine/base/status_macros.h"
+#include "engine/kernels/cuda/layer_ops.h"
+#include "engine/kernels/cuda/linear_cublaslt.h"
+#include "engine/kernels/cuda/linear_skinny.h"
+#include "engine/kernels/cuda/linear_table.h"
+#include "engine/kernels/cuda/linear_warpgroup.h"
+
+namespace swiftlet::cuda {
+namespace {
+
+// Which of our own kernels serves up to max_rows rows of a layer on a Hopper GPU, where the weight's shape fits it;
+// more rows go to cuBLASLt. Found by tools/cc/kernel_bench on one H200 with DeepSeek-R1-Distill-Qwen-1.5B, 2026-11-23;
+// microseconds at max_rows, cuBLASLt's best in brackets.
+using OwnConfig = std::variant<SkinnyConfig, WarpgroupConfig>;
+struct Choice {
+  LinearRole role;
+  int32_t max_rows;
+  OwnConfig config;
+};
+
+constexpr Choice kHopperChoices[] = {
+    {LinearRole::kQkv, 8, SkinnyConfig{.row_tiles = 2, .row_warps = 2, .k_warps = 4, .cluster = 4, .max_tokens = 8}},
+    {LinearRole::kQkv, 32, WarpgroupConfig{.warpgroups = 2, .tokens = 32, .cluster = 3, .stages = 8}},  // 3.8 (5.1)
+    {LinearRole::kQkv, 64, WarpgroupConfig{.warpgroups = 1, .tokens = 64, .cluster = 3, .stages = 8}},  // 4.4 (5.0)
+    {LinearRole::kOutput, 8, SkinnyConfig{.row_tiles = 1, .k_warps = 12, .max_tokens = 8}},
+    {LinearRole::kOutput, 32, WarpgroupConfig{.warpgroups = 2, .tokens = 32, .cluster = 4, .stages = 8}},  // 3.5 (5.0)
+    {LinearRole::kOutput, 64, WarpgroupConfig{.warpgroups = 1, .tokens = 64, .cluster = 4, .stages = 8}},  // 4.3 (5.0)
+    {LinearRole::kGateUp, 8, SkinnyConfig{.row_warps = 2, .k_warps = 8, .stages = 8, .max_tokens = 8}},
+    {LinearRole::kGateUp, 16,
+     SkinnyConfig{.row_warps = 2, .k_warps = 8, .cluster = 2, .stages = 8, .max_tokens = 16, .share_input = true}},
+    {LinearRole::kGateUp, 32,  // 17.3 (16.4 and SwiGLU apart)
+     SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32, .share_input = true}},
+    {LinearRole::kGateUp, 64, WarpgroupConfig{.warpgroups = 2, .tokens = 64, .stages = 8}},  // 20.0 (16.0 and SwiGLU)
+    {LinearRole::kDown, 8, SkinnyConfig{.row_warps = 4, .k_warps = 4, .cluster = 4, .stages = 8, .max_tokens = 8}},
+    {LinearRole::kDown, 32, WarpgroupConfig{.warpgroups = 2, .tokens = 32, .cluster = 7, .stages = 8}},  // 9.5 (11.8)
+    {LinearRole::kDown, 64, WarpgroupConfig{.warpgroups = 1, .tokens = 64, .cluster = 4, .stages = 8}},  // 10.5 (12.0)
+    {LinearRole::kHead, 8, SkinnyConfig{.row_warps = 3, .k_warps = 4, .stages = 8, .max_tokens = 8}},    // 104 (112)
+};
+
+// One configuration whatever the rows: what `deterministic` takes on a Hopper GPU. Found at 32 rows.
+constexpr Choice kFixedHopperChoices[] = {
+    {LinearRole::kQkv, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32}},
+    {LinearRole::kOutput, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32}},
+    {LinearRole::kGateUp, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .max_tokens = 32}},
+    {LinearRole::kDown, INT32_MAX,
+     SkinnyConfig{.row_tiles = 2, .row_warps = 4, .k_warps = 2, .cluster = 8, .max_tokens = 32}},
+    {LinearRole::kHead, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .max_tokens = 32}},
+};
+
+// Rows from which the portable kernel is slower than cuBLASLt by much, on any device.
+constexpr int32_t kMaxPortableRows = 64;
+
+// The portable kernel, batch-invariant too.
+SkinnyConfig PortableConfig(const Device& device) {
+  SkinnyConfig config = {.row_warps = 2, .k_warps = 4, .stages = 4, .max_tokens = 32};
+  if (device.max_shared_bytes < 96 * 1024) config.max_tokens = 16;
+  return config;
+}
+
+class LinearKernelsImpl : public LinearKernels {
+ public:
+  LinearKernelsImpl(const Device& device, std::unique_ptr<CublasLtLinear> cublaslt, std::optional<LinearTable> table,
+                    std::string absence)
+      : device_(device), cublaslt_(std::move(cublaslt)), table_(std::move(table)), absence_(std::move(absence)) {}
+
+  absl::Status Store(const LaunchContext& context, LinearRole role, const LinearArgs& args, __half* output) override {
+    if (const std::optional<OwnConfig> own = Choose(context, role, args)) {
+      return RunOwn(context, *own, {.linear = args, .epilogue = LinearEpilogue::kStore, .output = output});
+    }
+    RETURN_IF_ERROR(Plan(CublasLtEpilogue::kStore, args));
+    return cublaslt_->Store(context.stream, args, output);
+  }
+
+  absl::Status AddTo(const LaunchContext& context, LinearRole role, const LinearArgs& args, float scale,
+                     const float* bias, float* residual) override {
+    if (const std::optional<OwnConfig> own = Choose(context, role, args)) {
+      return RunOwn(
+          context, *own,
+          {.linear = args, .epilogue = LinearEpilogue::kAddTo, .scale = scale, .bias = bias, .residual = residual});
+    }
+    RETURN_IF_ERROR(Plan(bias != nullptr ? CublasLtEpilogue::kAddBias : CublasLtEpilogue::kAdd, args));
+    return cublaslt_->AddTo(context.stream, args, scale, bias, residual);
+  }
+
+  absl::Status GateUp(const LaunchContext& context, const LinearArgs& args, const float* bias, __half* scratch,
+                      __half* output) override {
+    if (const std::optional<OwnConfig> own = Choose(context, LinearRole::kGateUp, args)) {
+      return RunOwn(context, *own,
+                    {.linear = args, .epilogue = LinearEpilogue::kSwiglu, .bias = bias, .output = output});
+    }
+    RETURN_IF_ERROR(Plan(CublasLtEpilogue::kStore, args));
+    RETURN_IF_ERROR(cublaslt_->Store(context.stream, args, scratch));
+    return Swiglu(context, {.gate_up = scratch,
+                            .bias = bias,
+                            .output = output,
+                            .num_rows = args.num_rows,
+                            .intermediate = args.weight.out_features / 2});
+  }
+
+  std::string Description() const override {
+    std::string text = device_.compute_capability == 90 ? "skinny-2, warpgroup-1" : "skinny-2";
+    if (cublaslt_ == nullptr) return absl::StrCat(text, "; no cuBLASLt: ", absence_);
+    absl::StrAppend(&text, "; cuBLASLt ", cublaslt_->version());
+    if (!table_.has_value()) {
+      absl::StrAppend(&text, ", first heuristics: no table for ", device_.name, " (tools/cc/linear_tune writes one)");
+    } else {
+      absl::StrAppend(&text, ", table of ", device_.name);
+      if (from_heuristic_ > 0) absl::StrAppend(&text, ", ", from_heuristic_, " plans not in it");
+      if (refused_ > 0) absl::StrAppend(&text, ", ", refused_, " entries refused by this version");
+    }
+    return text;
+  }
+
+  int64_t workspace_bytes() const override { return cublaslt_ != nullptr ? CublasLtLinear::kWorkspaceBytes : 0; }
+
+ private:
+  // Our own kernel for the call, or nullopt for cuBLASLt. The one place that chooses.
+  std::optional<OwnConfig> Choose(const LaunchContext& context, LinearRole role, const LinearArgs& args) const {
+    const bool fixed = context.deterministic || cublaslt_ == nullptr;
+    if (context.hopper()) {
+      for (const Choice& choice : fixed ? absl::MakeConstSpan(kFixedHopperChoices) : kHopperChoices) {
+        if (choice.role != role || args.num_rows > choice.max_rows) continue;
+        const auto* skinny = std::get_if<SkinnyConfig>(&choice.config);
+        const bool fits = skinny != nullptr
+                              ? SkinnyFits(context, *skinny, args.weight)
+                              : WarpgroupFits(context, std::get<WarpgroupConfig>(choice.config), args.weight);
+        if (fits) return choice.config;
+      }
+    }
+    if (fixed || (context.generic && args.num_rows <= kMaxPortableRows)) return PortableConfig(device_);
+    return std::nullopt;
+  }
+
+  static absl::Status RunOwn(const LaunchContext& context, const OwnConfig& config, const SkinnyArgs& args) {
+    if (const auto* skinny = std::get_if<SkinnyConfig>(&config)) return SkinnyLinear(context, *skinny, args);
+    return WarpgroupLinear(context, std::get<WarpgroupConfig>(config), args);
+  }
+
+  absl::Status Plan(CublasLtEpilogue epilogue, const LinearArgs& args) {
+    const CublasLtProblem problem = {epilogue, args.weight.out_features, args.weight.in_features, args.num_rows};
+    if (cublaslt_->Chosen(problem)) return absl::OkStatus();
+    if (const CublasLtAlgorithm* entry = table_.has_value() ? table_->Find(problem) : nullptr) {
+      ASSIGN_OR_RETURN(const bool taken, cublaslt_->Choose(problem, *entry));
+      if (taken) return absl::OkStatus();
+      ++refused_;
+    } else {
+      ++from_heuristic_;
+    }
+    return cublaslt_->Choose(problem, std::nullopt).status();
+  }
+
+  const Device device_;
+  const std::unique_ptr<CublasLtLinear> cublaslt_;
+  const std::optional<LinearTable> table_;
+  const std::string absence_;  // why there is no cuBLASLt
+  int64_t from_heuristic_ = 0;
+  int64_t refused_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LinearKernels>> LinearKernels::Create(const Device& device,
+                                                                     const std::string& tune_cache) {
+  ASSIGN_OR_RETURN(std::optional<LinearTable> table, LinearTable::Find(device.name, tune_cache));
+  absl::StatusOr<std::unique_ptr<CublasLtLinear>> cublaslt = CublasLtLinear::Create();
+  std::string absence;
+  if (!cublaslt.ok()) {
+    if (!absl::IsUnavailable(cublaslt.status())) return cublaslt.status();
+    absence = cublaslt.status().ToString();
+    cublaslt = nullptr;
+  }
+  return std::make_unique<LinearKernelsImpl>(device, *std::move(cublaslt), std::move(table), std::move(absence));
+}
+
+}  // namespace swiftlet::cuda

@@ -1,0 +1,7 @@
+#include "engine/kernels/cuda/linear_skinny_kernel.cuh"
+
+namespace swiftlet::cuda {
+
+template SkinnyKernelPointer ChooseSkinnyKernel<LinearEpilogue::kStore>(int, const SkinnyConfig&, bool);
+
+}  // namespace swiftlet::cuda

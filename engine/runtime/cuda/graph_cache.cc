@@ -1,0 +1,84 @@
+#include "engine/runtime/cuda/graph_cache.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/cuda/cuda_status.h"
+#include "engine/base/cuda/stream.h"
+#include "engine/base/status_macros.h"
+
+namespace swiftlet::cuda {
+
+GraphCache::GraphCache(const LaunchContext& context, std::vector<StepBucket> buckets, Enqueue enqueue,
+                       std::mutex& mutex)
+    : context_(context), enqueue_(std::move(enqueue)), mutex_(mutex) {
+  for (StepBucket& bucket : buckets) {
+    entries_.push_back(std::make_unique<Entry>());
+    entries_.back()->bucket = bucket;
+  }
+  thread_ = std::thread([this] { CaptureAll(); });
+}
+
+GraphCache::~GraphCache() {
+  stopping_.store(true);
+  thread_.join();
+  for (const std::unique_ptr<Entry>& entry : entries_) {
+    for (const cudaGraphExec_t graph : {entry->plain.load(), entry->full.load()}) {
+      if (graph != nullptr) static_cast<void>(cudaGraphExecDestroy(graph));
+    }
+  }
+}
+
+cudaGraphExec_t GraphCache::Find(const StepCapacity& step, SamplerTier tier) const {
+  for (const std::unique_ptr<Entry>& entry : entries_) {
+    if (!Fits(step, entry->bucket)) continue;
+    return (tier == SamplerTier::kPlain ? entry->plain : entry->full).load(std::memory_order_acquire);
+  }
+  return nullptr;
+}
+
+// A bucket that cannot be captured is served without a graph; so is everything after a fault, which the step thread
+// finds by itself.
+void GraphCache::CaptureAll() {
+  if (cudaSetDevice(context_.device->ordinal) != cudaSuccess) return;
+  const absl::StatusOr<Stream> stream = Stream::Create();
+  const absl::StatusOr<int64_t> free_before = FreeDeviceBytes();
+  if (!stream.ok() || !free_before.ok()) return;
+  for (const SamplerTier tier : {SamplerTier::kPlain, SamplerTier::kFull}) {
+    for (const std::unique_ptr<Entry>& entry : entries_) {
+      if (stopping_.load()) return;
+      static_cast<void>(Capture(*entry, tier, stream->get()));
+      const absl::StatusOr<int64_t> free_now = FreeDeviceBytes();
+      if (free_now.ok()) bytes_.store(std::max<int64_t>(*free_before - *free_now, 0));
+    }
+  }
+  complete_.store(true);
+}
+
+absl::Status GraphCache::Capture(Entry& entry, SamplerTier tier, cudaStream_t stream) {
+  LaunchContext context = context_;
+  context.stream = stream;
+  cudaGraph_t graph = nullptr;
+  absl::Status status;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    RETURN_IF_CUDA_ERROR(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+    status = enqueue_(context, entry.bucket.capacity, tier);
+    const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
+    if (status.ok()) status = CudaStatus(ended, "cudaStreamEndCapture");
+  }
+  cudaGraphExec_t executable = nullptr;
+  if (status.ok()) status = CudaStatus(cudaGraphInstantiate(&executable, graph, 0), "cudaGraphInstantiate");
+  if (graph != nullptr) static_cast<void>(cudaGraphDestroy(graph));
+  if (status.ok()) status = CudaStatus(cudaGraphUpload(executable, stream), "cudaGraphUpload");
+  if (status.ok()) status = CudaStatus(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+  if (!status.ok()) {
+    if (executable != nullptr) static_cast<void>(cudaGraphExecDestroy(executable));
+    static_cast<void>(cudaGetLastError());  // of a refused capture: the next one begins without it
+    return status;
+  }
+  (tier == SamplerTier::kPlain ? entry.plain : entry.full).store(executable, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+}  // namespace swiftlet::cuda

@@ -1,0 +1,77 @@
+"""The device suite without a device: bundles, counting, and the page of results."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TOOLS = pathlib.Path(__file__).resolve().parents[3] / "tools"
+sys.path.insert(0, str(TOOLS))
+
+from suite import bundle, machine, parts, report, served  # noqa: E402
+
+TRUE = shutil.which("true")
+
+
+class BundleTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.root = self.folder / "tree"  # without ../shared, whose data takes seconds to pack
+        shutil.copytree(TOOLS / "suite", self.root / "tools" / "suite")
+        for name in ("device_suite", "compare_float32.py"):
+            shutil.copy(TOOLS / name, self.root / "tools")
+        self.build = self.folder / "build"
+        (self.build / "bin").mkdir(parents=True)
+
+    def test_what_is_packed_runs_after_unpacking(self):
+        for name in [*bundle.PROGRAMS, "kernels_cuda_test"]:
+            shutil.copy(TRUE, self.build / "bin" / name)
+        bundle.make(self.root, self.build, self.folder / "out")
+        place = bundle.unpack(self.folder / "out")
+        self.addCleanup(shutil.rmtree, place)
+        self.assertEqual(bundle.unpack(self.folder / "out"), place)
+        for name in [*bundle.PROGRAMS, "kernels_cuda_test"]:
+            self.assertEqual(subprocess.run([place / "bin" / name]).returncode, 0, name)
+        suite = parts.Suite(place, time.monotonic() + 60, "cpu", only="")
+        self.assertEqual([path.name for path in suite.programs("*cuda*_test")], ["kernels_cuda_test"])
+        self.assertEqual(suite.run([place / "bin" / "swiftlet"])[0], 0)
+        self.assertEqual(suite.run(["sleep", "30"], seconds=0.2)[0], 124)
+
+    def test_a_missing_program_is_named(self):
+        with self.assertRaisesRegex(bundle.BundleError, "swiftlet-gateway"):
+            bundle.make(self.root, self.build, self.folder / "out")
+
+
+class PartsTest(unittest.TestCase):
+    def test_counts_what_google_test_says(self):
+        output = "[==========] 4 tests ran.\n[  PASSED  ] 2 tests.\n[  SKIPPED ] 1 test, listed below:\n[  FAILED  ] 1 test, listed below:\n"
+        self.assertEqual(parts.gtest_counts(output), {"passed": 2, "failed": 1, "skipped": 1})
+        self.assertEqual(parts.gtest_counts("Segmentation fault"), {"passed": 0, "failed": 0, "skipped": 0})
+
+    def test_core_seconds_of_a_million_tokens(self):
+        self.assertEqual(served.per_million({"cpu_s": {"gateway": 3.0}, "output_tokens_total": 250_000}, "gateway"), 12)
+
+
+class ReportTest(unittest.TestCase):
+    def test_parts_become_one_page(self):
+        gpu = dict.fromkeys(machine.GPU_FIELDS, "?") | {"name": "GPU X", "driver_version": "1.2", "clocks.sm": "1980 MHz"}
+        common = {"commit": "abc", "began": "2026-11-23 08:00 UTC", "seconds": 1.5, "details": {"kernel_bench_x": "figures", "other": "no"},
+                  "machine": {"gpus": [gpu], "cores": 16, "cpu": "CPU"}}
+        first = common | {"part": "engine", "passed": True, "tables": {"Engine": [{"what": "a", "tok/s": 12345.6}, {"what": "b", "note": None}]}}
+        second = common | {"part": "served", "passed": False, "tables": {}}
+        page = report.markdown(json.loads(json.dumps([first, second])))
+        for text in ("## engine", "commit abc", "GPU X, driver 1.2, SM 1980 MHz", "| what | tok/s | note |", "| a | 12,346 | – |", "## served",
+                     "**failed**", "figures"):
+            self.assertIn(text, page)
+        self.assertNotIn("other", page)
+
+    def test_a_machine_without_a_gpu_is_described(self):
+        self.assertGreater(machine.describe()["cores"], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
