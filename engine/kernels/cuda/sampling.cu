@@ -135,10 +135,6 @@ absl::Status LaunchSample(const LaunchContext& context, SamplerTier tier, const 
 
 }  // namespace
 
-int64_t SampleScratchBytes(const Device&, int32_t, int32_t) {
-  return 0;
-}
-
 absl::Status Sample(const LaunchContext& context, SamplerTier tier, const SampleArgs& args) {
   if (!context.hopper()) return LaunchSample<1>(context, tier, args);
   if (context.deterministic) return LaunchSample<4>(context, tier, args);
