@@ -16,7 +16,7 @@
 
 namespace swiftlet::cuda {
 
-inline constexpr int kMaxContenders = 512;  // of a team; about 12 are expected of each block
+inline constexpr int kMaxContenders = 1024;  // of a team; about exp(floor depth) are expected of each block
 
 struct Contender {
   uint64_t score;  // OrderedScore
@@ -107,26 +107,22 @@ __device__ Report MakeReport(Team<kBlocks>& team, ReportShared& shared, const St
     *team.Remote(&shared.blocks[team.rank()], static_cast<int>(threadIdx.x)) = report;
   }
   team.Sync();
+  // A lane for each block.
+  const BlockReport& block = shared.blocks[threadIdx.x % 32 % kBlocks];
+  const auto most_of = [](float value) { return FloatOfKey(WarpMax(FloatKey(value))); };
   Report all;
-#pragma unroll
-  for (int rank = 0; rank < kBlocks; ++rank) {
-    const BlockReport& block = shared.blocks[rank];
-    if (block.offset < all.offset) all.offset = block.offset, all.reference = block.reference;
-  }
-#pragma unroll
-  for (int rank = 0; rank < kBlocks; ++rank) {
-    const BlockReport& block = shared.blocks[rank];
-    const double unit = Exp2(all.offset - block.offset);
-    all.mass += block.mass * unit;
-    all.below += block.below * unit;
-    all.low = fmaxf(all.low, block.low);
-    all.head = fmaxf(all.head, block.head);
-    all.floor = fmaxf(all.floor, block.floor);
-    all.most = fmaxf(all.most, block.most);
-    all.finite = all.finite && block.finite;
-    all.heads_complete = all.heads_complete && block.heads_complete;
-    all.runners_complete = all.runners_complete && block.runners_complete;
-  }
+  all.offset = -most_of(-block.offset);
+  const double unit = Exp2(all.offset - block.offset);
+  all.mass = SumLanes<kBlocks>(block.mass * unit);
+  all.below = SumLanes<kBlocks>(block.below * unit);
+  all.reference = most_of(block.offset == all.offset ? block.reference : -INFINITY);
+  all.low = most_of(block.low);
+  all.head = most_of(block.head);
+  all.floor = most_of(block.floor);
+  all.most = most_of(block.most);
+  all.finite = __all_sync(0xffffffffu, block.finite);
+  all.heads_complete = __all_sync(0xffffffffu, block.heads_complete);
+  all.runners_complete = __all_sync(0xffffffffu, block.runners_complete);
   return all;
 }
 
@@ -135,14 +131,14 @@ __device__ Report MakeReport(Team<kBlocks>& team, ReportShared& shared, const St
 template <int kBlocks>
 __device__ Contender BestBefore(const ReportShared& shared, uint64_t place) {
   constexpr int kEach = kMaxContenders / kBlocks;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const Contender* const contenders = shared.contenders + lane % kBlocks * kEach;
+  const int size = shared.blocks[lane % kBlocks].num_contenders;
   Contender best = {0, 0};
 #pragma unroll 1
-  for (int rank = 0; rank < kBlocks; ++rank) {
-    const int size = shared.blocks[rank].num_contenders;
-    for (int i = static_cast<int>(threadIdx.x) % 32; i < size; i += 32) {
-      const Contender other = shared.contenders[rank * kEach + i];
-      if (other.token > place && other.score >= best.score) best = other;
-    }
+  for (int i = lane / kBlocks; i < size; i += 32 / kBlocks) {
+    const Contender other = contenders[i];
+    if (other.token > place && other.score >= best.score) best = other;
   }
   const uint64_t score = WarpMax(best.score);
   return {score, WarpMax(best.score == score ? best.token : 0)};
@@ -205,20 +201,27 @@ __device__ void MassBefore(Team<kBlocks>& team, const StreamShared& stream, cons
 // The token, or -1 where a search has to find it.
 template <int kBlocks, typename Row>
 __device__ int WinnerOf(Team<kBlocks>& team, const ReportShared& shared, const StreamShared& stream, const Row& row,
-                        const StreamPlan& plan, const Report& report, float top_p) {
-  if (!report.runners_complete) return -1;
+                        const StreamPlan& plan, const Report& report, const SamplingRow& sampling) {
+  if (!report.runners_complete || !(report.most > -INFINITY)) return -1;
+  const float top_p = sampling.top_p;
   // Scores are as exact as float32 makes z.
   const float top_z = report.most * row.scale;
   const uint64_t floor = OrderedScore(static_cast<double>(report.floor) + 0.01 + 4e-7 * fabsf(top_z));
-  const double goal = static_cast<double>(top_p) * report.mass;
+  const bool by_depth = sampling.log_min_p > -INFINITY;
+  double goal = static_cast<double>(top_p) * report.mass;
   uint64_t place = 0;
+  if (by_depth) {
+    const Cut cut = CutByDepth(row, sampling, report.most);
+    place = uint64_t{cut.key} << 32;
+  }
 #pragma unroll 1
-  for (int round = 0; round < 4; ++round) {
-    const Contender first = BestBefore<kBlocks>(shared, place);
+  for (int round = by_depth && top_p < 1 ? -1 : 0; round < 4; ++round) {
+    // Before the first round: what min_p keeps, all of which stands before a last token of the least value.
+    const Contender first = round < 0 ? Contender{floor, place + 0x80000000u} : BestBefore<kBlocks>(shared, place);
     if (first.score < floor) return -1;
     const float value = Row::OfKey(KeyOf(first.token));
     if (top_p >= 1) return IdOf(first.token);
-    if (round == 0 && value >= report.low && report.mass - report.below < goal - 1e-6 * report.mass) {
+    if (round == 0 && !by_depth && value >= report.low && report.mass - report.below < goal - 1e-6 * report.mass) {
       return IdOf(first.token);
     }
     const Contender second = BestBefore<kBlocks>(shared, first.token);
@@ -226,6 +229,10 @@ __device__ int WinnerOf(Team<kBlocks>& team, const ReportShared& shared, const S
     const uint64_t tokens[2] = {first.token, has_second ? second.token : first.token};
     double masses[2];
     MassBefore(team, stream, row, plan, report.offset, report.heads_complete && value >= report.head, tokens, masses);
+    if (round < 0) {
+      goal = top_p * masses[0];
+      continue;
+    }
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
       if (fabs(masses[j] - goal) <= 1e-6 * goal) return -1;  // too close for float32 sums

@@ -29,26 +29,6 @@ struct DrawShared {
   uint64_t verdict;  // of the leader
 };
 
-// What min_p keeps of a row with this largest value.
-template <typename Row>
-__device__ Cut CutByDepth(const Row& row, const SamplingRow& sampling, float most) {
-  Cut cut = {Row::Key(-FLT_MAX), 0x7fffffff};
-  if (sampling.log_min_p == -INFINITY) return cut;
-  // The lowest key with z >= max z + ln(min_p).
-  const float least = __fadd_rn(__fmul_rn(most, row.scale), sampling.log_min_p);
-  uint32_t low = cut.key, high = Row::Key(most);
-  while (low < high) {
-    const uint32_t middle = low + (high - low) / 2;
-    if (__fmul_rn(Row::OfKey(middle), row.scale) >= least) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  cut.key = low;
-  return cut;
-}
-
 // Always finds the token; rarely asked, and slower: a pass for each step of the search.
 template <int kBlocks, typename Row>
 __device__ __noinline__ int DrawBySearch(Team<kBlocks> team, SearchShared* shared, Row row, const SamplingRow* sampling,
@@ -68,21 +48,21 @@ __device__ __noinline__ int DrawBySearch(Team<kBlocks> team, SearchShared* share
   return token;
 }
 
-// From the head of the row alone, whose cuts by count and depth leave few; -1 where that does not do.
+// From the head of the row alone, of which a cut by count leaves a part; -1 where that does not do.
 template <int kBlocks, typename Row>
 __device__ int DrawFromHead(Team<kBlocks>& team, DrawShared& shared, const Row& row, const SamplingRow& sampling,
-                            const Report& report, bool by_count, const DrawKey& key) {
+                            const Report& report, const DrawKey& key) {
   const Cut cut = CutByDepth(row, sampling, report.most);
   const float least = Row::OfKey(cut.key);
   const float low = fmaxf(least, report.head);
-  if (!report.heads_complete || !(report.most > -INFINITY) || (!by_count && low > least)) return -1;
+  if (!report.heads_complete || !(report.most > -INFINITY)) return -1;
   Shortlist<kBlocks, Row> list(team, shared.search, shared.list, shared.stream, row, low, report.most);
   uint64_t found = 0;
   if (team.rank() == 0) {
     const int size = list.size();
     const bool complete = size > 0 && (low == least || size >= sampling.top_k);
     found = complete ? 1 : 0;
-    if (found != 0 && by_count && size > sampling.top_k) found = list.Rank(false, sampling.top_k, found);
+    if (found != 0 && size > sampling.top_k) found = list.Rank(false, sampling.top_k, found);
     if (found != 0 && sampling.top_p < 1) {
       const auto total = static_cast<double>(list.MassFrom(found));
       const auto target = static_cast<unsigned long long>(ceil(sampling.top_p * total));
@@ -102,18 +82,18 @@ __device__ int DrawToken(Team<kBlocks>& team, DrawShared& shared, const Row& row
   constexpr float kHeadTokens = 1024;
   const bool by_count = sampling.top_k > 0 && sampling.top_k < vocab;
   const bool by_depth = sampling.log_min_p > -INFINITY;
-  const bool from_head = by_count || by_depth;
   SampleGoal goal;
   goal.low_mass = 1.15f * (1 - sampling.top_p) + 0.0075f;
   goal.head_tokens = kHeadTokens / kBlocks;
-  if (from_head) {
-    const float wanted = 256 + 1.25f * static_cast<float>(min(sampling.top_k, kMaxListedTopK));
-    goal.head_tokens = by_count ? wanted / kBlocks : FLT_MAX;
+  goal.floor_depth = kFloorDepth - __logf(fmaxf(sampling.top_p, 0.2f));
+  if (by_depth) goal.floor_depth = fmaxf(goal.floor_depth, 4);
+  if (by_count) {
+    goal.head_tokens = (256 + 1.25f * static_cast<float>(min(sampling.top_k, kMaxListedTopK))) / kBlocks;
     // The sample's largest value is no larger than the row's; a little for rounding.
     if (by_depth) goal.head_depth = 1e-3f - 1.0001f * sampling.log_min_p;
   }
   StreamPlan plan = TakeSample(team, shared.sample, row, goal);
-  plan.race = plan.made && !from_head;
+  plan.race = plan.made && !by_count;
   plan.mass = plan.race && sampling.top_p < 1;
   Streamed streamed;
   float most;
@@ -124,15 +104,15 @@ __device__ int DrawToken(Team<kBlocks>& team, DrawShared& shared, const Row& row
     most = FloatOfKey(most_key);
     // Weights up to 2^100 add up without overflow.
     if (!plan.race || attempt == 1 || !((most - plan.reference) * plan.slope > 100)) break;
-    Rebase(plan, most, row.scale, 1);
+    Rebase(plan, most, row.scale, 1, goal.floor_depth);
   }
   const Report report = MakeReport(team, shared.report, shared.stream, row, plan, streamed, most, key);
   if (!report.finite) return kNotFinite;
   int token = -1;
-  if (!from_head) {
-    token = WinnerOf(team, shared.report, shared.stream, row, plan, report, sampling.top_p);
-  } else if (!by_count || sampling.top_k <= kMaxListedTopK) {
-    token = DrawFromHead(team, shared, row, sampling, report, by_count, key);
+  if (!by_count) {
+    token = WinnerOf(team, shared.report, shared.stream, row, plan, report, sampling);
+  } else if (sampling.top_k <= kMaxListedTopK) {
+    token = DrawFromHead(team, shared, row, sampling, report, key);
   }
   return token >= 0 ? token : DrawBySearch(team, &shared.search, row, &sampling, key);
 }

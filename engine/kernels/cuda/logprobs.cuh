@@ -51,7 +51,7 @@ __device__ bool WriteLogprobs(Team<kBlocks>& team, DrawShared& shared, LogprobsS
     team.BlockMaxOfEach(most_key, unused);
     most = FloatOfKey(most_key);
     if (attempt == 1 || !((most - plan.reference) * plan.slope > 100)) break;
-    Rebase(plan, most, 1, 1);
+    Rebase(plan, most, 1, 1, kFloorDepth);
   }
   const Report report = MakeReport(team, shared.report, shared.stream, row, plan, streamed, most, {});
   if (!report.finite) return false;

@@ -24,9 +24,14 @@ struct StreamPlan {
   float limit_offset = 0;  // exp2(value * slope + limit_offset): coarse bytes up to it can reach the floor
 };
 
+// The floor lies so far below the logarithm of the mass: a draw whose score does not reach it is drawn again by other
+// means, exp(-exp(2.5)) = 5 in a million. What a cut leaves of the mass is to be allowed for.
+inline constexpr float kFloorDepth = 2.5f;
+
 struct SampleGoal {
-  float low_mass = 0;           // the part of the mass that is to lie below `low`
-  float head_tokens = 0;        // about so many are to lie in the head
+  float low_mass = 0;     // the part of the mass that is to lie below `low`
+  float head_tokens = 0;  // about so many are to lie in the head
+  float floor_depth = kFloorDepth;
   float head_depth = INFINITY;  // no deeper than this below the largest value, in z
 };
 
@@ -35,20 +40,17 @@ inline constexpr int kSampleBins = 2 * kTeamThreads;  // of distance below the l
 struct SampleShared {
   uint32_t bins[kSampleBins];
   float2 warps[kTeamWarps];  // count, mass
-  float low, head;
+  float low, head, top_mass;
 };
 
-// A draw whose score does not reach the floor is drawn again by other means: exp(-exp(2.5)), 5 in a million.
-inline constexpr float kFloorDepth = 2.5f;
-
 // `mass`: of the slice, in weights of `reference`.
-__device__ __forceinline__ void Rebase(StreamPlan& plan, float reference, float scale, float mass) {
+__device__ __forceinline__ void Rebase(StreamPlan& plan, float reference, float scale, float mass, float depth) {
   const float log2_mass = __log2f(mass);
   plan.reference = reference;
   plan.slope = scale * kLog2E;
   plan.offset = -reference * plan.slope;
-  plan.floor = __fmul_rn(reference, scale) + log2_mass / kLog2E - kFloorDepth;
-  plan.limit_offset = plan.offset + log2f(256.5f) - log2_mass + kFloorDepth * kLog2E;
+  plan.floor = __fmul_rn(reference, scale) + log2_mass / kLog2E - depth;
+  plan.limit_offset = plan.offset + log2f(256.5f) - log2_mass + depth * kLog2E;
 }
 
 // A plan that has yet to be told what to do; none is made when all of the sample is -inf.
@@ -64,7 +66,7 @@ __device__ StreamPlan TakeSample(Team<kBlocks>& team, SampleShared& shared, cons
   for (int k = 0; k < 8; ++k) values[k] = -INFINITY;
   if (at < row.count) row.Load8(at, values);
   shared.bins[2 * thread] = shared.bins[2 * thread + 1] = 0;
-  if (thread == 0) shared.low = shared.head = -FLT_MAX;
+  if (thread == 0) shared.low = shared.head = -FLT_MAX, shared.top_mass = FLT_MAX;
   float most = -INFINITY, least = INFINITY;
 #pragma unroll
   for (int k = 0; k < 8; ++k) {
@@ -100,14 +102,13 @@ __device__ StreamPlan TakeSample(Team<kBlocks>& team, SampleShared& shared, cons
   }
   if (lane == 31) shared.warps[warp] = sum;
   __syncthreads();
-  float2 before = {sum.x - counts[0] - counts[1], sum.y - masses[0] - masses[1]};
-  float total = 0;
-#pragma unroll
-  for (int i = 0; i < kTeamWarps; ++i) {
-    const float2 other = shared.warps[i];
-    if (i < warp) before.x += other.x, before.y += other.y;
-    total += other.y;
-  }
+  float2 others = lane < kTeamWarps ? shared.warps[lane] : float2{0, 0};
+  const float total = SumLanes<32>(others.y);
+  if (lane >= warp) others = {0, 0};
+  float2 before = {SumLanes<32>(others.x) + sum.x - counts[0] - counts[1],
+                   SumLanes<32>(others.y) + sum.y - masses[0] - masses[1]};
+  // The largest of the sample stand for themselves: one of them may have most of the mass.
+  constexpr float kSingleTokens = 8;
   // So many tokens of the slice stand behind one of the sample.
   const float each =
       static_cast<float>(row.count) / static_cast<float>(8 * min(kTeamThreads, (groups + step - 1) / step));
@@ -117,13 +118,15 @@ __device__ StreamPlan TakeSample(Team<kBlocks>& team, SampleShared& shared, cons
     const float edge = most - static_cast<float>(2 * thread + k) / bins_per_value;
     if (before.x <= head_count && before.x + counts[k] > head_count) shared.head = edge;
     if (before.y < high_mass && before.y + masses[k] >= high_mass) shared.low = edge;
+    if (before.x <= kSingleTokens && before.x + counts[k] > kSingleTokens) shared.top_mass = before.y;
     before.x += counts[k], before.y += masses[k];
   }
   __syncthreads();
   plan.made = true;
   plan.low = shared.low;
   plan.head = fmaxf(shared.head, most - goal.head_depth / row.scale);
-  Rebase(plan, most, row.scale, fmaxf(1, each * total));
+  const float top_mass = fminf(shared.top_mass, total);
+  Rebase(plan, most, row.scale, fmaxf(1, top_mass + each * (total - top_mass)), goal.floor_depth);
   return plan;
 }
 

@@ -20,6 +20,26 @@ struct Cut {
   }
 };
 
+// What min_p keeps of a row with this largest value.
+template <typename Row>
+__device__ Cut CutByDepth(const Row& row, const SamplingRow& sampling, float most) {
+  Cut cut = {Row::Key(-FLT_MAX), 0x7fffffff};
+  if (sampling.log_min_p == -INFINITY) return cut;
+  // The lowest key with z >= max z + ln(min_p).
+  const float least = __fadd_rn(__fmul_rn(most, row.scale), sampling.log_min_p);
+  uint32_t low = cut.key, high = Row::Key(most);
+  while (low < high) {
+    const uint32_t middle = low + (high - low) / 2;
+    if (__fmul_rn(Row::OfKey(middle), row.scale) >= least) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  cut.key = low;
+  return cut;
+}
+
 inline constexpr int kSearchBits = 9;  // a round resolves so many
 inline constexpr int kSearchBins = 1 << kSearchBits;
 

@@ -138,11 +138,11 @@ absl::Status LaunchSample(const LaunchContext& context, SamplerTier tier, const 
 absl::Status Sample(const LaunchContext& context, SamplerTier tier, const SampleArgs& args) {
   if (!context.hopper()) return LaunchSample<1>(context, tier, args);
   if (context.deterministic) return LaunchSample<4>(context, tier, args);
-  // All rows at once, two blocks an SM, as long as that can be.
-  const int blocks = 2 * context.device->num_sms;
+  // As many blocks a row as the chip takes at once, one an SM while rows are few.
+  const int blocks = context.device->num_sms;
   if (args.max_draws * 8 <= blocks) return LaunchSample<8>(context, tier, args);
   if (args.max_draws * 4 <= blocks) return LaunchSample<4>(context, tier, args);
-  if (args.max_draws * 2 <= blocks) return LaunchSample<2>(context, tier, args);
+  if (args.max_draws <= blocks) return LaunchSample<2>(context, tier, args);
   return LaunchSample<1>(context, tier, args);
 }
 

@@ -21,7 +21,7 @@
 namespace swiftlet::cuda {
 namespace {
 
-constexpr int kVocab = 151936, kMaxRows = 1024, kPoolRows = 1536, kBaseRows = 24;
+constexpr int kVocab = 151936, kMaxRows = 1024, kPoolRows = 1536, kBaseRows = 24, kMaxLaunches = 100;
 constexpr int kHidden = 1536, kIntermediate = 8960;
 constexpr double kRoofBytesPerUs = 4.62e6;  // H200, plain reads
 
@@ -103,7 +103,7 @@ struct Setting {
 
 void BenchSample(Bench& bench) {
   const DeviceBuffer pool = Allocate(size_t{kPoolRows} * kVocab * sizeof(__half));
-  const DeviceBuffer counts = Allocate(sizeof(StepCounts)), draws = Allocate(kMaxRows * sizeof(Draw));
+  const DeviceBuffer counts = Allocate(sizeof(StepCounts)), draws = Allocate(kMaxLaunches * kMaxRows * sizeof(Draw));
   const DeviceBuffer rows = Allocate(kMaxRows * sizeof(SamplingRow)), last = Allocate(4 * kMaxRows),
                      done = Allocate(4 * kMaxRows), stops = Allocate(4 * size_t{kMaxRows} * kMaxStopTokens),
                      bias = Allocate(sizeof(BiasEntry) * kMaxRows * kMaxBiasEntries),
@@ -144,7 +144,11 @@ void BenchSample(Bench& bench) {
       }
     }
     std::vector<SamplingRow> sampling(kMaxRows);
-    std::vector<Draw> draw(kMaxRows);
+    std::vector<Draw> draw(kMaxLaunches * kMaxRows);  // no two launches of a row share their noise
+    for (size_t i = 0; i < draw.size(); ++i) {
+      const auto row = static_cast<int32_t>(i % kMaxRows);
+      draw[i] = {row, row, static_cast<int32_t>(100 + i / kMaxRows), row};
+    }
     for (int i = 0; i < kMaxRows; ++i) {
       SamplingRow& row = sampling[i];
       row = {};
@@ -159,7 +163,6 @@ void BenchSample(Bench& bench) {
       row.num_logprobs = setting.num_logprobs;
       row.mask_slot = -1;
       row.forced_token = -1;
-      draw[i] = {i, i, 100 + i, i};
     }
     Write(rows, sampling);
     Write(draws, draw);
@@ -169,12 +172,12 @@ void BenchSample(Bench& bench) {
       count.num_draws = count.num_logits = size;
       Write(counts, std::vector<StepCounts>{count});
       const int positions = kPoolRows / size;
-      const double us = bench.Microseconds(std::clamp(positions, 4, 200), [&](int i) {
+      const double us = bench.Microseconds(std::clamp(positions, 4, kMaxLaunches), [&](int i) {
         SampleArgs args;
         args.logits = pool.as<__half>() + size_t(i % positions) * size * kVocab;
         args.vocab = kVocab;
         args.step.counts = counts.as<StepCounts>();
-        args.step.draws = draws.as<Draw>();
+        args.step.draws = draws.as<Draw>() + size_t(i) * kMaxRows;
         args.rows = {rows.as<SamplingRow>(),
                      last.as<int32_t>(),
                      done.as<int32_t>(),

@@ -55,8 +55,8 @@ struct Version {
   bool generic;
   int rows_a_step;
 };
-constexpr Version kVersions[] = {{"clusters of 8", false, 33},
-                                 {"clusters of 4", false, 66},
+constexpr Version kVersions[] = {{"clusters of 8", false, 16},
+                                 {"clusters of 4", false, 33},
                                  {"clusters of 2", false, 132},
                                  {"blocks", false, 1 << 20},
                                  {"generic", true, 1 << 20}};
