@@ -10,7 +10,6 @@
 
 #include "engine/kernels/cuda/launch.h"
 #include "engine/kernels/cuda/step_view.h"
-#include "engine/kernels/cuda/weight_prefetch.h"
 
 namespace swiftlet::cuda {
 
@@ -62,7 +61,6 @@ struct DecodeAttentionArgs {
   std::byte* scratch = nullptr;  // AttentionScratchBytes
   int32_t max_sequences = 0;     // capacity of the bucket
   int32_t max_pages = 0;         // the longest block table there can be
-  WeightPrefetch prefetch;       // for the kernels that follow
   bool prefill_follows = false;  // then the successor is released only when all before this kernel has completed
 };
 

@@ -12,7 +12,6 @@
 #include "engine/kernels/cuda/attention_tensor_map.h"
 #include "engine/kernels/cuda/launch.cuh"
 #include "engine/kernels/cuda/rotary_head.cuh"
-#include "engine/kernels/cuda/weight_prefetch.cuh"
 
 namespace swiftlet::cuda {
 
@@ -72,7 +71,6 @@ __global__ void __launch_bounds__(kWarps * 32, 2)
     }
     if (index >= num_segments) {
       // Nothing to do. What others have is ordered by those that have some; where there are none, all wait.
-      if (thread == 0) PrefetchWeights(args.prefetch, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));
       if (num_segments == 0) WaitForPredecessor();
       return;
     }
@@ -108,9 +106,6 @@ __global__ void __launch_bounds__(kWarps * 32, 2)
       ring.Start(table, kv_head, begin + source, stride, end, position + 1, lane);
       if (first) {
         if (kTensorMap && cluster > 1 && thread == 0) ExpectBytes(join_barrier, join.ExpectedBytes());
-        if (thread == kThreads - 32) {
-          PrefetchWeights(args.prefetch, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));
-        }
         if (!args.prefill_follows) ReleaseSuccessor();
       }
       // The query heads; the block with the newest tile makes its key and value.

@@ -120,7 +120,7 @@ DecodeLayout ChooseDecodeLayout(const Device& device, bool hopper, bool determin
     }
   }
   layout.shares = device.num_sms / layout.cluster;
-  layout.least_tiles = kLeastBlockTiles * layout.cluster;
+  layout.least_tiles = kLeastBlockTokens / kDecodeTile * layout.cluster;
   const int32_t max_tiles = max_pages * (kPageTokens / kDecodeTile);
   if (deterministic) {
     layout.max_splits = std::clamp((max_pages * kPageTokens - 1) / kFixedSplitTokens + 1, 1, kMaxFixedSplits);

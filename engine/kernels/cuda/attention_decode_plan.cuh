@@ -19,7 +19,7 @@ namespace swiftlet::cuda {
 inline constexpr int kPageTokens = 64;
 inline constexpr int kDecodeTile = 32;         // tokens
 inline constexpr int kMaxCluster = 8;          // blocks
-inline constexpr int kLeastBlockTiles = 12;    // of a block, where an item is cut: what is shorter costs less whole
+inline constexpr int kLeastBlockTokens = 384;  // of a block, where an item is cut: what is shorter costs less whole
 inline constexpr int kFixedSplitTokens = 512;  // of a fixed plan, at least
 inline constexpr int kMaxFixedSplits = 8;      // of an item
 
@@ -50,8 +50,12 @@ struct DecodeLayout {
   __host__ __device__ int64_t arrivals_offset() const {
     return static_cast<int64_t>(sizeof(DecodePlan)) + max_segments * static_cast<int64_t>(sizeof(DecodeSegment));
   }
-  __host__ __device__ int64_t partials_offset() const { return arrivals_offset() + int64_t{4} * kMaxCluster * max_partials; }
-  __host__ __device__ int64_t scratch_bytes() const { return partials_offset() + int64_t{4} * partial_floats * max_partials; }
+  __host__ __device__ int64_t partials_offset() const {
+    return arrivals_offset() + int64_t{4} * kMaxCluster * max_partials;
+  }
+  __host__ __device__ int64_t scratch_bytes() const {
+    return partials_offset() + int64_t{4} * partial_floats * max_partials;
+  }
 };
 
 // A partial result: [heads][head_dim] sums of weighted values, then for each rank of the cluster [heads] maximum and
