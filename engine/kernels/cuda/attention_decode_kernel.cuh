@@ -70,8 +70,8 @@ __global__ void __launch_bounds__(kWarps * 32, 2)
       ArriveAtCluster();
     }
     if (index >= num_segments) {
-      // Nothing to do. What others have is ordered by those that have some; where there are none, all wait.
-      if (num_segments == 0) WaitForPredecessor();
+      // Nothing to do. The kernel has its place in the order by the blocks that wait: where none has work, by all.
+      if (num_segments == 0 || args.prefill_follows) WaitForPredecessor();
       return;
     }
 
