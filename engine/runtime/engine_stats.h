@@ -27,7 +27,10 @@ struct StepTiming {
   int64_t duration_us = 0;  // on the device, sampling included
   int64_t host_gap_us = 0;  // device idle between the former step's end and this one's start
   int32_t sequences = 0;
+  int32_t decodes = 0;  // of them: those that gain a token by one
   int32_t tokens = 0;
+  int32_t capacity_tokens = 0;  // that the device's kernels were launched for
+  bool captured = false;        // a graph, not launches one by one
 };
 
 }  // namespace swiftlet

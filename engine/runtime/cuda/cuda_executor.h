@@ -59,6 +59,8 @@ class CudaExecutor final : public Executor {
     DeviceBuffer device_lists;
     PinnedBuffer scores;  // DeviceLogprobs of each scored position, then their failures (int32)
     int32_t num_scores = 0;
+    int32_t capacity_tokens = 0;
+    bool captured = false;
   };
   struct Times {
     Event begin, end;

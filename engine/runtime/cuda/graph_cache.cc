@@ -29,12 +29,13 @@ GraphCache::~GraphCache() {
   }
 }
 
-cudaGraphExec_t GraphCache::Find(const StepCapacity& step, SamplerTier tier) const {
+GraphCache::Captured GraphCache::Find(const StepCapacity& step, SamplerTier tier) const {
   for (const std::unique_ptr<Entry>& entry : entries_) {
     if (!Fits(step, entry->bucket)) continue;
-    return (tier == SamplerTier::kPlain ? entry->plain : entry->full).load(std::memory_order_acquire);
+    return {(tier == SamplerTier::kPlain ? entry->plain : entry->full).load(std::memory_order_acquire),
+            entry->bucket.capacity.tokens};
   }
-  return nullptr;
+  return {};
 }
 
 // A bucket that cannot be captured is served without a graph; so is everything after a fault, which the step thread

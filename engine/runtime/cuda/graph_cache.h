@@ -32,8 +32,12 @@ class GraphCache {
   GraphCache(const GraphCache&) = delete;
   GraphCache& operator=(const GraphCache&) = delete;
 
-  // The graph of the smallest bucket that has room for `step`, or null while there is none.
-  cudaGraphExec_t Find(const StepCapacity& step, SamplerTier tier) const;
+  struct Captured {
+    cudaGraphExec_t graph = nullptr;
+    int32_t capacity_tokens = 0;
+  };
+  // Of the smallest bucket that has room for `step`; no graph while that is not captured.
+  Captured Find(const StepCapacity& step, SamplerTier tier) const;
 
   // Any thread.
   int64_t bytes() const { return bytes_.load(); }  // of the device
