@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace swiftlet {
@@ -20,6 +21,14 @@ struct EngineStats {
   uint64_t cached_tokens = 0;
   uint64_t preemptions = 0;
   int64_t device_busy_us = 0;  // time in steps, since start
+};
+
+// What came of capturing steps as graphs, on a GPU: a step without a graph runs as launches one by one.
+struct CaptureStats {
+  int32_t captured = 0;
+  int32_t failed = 0;
+  std::string first_failure;
+  int64_t took_ms = 0;
 };
 
 // One step, for histograms: the model worker observes them as they come.

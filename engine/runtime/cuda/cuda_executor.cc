@@ -56,7 +56,7 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> CudaExecutor::Create(std::unique_p
         [executor = executor.get()](const LaunchContext& context, const StepCapacity& capacity, SamplerTier tier) {
           return executor->EnqueueStep(context, capacity, tier);
         },
-        executor->enqueue_mutex_);
+        executor->enqueue_mutex_, options.on_captured);
   }
   return executor;
 }

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -28,6 +29,7 @@ struct CudaExecutorOptions {
   bool deterministic = false;
   bool generic = false;
   bool enforce_eager = false;
+  std::function<void(const CaptureStats&)> on_captured = {};  // may be empty; on the capturing thread
 };
 
 class CudaExecutor final : public Executor {
