@@ -205,6 +205,18 @@ absl::StatusOr<LoadedEngine> Load(const Flags& flags, StepRecorder& recorder) {
   return loaded;
 }
 
+ClosedLoopOptions ClosedLoopOf(const Flags& flags, int32_t streams) {
+  ClosedLoopOptions options;
+  options.streams = streams;
+  options.requests = streams * flags.rounds;
+  options.input_tokens = flags.input_tokens;
+  options.output_tokens = flags.output_tokens;
+  options.turnaround_us = flags.turnaround_us;
+  options.sampling.temperature = flags.temperature;
+  options.sampling.top_p = flags.top_p;
+  return options;
+}
+
 #ifdef SWIFTLET_CUDA
 // Instead of figures: what a steady step of each batch is made of. Tracing costs time of its own, so that the steps
 // here are a little longer than those of a run without it.
@@ -218,13 +230,27 @@ absl::Status Profile(const Flags& flags) {
   run.decode_steps = flags.decode_steps;
   run.sampling.temperature = flags.temperature;
   run.sampling.top_p = flags.top_p;
-  for (const int32_t batch : flags.batches) {
+  const ModelCost cost(config, loaded.description.weight_bytes);
+  const DeviceSpeed speed = {flags.device_gb_per_s, flags.device_tflop_per_s};
+  for (const int32_t batch : flags.streams.empty() ? flags.batches : std::vector<int32_t>()) {
     run.batch = batch;
     RETURN_IF_ERROR(KernelProfile::Take().status());
     ASSIGN_OR_RETURN(const DecodeResult decode, RunDecode(*loaded.engine, recorder, config.vocab_size, run));
     ASSIGN_OR_RETURN(std::vector<KernelRecord> records, KernelProfile::Take());
+    const double context = flags.context + flags.decode_steps / 2.0;
     std::printf("decode, batch %d, context %d: %.1f us a step by the engine's clock\n%s\n", batch, flags.context,
-                decode.step_us, RenderProfile(ProfileSteps(std::move(records), "BeginStep")).c_str());
+                decode.step_us,
+                RenderProfile(ProfileSteps(std::move(records), "BeginStep", StepKind::kDecode),
+                              cost.DecodeFloorsUs(batch, context, speed))
+                    .c_str());
+    std::fflush(stdout);
+  }
+  for (const int32_t streams : flags.streams) {
+    RETURN_IF_ERROR(KernelProfile::Take().status());
+    RETURN_IF_ERROR(RunClosedLoop(*loaded.engine, recorder, config.vocab_size, ClosedLoopOf(flags, streams)).status());
+    ASSIGN_OR_RETURN(const std::vector<KernelRecord> records, KernelProfile::Take());
+    std::printf("%d streams, steps that prefill\n%s\n", streams,
+                RenderProfile(ProfileSteps(records, "BeginStep", StepKind::kMixed), {}).c_str());
     std::fflush(stdout);
   }
   return absl::OkStatus();
@@ -242,16 +268,8 @@ absl::Status Streams(const Flags& flags) {
   ASSIGN_OR_RETURN(LoadedEngine loaded, Load(flags, recorder));
   boost::json::array rows;
   for (const int32_t streams : flags.streams) {
-    ClosedLoopOptions options;
-    options.streams = streams;
-    options.requests = streams * flags.rounds;
-    options.input_tokens = flags.input_tokens;
-    options.output_tokens = flags.output_tokens;
-    options.turnaround_us = flags.turnaround_us;
-    options.sampling.temperature = flags.temperature;
-    options.sampling.top_p = flags.top_p;
     ASSIGN_OR_RETURN(const ClosedLoopResult result,
-                     RunClosedLoop(*loaded.engine, recorder, config.vocab_size, options));
+                     RunClosedLoop(*loaded.engine, recorder, config.vocab_size, ClosedLoopOf(flags, streams)));
     rows.push_back({{"streams", streams},
                     {"tokens_per_s", result.tokens_per_s},
                     {"first_token_p50_ms", result.first_token_p50_ms}});
