@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import time
 
@@ -26,8 +27,8 @@ class Suite:
         return self.deadline - time.monotonic()
 
     def wanted(self, name: str) -> bool:
-        """Whether a step is to run: --only is a part of its name, or several parts with commas between."""
-        return any(word in name for word in self.only.split(","))
+        """Whether a step is to run: --only is a part of its name, or several parts with commas between. Numbers are whole."""
+        return any(re.search(re.escape(word) + r"(?!\d)", name) for word in self.only.split(","))
 
     def row(self, table: str, **columns) -> None:
         self.tables.setdefault(table, []).append(columns)
