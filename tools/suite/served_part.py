@@ -24,6 +24,8 @@ def served_part(suite: Suite) -> bool:
         flags = ["--log-level", "warning"] + (["--device", "cuda"] if suite.device == "cuda" else ["--device", "cpu"])
         with served.Service(suite.binaries, suite.checkpoint(weights == "peaked"), flags, suite.environment) as service:
             suite.row("Ready", weights=weights, **{"ready s": round(service.ready_s, 2), "target s": 6})
+            if suite.device == "cuda":
+                service.wait_captured()
             for step in wanted:
                 if suite.left() < 25:
                     suite.row("No time was left", weights=weights, step=step)

@@ -53,7 +53,7 @@ std::vector<std::string> KernelUses(std::span<const KernelRecord> step) {
       unsure.clear();
       next = 0;
     } else if (use.empty()) {
-      if (HasAny(record.name, {"splitK", "reduce"}) && !last.empty()) {
+      if (HasAny(record.name, {"reduce"}) && !last.empty()) {
         use = last;  // the sum of what its parts left
       } else if (next < kAfterAttention.size()) {
         use = kAfterAttention[next++];

@@ -71,8 +71,9 @@ TEST(KernelUses, PlaceTellsWhatAProductIsFor) {
   std::vector<KernelRecord> step;
   for (const char* name : {"BeginStepKernel", "EmbeddingKernel"}) step.push_back({name});
   for (int layer = 0; layer < 2; ++layer) {
-    for (const char* name : {"RmsNormKernel", "Own<1>", "RopeKvKernel", "DecodeKernel", "PrefillKernel", "Own<1>",
-                             "RmsNormKernel", "nvjet", "SwigluKernel", "nvjet", "cublasLt::splitKreduce_kernel"}) {
+    for (const char* name :
+         {"RmsNormKernel", "Own<1>", "RopeKvKernel", "DecodeKernel", "PrefillKernel", "Own<1>", "RmsNormKernel",
+          "nvjet", "SwigluKernel", "nvjet_splitK", "cublasLt::splitKreduce_kernel"}) {
       step.push_back({name});
     }
   }
