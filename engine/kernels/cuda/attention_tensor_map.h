@@ -13,8 +13,7 @@ namespace swiftlet::cuda {
 
 // A box is 64 dimensions of `tile_tokens` tokens of a page: of its keys, then of its values where `matrices` is 2; of
 // either where it is 1.
-absl::StatusOr<CUtensorMap> KvTensorMap(const AttentionShape& shape, const KvLayer& kv, int tile_tokens,
-                                        int matrices = 2);
+absl::StatusOr<CUtensorMap> KvTensorMap(const AttentionShape& shape, const KvLayer& kv, int tile_tokens, int matrices);
 
 // The queries as a tensor [num_tokens][num_heads][head_dim]. A box is 64 dimensions of one head of `tile_tokens`
 // tokens; tokens beyond the last read as 0.
