@@ -189,7 +189,6 @@ absl::Status CudaExecutor::EnqueueSample(const LaunchContext& context, const Ste
   args.sample_stride = results_.sample_stride();
   args.logprob_stride = results_.logprob_stride();
   args.max_draws = capacity.draws;
-  args.scratch = memory_.sample_scratch();
   return Sample(context, tier, args);
 }
 

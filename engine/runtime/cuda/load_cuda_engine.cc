@@ -94,7 +94,7 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> LoadCudaExecutor(const Device& dev
   const std::string mend = "lower --max-num-seqs or --max-num-batched-tokens";
   RETURN_IF_ERROR(
       WithFlag(model->AllocateActivations(shape.largest, shape.max_pages), "the activations of a step", mend));
-  absl::StatusOr<StepMemory> memory = StepMemory::Allocate(device, shape);
+  absl::StatusOr<StepMemory> memory = StepMemory::Allocate(shape);
   if (!memory.ok()) return WithFlag(memory.status(), "the rows of running sequences", mend);
   RETURN_IF_ERROR(AllocateKvCache(device, options, config, *model, longest));
 
