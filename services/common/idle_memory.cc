@@ -36,6 +36,12 @@ int64_t ResidentBytes() {
 
 }  // namespace
 
+void KeepLargeBlocksApart() {
+  constexpr int kLargeBytes = 1 << 20, kFreeAtTheEndBytes = 4 << 20;
+  mallopt(M_MMAP_THRESHOLD, kLargeBytes);
+  mallopt(M_TRIM_THRESHOLD, kFreeAtTheEndBytes);
+}
+
 void IdleMemory::Look() {
   const int64_t cpu_ns = CpuNs();
   const bool idle = cpu_ns - cpu_ns_ < std::chrono::nanoseconds(kInterval).count() / kIdleShare;

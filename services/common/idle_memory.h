@@ -7,6 +7,11 @@
 
 namespace swiftlet {
 
+// For a process whose large blocks live as long as a request: each comes from the system and goes back to it when freed.
+// By default glibc raises that limit to the largest block ever freed, and the next of its size stay in the heap for good.
+// Before any other thread exists.
+void KeepLargeBlocksApart();
+
 class IdleMemory {
  public:
   static constexpr std::chrono::milliseconds kInterval{2000};  // between two looks

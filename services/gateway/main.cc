@@ -12,6 +12,7 @@
 #include <boost/asio/post.hpp>
 
 #include "services/common/grpc_server.h"
+#include "services/common/idle_memory.h"
 #include "services/common/limits.h"
 #include "services/common/server.h"
 #include "services/gateway/admission.h"
@@ -38,6 +39,7 @@ namespace {
 using std::chrono::steady_clock;
 
 int Main(int argc, char** argv) {
+  KeepLargeBlocksApart();
   Server server({.name = "gateway",
                  .program = "swiftlet-gateway",
                  .description = "The door: OpenAI routes and gRPC in front of tokenizers and model workers.",
