@@ -37,7 +37,7 @@ int64_t ResidentBytes() {
 }  // namespace
 
 void KeepLargeBlocksApart() {
-  constexpr int kLargeBytes = 1 << 20, kFreeAtTheEndBytes = 4 << 20;
+  constexpr int kLargeBytes = 1 << 20, kFreeAtTheEndBytes = 128 << 10;
   mallopt(M_MMAP_THRESHOLD, kLargeBytes);
   mallopt(M_TRIM_THRESHOLD, kFreeAtTheEndBytes);
 }

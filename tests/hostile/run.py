@@ -25,6 +25,7 @@ MODULES = (scripts_api, scripts_grpc, scripts_http, scripts_isolation, scripts_r
 SECTIONS = {"A": range(1, 55), "B": range(55, 71), "C": range(71, 81), "D": range(81, 104), "E": range(104, 113), "F": range(113, 122), "G": range(122, 131)}
 MEMORY_RATIO = 1.10
 KV_BYTES = 64 << 20  # small, so that all of it has been touched before memory is measured
+REGEX_STACKS_BYTES = 32 << 20  # of the tokenizer's threads: each keeps the depth that its longest text needed
 MEMORY_WAIT_S = 12  # idle processes give back what they do not need every 2 s
 
 
@@ -40,7 +41,8 @@ def start(options, logs: pathlib.Path) -> Service:
 
 
 def too_much(program: Program, before: int) -> bool:
-    return resident_bytes(program) > before * MEMORY_RATIO
+    stacks = REGEX_STACKS_BYTES if program.name == "swiftlet-tokenizer" else 0
+    return resident_bytes(program) > before * MEMORY_RATIO + stacks
 
 
 def warm_up(port: int) -> None:
