@@ -2,6 +2,7 @@
 #pragma once
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include <string_view>
 #include <vector>
@@ -28,5 +29,9 @@ inline constexpr FieldNames kGrpcNames = {"sampling.",   "stop.", "stop.max_toke
 // INVALID_ARGUMENT, NOT_FOUND or OUT_OF_RANGE naming the field; UNAVAILABLE when no worker serves the model now.
 absl::Status Validate(const ValidRequest& request, const FieldNames& names,
                       const std::vector<Generator::ServedModel>& models);
+
+// As ValidRequest counts log-probabilities, from how callers do (the number of the most likely ones): 0 = none, k + 1 =
+// the chosen token and the k most likely.
+absl::StatusOr<int32_t> LogprobCount(std::string_view field, int32_t asked);
 
 }  // namespace swiftlet
