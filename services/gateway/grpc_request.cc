@@ -52,9 +52,9 @@ absl::StatusOr<ValidRequest> FromChatRequest(const v1::ChatRequest& request) {
   ASSIGN_OR_RETURN(ValidRequest valid, Common(request));
   ChatInput chat;
   chat.messages.assign(request.messages().begin(), request.messages().end());
-  chat.continue_final_message = request.continue_final_message();
-  chat.add_generation_prompt =
-      request.has_add_generation_prompt() ? request.add_generation_prompt() : !chat.continue_final_message;
+  ResolveEnding(request.has_add_generation_prompt() ? std::optional(request.add_generation_prompt()) : std::nullopt,
+                request.has_continue_final_message() ? std::optional(request.continue_final_message()) : std::nullopt,
+                chat);
   chat.template_kwargs = request.template_kwargs();
   valid.input = std::move(chat);
   return valid;

@@ -229,8 +229,10 @@ absl::StatusOr<ChatInput> ReadChat(const json::object& body, const UnknownName& 
   if (messages == nullptr) return InvalidField("messages", "`messages` is missing");
   ChatInput chat;
   ASSIGN_OR_RETURN(chat.messages, ParseMessages(*messages, on_unknown));
-  chat.continue_final_message = Boolean(body, "continue_final_message");
-  chat.add_generation_prompt = Boolean(body, "add_generation_prompt", !chat.continue_final_message);
+  const auto said = [&](std::string_view name) {
+    return Find(body, name) == nullptr ? std::nullopt : std::optional(Boolean(body, name));
+  };
+  ResolveEnding(said("add_generation_prompt"), said("continue_final_message"), chat);
   if (const json::value* kwargs = Find(body, "chat_template_kwargs")) {
     if (!kwargs->get_object().empty()) chat.template_kwargs = json::serialize(*kwargs);  // keeps the order of keys
   }

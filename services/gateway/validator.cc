@@ -181,6 +181,17 @@ absl::Status CheckInput(const ValidRequest& request, const FieldNames& names, in
 
 }  // namespace
 
+void ResolveEnding(std::optional<bool> add_generation_prompt, std::optional<bool> continue_final_message,
+                   ChatInput& chat) {
+  bool continues = false;
+  if (!chat.messages.empty() && !add_generation_prompt.value_or(false)) {
+    const v1::ChatMessage& last = chat.messages.back();
+    continues = last.role() == "assistant" && !last.content().empty() && !CallsTools(last);
+  }
+  chat.continue_final_message = continue_final_message.value_or(continues);
+  chat.add_generation_prompt = add_generation_prompt.value_or(!chat.continue_final_message);
+}
+
 absl::StatusOr<int32_t> LogprobCount(std::string_view field, int32_t asked) {
   RETURN_IF_ERROR(CheckRange("", field, asked, 0, limits::kMaxLogprobs));
   return asked + 1;

@@ -136,6 +136,27 @@ TEST(OpenAiRequest, ReadsTimeAndTemplateVariables) {
   EXPECT_EQ(std::get<ChatInput>(Parse(Chat(R"("chat_template_kwargs":{})")).input).template_kwargs, "");
 }
 
+TEST(OpenAiRequest, ContinuesAnAssistantsLastMessageUnlessToldOtherwise) {
+  const auto ending = [](std::string_view last, std::string_view more) {
+    const ValidRequest request = Parse(absl::StrCat(R"({"model":"tiny","messages":[{"role":"user","content":"x"},)",
+                                                    ToAbsl(last), "]", ToAbsl(more), "}"));
+    EXPECT_EQ(Validate(request, kOpenAiNames, kModels), absl::OkStatus());
+    const auto& chat = std::get<ChatInput>(request.input);
+    EXPECT_FALSE(chat.continue_final_message && chat.add_generation_prompt);
+    return chat.continue_final_message ? "continued" : chat.add_generation_prompt ? "opened" : "as it is";
+  };
+  const char* assistant = R"({"role":"assistant","content":"<think>\n"})";
+  EXPECT_STREQ(ending(assistant, ""), "continued");
+  EXPECT_STREQ(ending(assistant, R"(,"continue_final_message":true,"add_generation_prompt":false)"), "continued");
+  EXPECT_STREQ(ending(assistant, R"(,"add_generation_prompt":true)"), "opened");
+  EXPECT_STREQ(ending(assistant, R"(,"continue_final_message":false)"), "opened");
+  EXPECT_STREQ(ending(assistant, R"(,"continue_final_message":false,"add_generation_prompt":false)"), "as it is");
+  EXPECT_STREQ(ending(R"({"role":"assistant","content":""})", ""), "opened");
+  EXPECT_STREQ(ending(R"({"role":"assistant","content":"x","tool_calls":[{}]})", ""), "opened");
+  EXPECT_STREQ(ending(R"({"role":"user","content":"x"})", ""), "opened");
+  EXPECT_STREQ(ending(R"({"role":"user","content":"x"})", R"(,"add_generation_prompt":false)"), "as it is");
+}
+
 TEST(OpenAiRequest, LeavesOutWhatWasNotSaid) {
   const ValidRequest request = Parse(Chat(R"("temperature":null)"));
   EXPECT_FALSE(request.sampling.has_temperature());
