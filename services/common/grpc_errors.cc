@@ -12,6 +12,7 @@ namespace swiftlet {
 namespace {
 
 constexpr char kErrorInfoUrl[] = "type.googleapis.com/google.rpc.ErrorInfo";
+constexpr char kRetryInfoUrl[] = "type.googleapis.com/google.rpc.RetryInfo";
 constexpr char kDomain[] = "swiftlet";
 constexpr char kParam[] = "param";
 constexpr char kRetryAfter[] = "retry_after_ms";
@@ -36,6 +37,14 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   google::protobuf::Any* any = details.add_details();
   any->set_type_url(kErrorInfoUrl);
   info.SerializeToString(any->mutable_value());
+  if (const auto retry_after_ms = RetryAfterMs(status)) {
+    v1::RetryInfo retry;
+    retry.mutable_retry_delay()->set_seconds(*retry_after_ms / 1000);
+    retry.mutable_retry_delay()->set_nanos(static_cast<int32_t>(*retry_after_ms % 1000 * 1'000'000));
+    google::protobuf::Any* retry_any = details.add_details();
+    retry_any->set_type_url(kRetryInfoUrl);
+    retry.SerializeToString(retry_any->mutable_value());
+  }
   return grpc::Status(code, message, details.SerializeAsString());
 }
 
