@@ -2,13 +2,13 @@
 // Owned by the Generation; called on the generation's home executor alone, so it needs no lock.
 #pragma once
 
+#include <absl/status/status.h>
+
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
-
-#include <absl/status/status.h>
 
 #include "services/text/decode/decoder_rules.h"
 #include "services/text/decode/vocabulary.h"
@@ -28,9 +28,9 @@ struct ChoiceDelta {
   int32_t choice = 0;
   std::string reasoning;  // whole UTF-8 characters; either may be empty
   std::string text;
-  std::vector<int32_t> token_ids;                      // ids accepted since the last event, stop tokens included
-  std::vector<v1::PositionLogprobs> logprobs;          // one per id, when asked for
-  std::vector<int32_t> text_offsets;                   // one per id, with logprobs: characters that the ids before it make
+  std::vector<int32_t> token_ids;              // ids accepted since the last event, stop tokens included
+  std::vector<v1::PositionLogprobs> logprobs;  // one per id, when asked for
+  std::vector<int32_t> text_offsets;           // one per id, with logprobs: characters that the ids before it make
   // When asked for: of every prompt position but the first, at once, in the first delta of choice 0, with which the
   // answer begins.
   std::vector<v1::PositionLogprobs> prompt_logprobs;

@@ -53,6 +53,7 @@ void OpenAiAnswer::OnStart(size_t generation, const PromptFacts& facts) {
   prompt.spelling = {facts.vocabulary, options_.tokens_as_ids};
   if (options_.return_token_ids || options_.echo) prompt.ids.assign(facts.ids.begin(), facts.ids.end());
   if (options_.echo) prompt.text = DecodePrompt(*facts.vocabulary, facts.join, facts.ids);
+  so_far_.set_prompt_tokens(so_far_.prompt_tokens() + static_cast<int32_t>(facts.ids.size()));
   SendHead();
 }
 
@@ -82,8 +83,8 @@ std::string OpenAiAnswer::PromptMembers(const Prompt& prompt) const {
   std::string members;
   if (options_.return_token_ids) members += R"(,"prompt_token_ids":)" + TokenIdsText(prompt.ids);
   if (options_.prompt_logprobs > 0) {
-    members += R"(,"prompt_logprobs":)" +
-               PromptLogprobsText(prompt.spelling, prompt.logprobs, options_.prompt_logprobs - 1);
+    members +=
+        R"(,"prompt_logprobs":)" + PromptLogprobsText(prompt.spelling, prompt.logprobs, options_.prompt_logprobs - 1);
   }
   return members;
 }
@@ -115,12 +116,14 @@ void OpenAiAnswer::Gather(Choice& choice, ChoiceDelta&& delta, const Prompt& pro
 }
 
 void OpenAiAnswer::AppendChunk(Choice& choice, ChoiceDelta&& delta, int32_t index, const Prompt& prompt) {
+  so_far_.set_completion_tokens(so_far_.completion_tokens() + static_cast<int32_t>(delta.token_ids.size()));
   const bool says_something = !delta.text.empty() || !delta.reasoning.empty() ||
                               delta.finish_reason != v1::FINISH_REASON_UNSPECIFIED ||
                               (tells_tokens_ && !delta.token_ids.empty()) || (options_.echo && !choice.opened);
   if (!says_something) return;  // text held back, or a special token
   const bool first = !choice.opened;
   ChunkExtras extras;
+  if (options_.continuous_usage) extras.usage = &so_far_;
   std::string logprobs;
   std::string choice_members;
   std::string answer_members;
@@ -164,7 +167,8 @@ void OpenAiAnswer::Finish() {
       Choice& choice = choices_[i];
       choice.whole.logprobs = choice.logprobs.Take();
       if (options_.return_token_ids) choice.whole.members = R"(,"token_ids":)" + TokenIdsText(choice.token_ids);
-      if (!chat) choice.whole.members += PromptMembers(prompts_[i / static_cast<size_t>(options_.choices_per_generation)]);
+      if (!chat)
+        choice.whole.members += PromptMembers(prompts_[i / static_cast<size_t>(options_.choices_per_generation)]);
       whole.push_back(std::move(choice.whole));
     }
     response.body = RenderWhole(options_.head, whole, usage_, chat ? PromptMembers(prompts_.front()) : "");

@@ -20,6 +20,7 @@ struct AnswerOptions {
   AnswerHead head;
   bool stream = false;
   bool include_usage = false;
+  bool continuous_usage = false;  // every chunk tells the usage so far
   bool echo = false;              // completions: each choice begins with its prompt
   bool return_token_ids = false;  // tell the ids of prompts and choices
   bool tokens_as_ids = false;     // log-probabilities spell tokens "token_id:7"
@@ -76,6 +77,7 @@ class OpenAiAnswer : public std::enable_shared_from_this<OpenAiAnswer> {
   std::vector<Choice> choices_;
   bool any_opened_ = false;
   v1::Usage usage_;     // sum over the generations that ended
+  v1::Usage so_far_;    // tokens of the prompts known and of the pieces that came
   std::string events_;  // scratch
 };
 

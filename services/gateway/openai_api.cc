@@ -82,6 +82,7 @@ void OpenAiApi::Generate(ParameterRoute route, HttpRequest request, std::shared_
   answer.head.model = parsed->generations.front().model;
   answer.stream = parsed->stream;
   answer.include_usage = parsed->include_usage;
+  answer.continuous_usage = parsed->include_usage && parsed->continuous_usage;
   answer.echo = parsed->generations.front().echo;
   answer.return_token_ids = parsed->generations.front().return_token_ids;
   answer.tokens_as_ids = parsed->tokens_as_ids;

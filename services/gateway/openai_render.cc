@@ -99,7 +99,14 @@ void ChunkRenderer::AppendDelta(std::string& out, const ChoiceDelta& delta, int3
   out += extras.choice_members;
   out += "}]";
   out += extras.answer_members;
-  out += end_;
+  if (extras.usage == nullptr) {
+    out += end_;
+    return;
+  }
+  out += R"(,"usage":)";
+  AppendUsageObject(out, *extras.usage);
+  out += '}';
+  out += sse::kEventEnd;
 }
 
 void ChunkRenderer::AppendUsage(std::string& out, const v1::Usage& usage) const {

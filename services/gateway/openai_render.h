@@ -28,10 +28,11 @@ std::string_view FinishReasonName(v1::FinishReason reason);
 
 // What a chunk carries beside its delta, rendered.
 struct ChunkExtras {
-  std::string_view echo = {};             // completions: text before the delta's
-  std::string_view logprobs = "null";     // a value
-  std::string_view choice_members = {};   // each with a comma before it
+  std::string_view echo = {};            // completions: text before the delta's
+  std::string_view logprobs = "null";    // a value
+  std::string_view choice_members = {};  // each with a comma before it
   std::string_view answer_members = {};
+  const v1::Usage* usage = nullptr;  // so far
 };
 
 class ChunkRenderer {

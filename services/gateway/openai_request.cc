@@ -212,11 +212,13 @@ absl::Status ReadStreamOptions(const json::object& body, const UnknownName& on_u
   for (const auto& member : options->get_object()) {
     const std::string field =
         absl::StrCat("stream_options.", absl::string_view(member.key().data(), member.key().size()));
-    if (field == "stream_options.include_usage") {
+    const bool include = field == "stream_options.include_usage";
+    if (include || field == "stream_options.continuous_usage_stats") {
       if (member.value().is_null()) continue;
-      if (!member.value().is_bool())
+      if (!member.value().is_bool()) {
         return InvalidField(field, absl::StrCat("`", ToAbsl(field), "` must be true or false"));
-      request.include_usage = member.value().get_bool();
+      }
+      (include ? request.include_usage : request.continuous_usage) = member.value().get_bool();
     } else if (field != "stream_options.include_obfuscation") {
       RETURN_IF_ERROR(on_unknown(field));
     }

@@ -107,8 +107,8 @@ class RequestConductor final : public GenerationHandle,
   bool started_ = false;        // OnStart was called
   bool restart_ = false;        // an output of this epoch ended it
   absl::Status restart_reason_;
-  absl::Status failure_;  // an output of this epoch ended the request
-  std::vector<ChoiceDelta> deltas_;  // not given to the sink yet; one per choice
+  absl::Status failure_;                               // an output of this epoch ended the request
+  std::vector<ChoiceDelta> deltas_;                    // not given to the sink yet; one per choice
   std::vector<v1::PositionLogprobs> prompt_logprobs_;  // as many as have come, from prompt position 1 on
   bool awaits_prompt_logprobs_ = false;
 

@@ -34,9 +34,9 @@ absl::Status CheckAnswerSize(const ValidRequest& request, int64_t prompt_tokens,
   const int64_t entries = copies * prompt_tokens * a_prompt_token + outputs * max_tokens * request.logprobs;
   if (entries <= limits::kMaxLogprobEntries) return absl::OkStatus();
   const char* field = copies * prompt_tokens * a_prompt_token <= limits::kMaxLogprobEntries ? "logprobs"
-                      : request.prompt_logprobs > 0 ? "prompt_logprobs"
-                      : request.echo                ? "echo"
-                                                    : "return_token_ids";
+                      : request.prompt_logprobs > 0                                         ? "prompt_logprobs"
+                      : request.echo                                                        ? "echo"
+                                                                                            : "return_token_ids";
   return InvalidField(field, absl::StrCat("the answer could hold ", entries, " log-probabilities and ids; at most ",
                                           limits::kMaxLogprobEntries, ": ask for fewer tokens, choices or prompts"));
 }

@@ -28,7 +28,7 @@ class DecodingPlan {
     std::vector<int32_t> stop_token_ids = {};  // they give no text
     std::vector<std::string> stop = {};        // at most 16 of 1 to 256 bytes
     bool stop_in_reasoning = false;
-    bool keep_stop = false;  // the text ends behind the stop string
+    bool keep_stop = false;   // the text ends behind the stop string
     ReasoningTags tags = {};  // empty: all is answer
     bool starts_in_reasoning = false;
     DecoderRules join = {};

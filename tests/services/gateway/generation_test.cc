@@ -121,10 +121,9 @@ TEST(Generation, AnswerThatCouldHoldTooMuchIsRefusedByName) {
               request.num_choices = 128;
             }),
             "prompt_logprobs");
-  EXPECT_EQ(fault([](ValidRequest& request) {
-              request.echo = true, request.num_siblings = 1000, request.num_choices = 128;
-            }),
-            "echo");
+  EXPECT_EQ(
+      fault([](ValidRequest& request) { request.echo = true, request.num_siblings = 1000, request.num_choices = 128; }),
+      "echo");
   EXPECT_EQ(fault([](ValidRequest& request) { request.return_token_ids = true, request.num_siblings = 100'000; }),
             "return_token_ids");
   gateway.ExpectIdle();

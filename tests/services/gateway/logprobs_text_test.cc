@@ -61,9 +61,8 @@ TEST(LogprobsText, CompletionHasColumnsWithTheChosenTokenAmongTheTop) {
   text.AddFirst(spelling, 0);
   text.Add(spelling, Position(5, -4, {{1, -1}, {6, -2}, {5, -4}}), 7);  // two tokens read "a": the likelier's
   text.Add(spelling, Position(1, -1, {{1, -1}, {5, -2}}), 8);
-  EXPECT_EQ(text.Take(),
-            R"({"tokens":["<s>","é","a"],"token_logprobs":[null,-4.0,-1.0],)"
-            R"("top_logprobs":[null,{"a":-1.0,"é":-4.0},{"a":-1.0,"é":-2.0}],"text_offset":[0,7,8]})");
+  EXPECT_EQ(text.Take(), R"({"tokens":["<s>","é","a"],"token_logprobs":[null,-4.0,-1.0],)"
+                         R"("top_logprobs":[null,{"a":-1.0,"é":-4.0},{"a":-1.0,"é":-2.0}],"text_offset":[0,7,8]})");
 }
 
 TEST(LogprobsText, NumbersThatJsonLacksAreShownAsVeryLow) {
@@ -79,7 +78,8 @@ TEST(LogprobsText, NumbersThatJsonLacksAreShownAsVeryLow) {
 TEST(PromptLogprobsText, KeysByIdAndRanks) {
   const TokenSpelling spelling = Spelling();
   EXPECT_EQ(PromptLogprobsText(spelling, {}, 1), "[null]");
-  const std::vector<v1::PositionLogprobs> positions = {Position(2, -9, {{1, -0.5f}, {5, -1}}), Position(1, -0.5f, {{1, -0.5f}})};
+  const std::vector<v1::PositionLogprobs> positions = {Position(2, -9, {{1, -0.5f}, {5, -1}}),
+                                                       Position(1, -0.5f, {{1, -0.5f}})};
   EXPECT_EQ(PromptLogprobsText(spelling, positions, 1),
             R"([null,{"1":{"logprob":-0.5,"rank":1,"decoded_token":"a"},"2":{"logprob":-9.0,"rank":null,)"
             R"("decoded_token":" \"b\n"}},{"1":{"logprob":-0.5,"rank":1,"decoded_token":"a"}}])");

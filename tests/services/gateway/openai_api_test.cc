@@ -188,8 +188,9 @@ constexpr std::string_view kTellAll =
 
 TEST(OpenAiApi, CompletionTellsOfItsTokens) {
   Front front([](const ValidRequest&) { return TokensScript(); });
-  const json::value body = Json(
-      front.Ask("POST", "/v1/completions", absl::StrCat(R"({"model":"tiny","prompt":"x",)", ToAbsl(kTellAll), "}")).body);
+  const json::value body =
+      Json(front.Ask("POST", "/v1/completions", absl::StrCat(R"({"model":"tiny","prompt":"x",)", ToAbsl(kTellAll), "}"))
+               .body);
   const json::value& first = body.at("choices").at(0);
   EXPECT_EQ(Text(first.at("text")), "abab");
   EXPECT_EQ(first.at("logprobs"), Json(R"({"tokens":["<end>","a","b","a","b","<end>"],

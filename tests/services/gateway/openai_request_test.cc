@@ -302,6 +302,7 @@ TEST(OpenAiRequest, NamesTheParameterOutOfRange) {
       {R"("best_of":2)", "best_of"},
       {R"("stream_options":{"include_usage":true})", "stream_options"},
       {R"("stream":true,"stream_options":{"include_usage":1})", "stream_options.include_usage"},
+      {R"("stream":true,"stream_options":{"continuous_usage_stats":"x"})", "stream_options.continuous_usage_stats"},
       {R"("stream":"true")", "stream"},
       {R"("continue_final_message":true)", "continue_final_message"},
   };

@@ -53,7 +53,7 @@ class ToyWorkers : public WorkerTransport {
     int32_t choice = 0;
     std::vector<int32_t> ids;
     int32_t prompt_told = 1;  // prompt positions whose log-probabilities went out; the first has none
-    bool told = false;  // an output went out
+    bool told = false;        // an output went out
   };
   struct Process {
     int64_t life = 0;  // counts restarts
