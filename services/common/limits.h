@@ -6,10 +6,10 @@
 
 namespace swiftlet::limits {
 
-inline constexpr size_t kMaxBodyBytes = 8 << 20;        // HTTP request body; 413 above
+inline constexpr size_t kMaxBodyBytes = 8 << 20;        // a caller's request: HTTP body (413 above) or gRPC message
 inline constexpr size_t kMaxHeaderBytes = 32 << 10;     // HTTP request line and headers; 431 above
 inline constexpr size_t kMaxJsonDepth = 32;             // nested arrays and objects
-inline constexpr int kMaxGrpcMessageBytes = 64 << 20;   // either direction, every gRPC channel and server
+inline constexpr int kMaxGrpcMessageBytes = 64 << 20;   // between our processes, either direction
 inline constexpr size_t kMaxPromptTextBytes = 4 << 20;  // one prompt, or all messages of a chat together
 inline constexpr size_t kMaxTextsPerEncode = 64;        // texts in one EncodePrompt
 inline constexpr size_t kMaxMessages = 1024;            // messages of a chat

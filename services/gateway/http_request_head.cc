@@ -102,6 +102,7 @@ HttpRequest RequestOfHead(const http::request_header<>& head) {
   request.path = std::string(target.substr(0, target.find('?')));
   request.authorization = std::string(View(head[http::field::authorization]));
   request.content_encoding = std::string(View(head[http::field::content_encoding]));
+  request.content_type = std::string(View(head[http::field::content_type]));
   request.request_id = RequestId(head);
   return request;
 }
