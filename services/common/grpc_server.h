@@ -21,6 +21,7 @@ struct GrpcServerOptions {
   std::string host = "0.0.0.0";
   int32_t port = 0;                            // 0 = any free one
   std::string port_flag = "--port";            // named when the port is taken
+  bool reflection = false;                     // tells callers what is served, and in which messages
   std::vector<std::string> health_names = {};  // "swiftlet.v1.TokenizerService"; the empty name is always there
 };
 

@@ -12,6 +12,7 @@
 #include "services/gateway/api_keys.h"
 #include "services/gateway/json_writer.h"
 #include "services/gateway/openai_api.h"
+#include "services/gateway/transcode/transcoder.h"
 
 namespace swiftlet {
 namespace {
@@ -45,10 +46,23 @@ const Route& FindRoute(std::string_view path) {
                                                                                                    : kUnknownRoute;
 }
 
+HttpResponse NotFound() {
+  return ErrorResponse(
+      WithErrorCode(absl::NotFoundError("this path is not served; see /v1/models, /v1/chat/completions, "
+                                        "/v1/completions, /swiftlet/v1/models, /health, /livez and /readyz"),
+                    "unknown_url"));
+}
+
+std::optional<HttpResponse> CheckEncoding(const HttpRequest& head) {
+  if (head.content_encoding.empty() || absl::EqualsIgnoreCase(head.content_encoding, "identity")) return std::nullopt;
+  return ErrorResponse(
+      WithErrorCode(absl::InvalidArgumentError("a compressed body is not accepted"), "unsupported_media_type"));
+}
+
 }  // namespace
 
-HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health)
-    : api_(api), keys_(keys), health_(health) {}
+HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health, Transcoder* transcoder)
+    : api_(api), keys_(keys), health_(health), transcoder_(transcoder) {}
 
 std::optional<HttpResponse> HttpRoutes::Check(const HttpRequest& head) {
   const Route& route = FindRoute(head.path);
@@ -56,10 +70,9 @@ std::optional<HttpResponse> HttpRoutes::Check(const HttpRequest& head) {
     if (const absl::Status status = keys_.Check(head.authorization); !status.ok()) return ErrorResponse(status);
   }
   if (route.target == Target::kUnknown) {
-    return ErrorResponse(
-        WithErrorCode(absl::NotFoundError("this path is not served; see /v1/models, /v1/chat/completions, "
-                                          "/v1/completions, /health, /livez and /readyz"),
-                      "unknown_url"));
+    const std::optional<HttpResponse> refusal = transcoder_ != nullptr ? transcoder_->Check(head) : NotFound();
+    if (refusal.has_value()) return refusal->status == 404 ? NotFound() : refusal;
+    return CheckEncoding(head);
   }
   const bool gets = route.method == "GET";
   if (head.method != route.method && !(gets && head.method == "HEAD")) {
@@ -69,11 +82,7 @@ std::optional<HttpResponse> HttpRoutes::Check(const HttpRequest& head) {
     response.headers.emplace_back("Allow", gets ? "GET, HEAD" : "POST");
     return response;
   }
-  if (!head.content_encoding.empty() && !absl::EqualsIgnoreCase(head.content_encoding, "identity")) {
-    return ErrorResponse(
-        WithErrorCode(absl::InvalidArgumentError("a compressed body is not accepted"), "unsupported_media_type"));
-  }
-  return std::nullopt;
+  return CheckEncoding(head);
 }
 
 void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
@@ -94,7 +103,7 @@ void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> excha
     case Target::kCompletions:
       return api_.Generate(kCompletionsRoute, std::move(request), std::move(exchange));
     case Target::kUnknown:
-      break;  // Check has answered
+      return transcoder_->Handle(request, std::move(exchange));  // Check has answered what it does not serve
   }
 }
 
