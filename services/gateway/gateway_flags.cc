@@ -19,6 +19,9 @@ void GatewayFlags::AddTo(Flags& flags) {
   flags.Add("http-threads", &http_threads, "threads for connections", {1, 256});
   flags.Add("max-connections", &max_connections, "open HTTP connections", {1, 1 << 20});
   flags.Add("max-requests", &max_requests, "accepted requests that have not ended", {1, 1 << 24});
+  flags.Add("max-outstanding-tokens", &max_outstanding_tokens,
+            "tokens of those requests together: prompts, and what max_tokens lets them generate",
+            {1, int64_t{1} << 40});
 }
 
 int32_t GatewayFlags::DefaultHttpThreads() {

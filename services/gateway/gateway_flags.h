@@ -25,6 +25,7 @@ struct GatewayFlags {
   int32_t http_threads = DefaultHttpThreads();
   int32_t max_connections = HttpServerOptions().max_connections;
   int64_t max_requests = Admission::Options().max_requests;
+  int64_t max_outstanding_tokens = Admission::Options().max_tokens;
 
   void AddTo(Flags& flags);
 

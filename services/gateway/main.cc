@@ -68,7 +68,9 @@ int Main(int argc, char** argv) {
   const auto stall_us = static_cast<int64_t>(flags.worker_stall_seconds * 1e6);
   WorkerPool workers({.link = {.gateway_id = gateway_id, .stall_us = stall_us}}, control_executor, clock, transport,
                      directory);
-  Admission admission({.max_requests = flags.max_requests});
+  Admission admission(
+      {.max_requests = flags.max_requests, .max_tokens = flags.max_outstanding_tokens, .jitter_seed = RandomSeed()},
+      clock);
   GatewayMetrics metrics(server.metrics());
   GatewayGenerator generator({.clock = clock,
                               .directory = directory,
@@ -115,7 +117,7 @@ int Main(int argc, char** argv) {
   server.health().Listen([&](bool serving) { (*grpc)->SetServing(serving); });
   metrics.Watch([&] {
     return GatewayLoad{.active_requests = generator.active(),
-                       .prompt_tokens = admission.outstanding().prompt_tokens,
+                       .outstanding_tokens = admission.outstanding().tokens,
                        .http_connections = (*http)->num_connections(),
                        .workers_known = workers.counts().known,
                        .workers_routable = workers.counts().routable,

@@ -40,17 +40,23 @@ absl::Status RequestConductor::Accept() {
         absl::UnavailableError(absl::StrCat("the model ", request_.model, " is not ready: ", model_->problem)),
         options_.retry_after_ms);
   }
+  const std::optional<int64_t> left_us = TimeLeftUs();
+  if (left_us.has_value() && *left_us <= 0) return OutOfTime();
   absl::StatusOr<Admission::Permit> permit = parts_.admission.Admit();
   if (!permit.ok()) return permit.status();
   permit_ = *std::move(permit);
-  if (request_.timeout_us.has_value()) {
-    const int64_t left_us = std::max<int64_t>(0, arrival_us_ + *request_.timeout_us - parts_.clock.NowUs());
-    deadline_ = parts_.clock.After(home_, left_us, [this] {
-      End(absl::DeadlineExceededError(
-          absl::StrCat("the request's time of ", *request_.timeout_us / 1000, " ms has passed")));
-    });
-  }
+  if (left_us.has_value()) deadline_ = parts_.clock.After(home_, *left_us, [this] { End(OutOfTime()); });
   return absl::OkStatus();
+}
+
+std::optional<int64_t> RequestConductor::TimeLeftUs() const {
+  if (!request_.timeout_us.has_value()) return std::nullopt;
+  return arrival_us_ + *request_.timeout_us - parts_.clock.NowUs();
+}
+
+absl::Status RequestConductor::OutOfTime() const {
+  return absl::DeadlineExceededError(
+      absl::StrCat("the request's time of ", *request_.timeout_us / 1000, " ms has passed"));
 }
 
 void RequestConductor::Encode() {
@@ -90,9 +96,14 @@ void RequestConductor::OnEncoded(absl::StatusOr<EncodedPrompt> prompt) {
   const int64_t prompt_tokens = static_cast<int64_t>(prompt->ids.size());
   absl::StatusOr<v1::Submit> submit = ResolveSubmit(request_, *model_, std::move(prompt->ids), parts_.random());
   if (!submit.ok()) return End(submit.status());
-  if (const absl::Status status = parts_.admission.AddPromptTokens(permit_, prompt_tokens); !status.ok()) {
-    return End(status);
-  }
+  const Admission::Need need = {
+      .prompt_tokens = prompt_tokens,
+      .max_generated_tokens = int64_t{request_.num_choices} * request_.stop.max_tokens(),
+      .num_choices = request_.num_choices,
+      .priority = request_.priority,
+      .time_left_us = TimeLeftUs(),
+  };
+  if (const absl::Status status = parts_.admission.Reserve(permit_, need); !status.ok()) return End(status);
   submit_ = *std::move(submit);
   const auto plan = std::make_shared<const DecodingPlan>(
       model_->vocabulary, ResolveDecoding(request_, *model_, submit_, prompt->starts_in_reasoning));
@@ -107,9 +118,8 @@ void RequestConductor::Submit() {
   work_id_ = owner_.NextRequestId();
   order.submit.set_request_id(work_id_);
   order.submit.set_epoch(journal_.epoch());
-  if (request_.timeout_us.has_value()) {
-    const int64_t left_us = arrival_us_ + *request_.timeout_us - parts_.clock.NowUs();
-    order.submit.set_timeout_us(std::max<int64_t>(1, left_us));  // at 0 the timer above is about to fire
+  if (const std::optional<int64_t> left_us = TimeLeftUs()) {
+    order.submit.set_timeout_us(std::max<int64_t>(1, *left_us));  // at 0 the deadline's timer is about to fire
   }
   for (int32_t choice = 0; choice < journal_.num_choices(); ++choice) {
     const std::vector<int32_t>& ids = journal_.ids(choice);
@@ -145,7 +155,7 @@ void RequestConductor::OnWorkLost(uint32_t epoch, const absl::Status& status) {
   if (state_ != State::kRunning || epoch != journal_.epoch()) return;
   work_id_ = 0;
   if (placed_) return Resume(status);
-  if (!absl::IsUnavailable(status)) return End(WithRetryAfter(status, options_.retry_after_ms));
+  if (!absl::IsUnavailable(status)) return End(WithRetryAfter(status, parts_.admission.RetryAfterMs()));
   WaitForWorker(status);
 }
 
@@ -265,6 +275,7 @@ void RequestConductor::TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta) {
   const int64_t now_us = parts_.clock.NowUs();
   if (first_token_us_ < 0) {
     first_token_us_ = now_us - arrival_us_;
+    permit_.Started();
     parts_.observer.OnFirstToken(first_token_us_);
   }
   if (last_token_us_[choice] > 0) {
@@ -290,7 +301,7 @@ absl::Status RequestConductor::FailureOf(const v1::SequenceOutput& output) const
     case absl::StatusCode::kCancelled:
       return absl::UnavailableError(message);
     case absl::StatusCode::kResourceExhausted:
-      return WithRetryAfter(absl::ResourceExhaustedError(message), options_.retry_after_ms);
+      return WithRetryAfter(absl::ResourceExhaustedError(message), parts_.admission.RetryAfterMs());
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kOutOfRange:
     case absl::StatusCode::kFailedPrecondition:

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,6 +55,8 @@ class RequestConductor final : public GenerationHandle,
   enum class State { kNew, kEncoding, kWaiting, kRunning, kEnded };
 
   absl::Status Accept();
+  std::optional<int64_t> TimeLeftUs() const;  // until the deadline, where there is one
+  absl::Status OutOfTime() const;
   void Encode();
   void OnEncoded(absl::StatusOr<EncodedPrompt> prompt);
   void Submit();

@@ -183,6 +183,47 @@ TEST(Generation, DeadlineEndsItAtTheWorkerToo) {
   gateway.ExpectIdle();
 }
 
+TEST(Generation, DeadlineThatHasPassedIsRefusedAtOnce) {
+  ToyGateway gateway(1, 1);
+  ValidRequest request = LongRequest(1, 200);
+  request.timeout_us = 0;
+  const auto answer = gateway.Ask(request);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(answer->status)) << answer->status;
+  EXPECT_TRUE(gateway.workers_wire.seen().empty());
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, DeadlinePassesWhileItWaits) {
+  ToyGateway gateway(1, 1);
+  gateway.workers_wire.Kill(ToyGateway::WorkerAddress(0), 5'000'000);
+  ValidRequest request = LongRequest(1, 200);
+  request.timeout_us = 300'000;
+  const int64_t start_us = gateway.clock.NowUs();
+  const auto answer = gateway.Ask(request);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(answer->status)) << answer->status;
+  EXPECT_EQ(gateway.clock.NowUs() - start_us, 300'000);
+  gateway.RunFor(10'000'000);
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, FullGatewaySaysWhenToComeBack) {
+  ToyGateway gateway(1, 1);
+  std::vector<ToyGateway::Started> started;
+  for (int i = 0; i < 80; ++i) started.push_back(gateway.Start(LongRequest(1, 100)));
+  ASSERT_TRUE(gateway.Run([&] {
+    return std::all_of(started.begin(), started.end(), [](const auto& one) { return one.answer->ends > 0; });
+  }));
+  int refused = 0;
+  for (const auto& one : started) {
+    if (one.answer->status.ok()) continue;
+    ++refused;
+    EXPECT_TRUE(absl::IsResourceExhausted(one.answer->status)) << one.answer->status;
+    EXPECT_GE(RetryAfterMs(one.answer->status).value_or(0), Admission::kShortestRetryMs);
+  }
+  EXPECT_EQ(refused, 16);
+  gateway.ExpectIdle();
+}
+
 TEST(Generation, AbandonCancelsWithinAStepAndCallsNobody) {
   ToyGateway gateway(1, 1);
   const auto started = gateway.Start(LongRequest(2, 100));

@@ -111,7 +111,7 @@ void ToyGateway::ExpectIdle() {
   EXPECT_EQ(workers_wire.running(), 0);
   EXPECT_EQ(tokenizers.counts().pending, 0);
   EXPECT_EQ(admission.outstanding().requests, 0);
-  EXPECT_EQ(admission.outstanding().prompt_tokens, 0);
+  EXPECT_EQ(admission.outstanding().tokens, 0);
 }
 
 v1::Submit GoldenSubmit(const ValidRequest& request) {

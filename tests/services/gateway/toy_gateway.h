@@ -87,7 +87,7 @@ struct ToyGateway {
   ToyWorkers workers_wire;
   ToyTokenizers tokenizers_wire{clock};
   ModelDirectory directory;
-  Admission admission{Admission::Options{.max_requests = 64, .max_prompt_tokens = 4096}};
+  Admission admission{Admission::Options{.max_requests = 64, .max_tokens = 1 << 16}, clock};
   CountingObserver observer;
   TokenizerPool tokenizers;
   WorkerPool workers;
