@@ -1,6 +1,5 @@
 #include "services/gateway/transcode/transcoder.h"
 
-#include <absl/strings/str_cat.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -90,7 +89,7 @@ TEST(Transcoder, RefusesBeforeAStreamBegins) {
   EXPECT_EQ(Parsed(response.body).at("error").at("param"), "messages[0].role");
   EXPECT_EQ(front.Ask("POST", kStream, R"({"model":"tiny","model":"tiny"})").status, 400);
   EXPECT_EQ(front.Ask("POST", kStream, "").status, 400);
-  EXPECT_EQ(front.Ask("POST", absl::StrCat(kStream, "?model=tiny"), "{}").status, 400);
+  EXPECT_EQ(front.Ask("POST", std::string(kStream) + "?model=tiny", "{}").status, 400);
   EXPECT_EQ(front.Ask("POST", kStream, kBody, "Grpc-Timeout: soon\r\n").status, 400);
   EXPECT_EQ(front.Ask("POST", kStream, kBody, "Content-Encoding: gzip\r\n").status, 415);
   EXPECT_TRUE(front.generator.requests().empty());

@@ -5,6 +5,9 @@
 
 #include <memory>
 
+#include <boost/json/serialize.hpp>
+#include <boost/json/value_from.hpp>
+
 #include "engine/base/strict_json.h"
 #include "services/common/errors.h"
 #include "services/gateway/transcode/binding.h"
