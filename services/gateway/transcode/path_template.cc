@@ -155,7 +155,8 @@ bool PathTemplate::GoesBefore(const PathTemplate& other) const {
   for (size_t i = 0; i < common; ++i) {
     if (segments_[i].kind != other.segments_[i].kind) return segments_[i].kind < other.segments_[i].kind;
   }
-  if (segments_.size() != other.segments_.size()) return segments_.size() > other.segments_.size();
+  if (segments_.size() != other.segments_.size())
+    return segments_.size() < other.segments_.size();  // "/a" before "/a/**"
   return !verb_.empty() && other.verb_.empty();
 }
 
