@@ -32,12 +32,12 @@ void GrpcLogLine(gpr_log_func_args* line) {
   Log(level, "grpc", {{"text", line->message}, {"file", line->file}, {"line", line->line}});
 }
 
-// Reflection for one server; gRPC's own switch turns it on for all of a process.
-class Reflection : public grpc::ServerBuilderOption {
+// Takes reflection from one server: gRPC's library gives it to every server of a program that links it.
+class NoReflection : public grpc::ServerBuilderOption {
  public:
   void UpdateArguments(grpc::ChannelArguments*) override {}
   void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
-    plugins->push_back(std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>());
+    std::erase_if(*plugins, [](const auto& plugin) { return plugin->name() == "proto_server_reflection"; });
   }
 };
 
@@ -51,8 +51,9 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
                                                               const std::vector<grpc::Service*>& services) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::health::v1::HealthCheckRequest::descriptor();  // links and registers it, for reflection
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
-  if (options.reflection) builder.SetOption(std::make_unique<Reflection>());
+  if (!options.reflection) builder.SetOption(std::make_unique<NoReflection>());
   const bool ipv6 = options.host.find(':') != std::string::npos;
   const std::string address =
       ipv6 ? absl::StrCat("[", options.host, "]:", options.port) : absl::StrCat(options.host, ":", options.port);
