@@ -17,6 +17,8 @@ inline constexpr size_t kMaxNameBytes = 64;             // message names, cache 
 inline constexpr size_t kMaxListedMessages = 1 << 16;   // messages in one list of a transcoded body
 inline constexpr int32_t kMaxChoices = 128;             // n
 inline constexpr int32_t kMaxLogprobs = 20;             // top log-probabilities a position
+// Log-probabilities and ids in one answer: prompt (as often as it is told) and output, each with its top ones.
+inline constexpr int64_t kMaxLogprobEntries = 1 << 20;
 inline constexpr size_t kMaxStopStrings = 16;
 inline constexpr size_t kMaxStopBytes = 256;      // one stop string
 inline constexpr size_t kMaxStopTokenIds = 64;    // of the caller; the model's end-of-sequence ids come on top

@@ -23,7 +23,7 @@ class StreamedAnswer : public GenerationSink {
   StreamedAnswer(std::unique_ptr<CallSink> sink, bool return_token_ids)
       : sink_(std::move(sink)), return_token_ids_(return_token_ids) {}
 
-  void OnStart(int32_t) override { sink_->OnStart(); }
+  void OnStart(const PromptFacts&) override { sink_->OnStart(); }
   void OnDeltas(std::vector<ChoiceDelta> deltas) override {
     Response message;
     for (ChoiceDelta& delta : deltas) ToWire(std::move(delta), return_token_ids_, *message.add_deltas());
@@ -52,7 +52,7 @@ class WholeAnswer : public GenerationSink {
     for (int32_t choice = 0; choice < num_choices; ++choice) message_.add_deltas()->set_choice(choice);
   }
 
-  void OnStart(int32_t) override { sink_->OnStart(); }
+  void OnStart(const PromptFacts&) override { sink_->OnStart(); }
   void OnDeltas(std::vector<ChoiceDelta> deltas) override {
     for (ChoiceDelta& delta : deltas) {
       v1::Delta& whole = *message_.mutable_deltas(delta.choice);
