@@ -117,7 +117,7 @@ def test_rest_answers_what_grpc_answers(cluster, method, path, body):
 def test_rest_streams_lines_and_lists_models(cluster):
     body = {"messages": [{"role": "user", "content": "What is 478 + 256?"}], "sampling": {"seed": 7}}
     answer = subprocess.run(["curl", "--silent", "--fail", f"http://127.0.0.1:{cluster.port}/swiftlet/v1/models/demo:streamChat",
-                             "--data", json.dumps(body)], capture_output=True, text=True, timeout=60)
+                             "--json", json.dumps(body)], capture_output=True, text=True, timeout=60)
     parts = [json.loads(line) for line in answer.stdout.splitlines() if line]
     _, whole = post(cluster.port, "/swiftlet/v1/chat", body | {"model": "demo"})
     assert "".join(delta.get("text", "") for part in parts for delta in part.get("deltas", [])) == whole["deltas"][0]["text"]
