@@ -1,6 +1,7 @@
 #include "services/common/grpc_server.h"
 
 #include <absl/strings/str_cat.h>
+#include <absl/synchronization/mutex.h>
 #include <grpc/health/v1/health.pb.h>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
@@ -43,8 +44,10 @@ class NoReflection : public grpc::ServerBuilderOption {
 
 }  // namespace
 
-void RouteGrpcLog() {
+void PrepareGrpc() {
   gpr_set_log_function(GrpcLogLine);
+  // The packaged Abseil is built with its assertions: it would look for deadlocks at each of gRPC's locks.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,

@@ -50,7 +50,7 @@ int Main(int argc, char** argv) {
   GatewayFlags flags;
   flags.AddTo(server.flags());
   if (const std::optional<int> code = server.Start(argc, argv)) return *code;
-  RouteGrpcLog();
+  PrepareGrpc();
   if (const int64_t files = RaiseFileLimit(); files < flags.max_connections) {
     LogWarning("the limit of open files is below --max-connections: raise it (ulimit -n)", {{"files", files}});
   }

@@ -153,7 +153,7 @@ int Main(int argc, char** argv) {
   WorkerFlags flags;
   flags.AddTo(process.flags());
   if (const std::optional<int> code = process.Start(argc, argv)) return *code;
-  RouteGrpcLog();
+  PrepareGrpc();
   if (const absl::Status status = flags.Resolve(); !status.ok()) return process.Fail(status);
   process.health().Set(HealthState::kStarting, "loading the model");
 

@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
   server.flags().AddPort("port", &port, "gRPC port");
   server.flags().Add("threads", &threads, "Threads that encode", {1, 1024});
   if (const auto code = server.Start(argc, argv)) return *code;
-  RouteGrpcLog();
+  PrepareGrpc();
 
   auto specs = ParseModelSpecs(models, served_names);
   if (!specs.ok()) return server.Fail(specs.status());

@@ -42,7 +42,7 @@ int Main(int argc, char** argv) {
   process.flags().Add("prompt-token-us", &prompt_token_us, "more for each prompt token in it", {0, 1e9});
   process.flags().Add("max-num-seqs", &config.max_num_seqs, "most sequences in one step", {1, 1 << 20});
   if (const std::optional<int> code = process.Start(argc, argv)) return *code;
-  RouteGrpcLog();
+  PrepareGrpc();
   const absl::StatusOr<ModelConfig> model = ReadModelConfig(model_directory);
   if (!model.ok()) return process.Fail(model.status());
   const absl::StatusOr<ModelFileHashes> hashes = HashModelFiles(model_directory);
@@ -57,7 +57,7 @@ int Main(int argc, char** argv) {
                         {.step_ns = static_cast<int64_t>(step_us * 1e3),
                          .sequence_ns = static_cast<int64_t>(sequence_us * 1e3),
                          .prompt_token_ns = static_cast<int64_t>(prompt_token_us * 1e3),
-                         .vocab_size = model->vocab_size},
+                         .num_ids = model->vocab_size},
                         [&metrics](const StepTiming& timing) { metrics.OnStep(timing); });
   v1::ModelInfo info;
   info.set_name(served_model_name);

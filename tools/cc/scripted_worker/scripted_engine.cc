@@ -19,8 +19,8 @@ uint64_t Mix(uint64_t value) {  // splitmix64 (Steele, Lea, Flood 2014)
 }  // namespace
 
 ScriptedEngine::ScriptedEngine(const EngineConfig& config, const ScriptedSteps& steps,
-                               std::function<void(const StepTiming&)> on_step)
-    : config_(config), steps_(steps), on_step_(std::move(on_step)), thread_([this] { StepLoop(); }) {}
+                               std::function<void(const StepTiming&)> on_step, ScriptedWatcher* watcher)
+    : config_(config), steps_(steps), on_step_(std::move(on_step)), watcher_(watcher), thread_([this] { StepLoop(); }) {}
 
 ScriptedEngine::~ScriptedEngine() {
   {
@@ -32,6 +32,7 @@ ScriptedEngine::~ScriptedEngine() {
 }
 
 absl::Status ScriptedEngine::Submit(uint64_t tag, GenerationRequest request, std::shared_ptr<OutputSink> sink) {
+  if (watcher_ != nullptr) watcher_->OnSubmit(request.sampling.seed);
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (refusing_) return absl::UnavailableError("the engine is shutting down");
@@ -68,12 +69,14 @@ void ScriptedEngine::Shutdown(int64_t drain_us) {
   changed_.notify_all();
 }
 
-void ScriptedEngine::Emit(std::vector<Running>& running) {
+void ScriptedEngine::Emit(std::vector<Running>& running, int32_t phase) {
   std::vector<std::pair<std::shared_ptr<OutputSink>, std::vector<SequenceOutput>>> messages;
   for (Running& one : running) {
+    if (phase >= 0 && one.phase != phase) continue;
     auto message = std::find_if(messages.begin(), messages.end(), [&](const auto& m) { return m.first == one.sink; });
     if (message == messages.end()) message = messages.insert(message, {one.sink, {}});
     const int32_t index = one.num_generated++;
+    if (watcher_ != nullptr) watcher_->OnId(one.request.sampling.seed, index);
     for (int32_t choice = 0; choice < one.request.num_choices; ++choice) {
       SequenceOutput& output = message->second.emplace_back();
       output.request = one.tag;
@@ -84,18 +87,21 @@ void ScriptedEngine::Emit(std::vector<Running>& running) {
         continue;
       }
       const uint64_t draw = Mix(one.request.sampling.seed + (static_cast<uint64_t>(choice) << 32) + index);
-      output.ids = {static_cast<int32_t>(draw % static_cast<uint64_t>(steps_.vocab_size))};
+      output.ids = {steps_.first_id + static_cast<int32_t>(draw % static_cast<uint64_t>(steps_.num_ids))};
       if (one.num_generated >= one.request.max_tokens) output.finish_reason = FinishReason::kLength;
     }
   }
-  std::erase_if(running,
-                [](const Running& one) { return one.cancelled || one.num_generated >= one.request.max_tokens; });
+  std::erase_if(running, [phase](const Running& one) {
+    return (phase < 0 || one.phase == phase) && (one.cancelled || one.num_generated >= one.request.max_tokens);
+  });
   for (auto& [sink, outputs] : messages) sink->OnStep(std::move(outputs));
 }
 
 void ScriptedEngine::StepLoop() {
   std::vector<Running> running;
   Clock::time_point step_end = Clock::now();
+  int32_t phase = 0;
+  int32_t next_phase = 0;
   std::unique_lock<std::mutex> lock(mutex_);
   while (true) {
     if (running.empty() && waiting_.empty()) {
@@ -108,6 +114,7 @@ void ScriptedEngine::StepLoop() {
     while (!waiting_.empty() && running.size() < static_cast<size_t>(config_.max_num_seqs)) {
       prompt_tokens += static_cast<int64_t>(waiting_.front().request.prompt_ids.size());
       running.push_back(std::move(waiting_.front()));
+      running.back().phase = next_phase++ % steps_.phases;
       waiting_.pop_front();
     }
     for (const auto& [tag, sink] : std::exchange(cancelled_, {})) {
@@ -119,24 +126,25 @@ void ScriptedEngine::StepLoop() {
     ++stats_.steps;
     stats_.running_sequences = sequences;
     stats_.waiting_sequences = static_cast<int32_t>(waiting_.size());
-    stats_.generated_tokens += running.size();
+    stats_.generated_tokens += running.size() / steps_.phases;
     lock.unlock();
-    const std::chrono::nanoseconds duration(steps_.step_ns + steps_.sequence_ns * sequences +
-                                            steps_.prompt_token_ns * prompt_tokens);
+    const std::chrono::nanoseconds duration(
+        (steps_.step_ns + steps_.sequence_ns * sequences) / steps_.phases + steps_.prompt_token_ns * prompt_tokens);
+    phase = (phase + 1) % steps_.phases;
     // Against the clock, not from now on: the host's work hides behind the step as it does behind a device's.
     step_end = std::max(step_end + duration, Clock::now());
     std::this_thread::sleep_until(step_end);
     on_step_({.duration_us = duration.count() / 1000,
               .sequences = sequences,
               .tokens = sequences + static_cast<int32_t>(prompt_tokens)});
-    Emit(running);
+    Emit(running, phase);
     lock.lock();
     stats_.running_sequences = static_cast<int32_t>(running.size());
     stats_.device_busy_us += duration.count() / 1000;
   }
   lock.unlock();
   for (Running& one : running) one.cancelled = true;
-  Emit(running);
+  Emit(running, /*phase=*/-1);
 }
 
 }  // namespace swiftlet
