@@ -97,8 +97,7 @@ int Main(int argc, char** argv) {
   OpenAiApi api(generator, {.strict_parameters = flags.strict_parameters,
                             .count_unknown = [&](int count) { metrics.CountUnknownParameters(count); }});
   InferenceMethods methods(generator);
-  auto bindings =
-      BindingTable::Of(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
+  auto bindings = BindingTable::Of(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
   if (!bindings.ok()) return server.Fail(bindings.status());
   Transcoder transcoder(*std::move(bindings), methods);
   HttpRoutes routes(api, keys, server.health(), &transcoder);
