@@ -28,16 +28,19 @@ PROTO = pathlib.Path(__file__).resolve().parents[3] / "proto"
 
 def inference_modules():
     """inference_pb2 and inference_pb2_grpc, generated from the .proto files."""
-    folder = tempfile.mkdtemp(prefix="swiftlet-")
     google_protos = pathlib.Path(google.api.annotations_pb2.__file__).parents[2]
     well_known = pathlib.Path(grpc_tools.__file__).parent / "_proto"
     files = [f"swiftlet/v1/{name}.proto" for name in ("common", "tokenizer", "inference")]
-    status = protoc.main(["protoc", f"-I{PROTO}", f"-I{google_protos}", f"-I{well_known}", f"--python_out={folder}",
-                          f"--grpc_python_out={folder}", *files])
-    if status != 0:
-        raise SystemExit("protoc failed")
-    sys.path.insert(0, folder)
-    return importlib.import_module("swiftlet.v1.inference_pb2"), importlib.import_module("swiftlet.v1.inference_pb2_grpc")
+    with tempfile.TemporaryDirectory(prefix="swiftlet-") as folder:
+        status = protoc.main(["protoc", f"-I{PROTO}", f"-I{google_protos}", f"-I{well_known}", f"--python_out={folder}",
+                              f"--grpc_python_out={folder}", *files])
+        if status != 0:
+            raise SystemExit("protoc failed")
+        sys.path.insert(0, folder)
+        try:
+            return importlib.import_module("swiftlet.v1.inference_pb2"), importlib.import_module("swiftlet.v1.inference_pb2_grpc")
+        finally:
+            sys.path.remove(folder)
 
 
 def by_openai(arguments) -> str:
