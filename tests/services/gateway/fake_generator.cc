@@ -92,6 +92,25 @@ std::shared_ptr<GenerationHandle> FakeGenerator::Start(ValidRequest request, std
   return run;
 }
 
+void FakeGenerator::Tokenize(ValidRequest request, boost::asio::any_io_executor home, TokenizeCallback done) {
+  TokenizedPrompt prompt{{}, std::make_shared<Vocabulary>(), 1000};
+  if (const auto* text = std::get_if<TextInput>(&request.input)) {
+    if (text->add_special_tokens) prompt.ids.push_back(256);
+    for (const char c : text->text) prompt.ids.push_back(static_cast<uint8_t>(c));
+  } else if (const auto* tokens = std::get_if<TokenInput>(&request.input)) {
+    prompt.ids = tokens->ids;
+  } else {
+    for (const v1::ChatMessage& message : std::get<ChatInput>(request.input).messages) {
+      for (const char c : message.content()) prompt.ids.push_back(static_cast<uint8_t>(c));
+    }
+  }
+  boost::asio::post(home, [done = std::move(done), prompt = std::move(prompt)] { done(prompt); });
+}
+
+absl::StatusOr<std::string> FakeGenerator::Detokenize(const std::string&, std::span<const int32_t> ids) const {
+  return std::string(ids.begin(), ids.end());
+}
+
 std::vector<ValidRequest> FakeGenerator::requests() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return requests_;
