@@ -48,9 +48,9 @@ class Generator {
   // What the doors show and check against. Any thread.
   struct ServedModel {
     std::string name;
-    int32_t max_model_len = 0;   // prompt + output, tokens
+    int32_t max_model_len = 0;  // prompt + output, tokens
     int64_t created_unix_s = 0;
-    bool ready = false;          // a tokenizer and a routable worker serve it
+    bool ready = false;  // a tokenizer and a routable worker serve it
   };
   virtual std::vector<ServedModel> Models() const = 0;
 };

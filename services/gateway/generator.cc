@@ -67,21 +67,21 @@ void GatewayGenerator::Tokenize(ValidRequest request, Executor home, TokenizeCal
       MakeEncodeOrder(request, **model, std::min(options_.encode_timeout_us, request.timeout_us.value_or(INT64_MAX)));
   order.home = home;
   // Held until the answer is there: texts being encoded are bounded as requests are.
-  order.done = [done = std::move(done), prompt = std::move(prompt),
-                held = std::make_shared<Admission::Permit>(*std::move(permit))](
-                   absl::StatusOr<EncodedPrompt> encoded) mutable {
-    held->Release();
-    if (!encoded.ok()) return done(encoded.status());
-    prompt.ids = std::move(encoded->ids);
-    done(std::move(prompt));
-  };
+  order.done =
+      [done = std::move(done), prompt = std::move(prompt),
+       held = std::make_shared<Admission::Permit>(*std::move(permit))](absl::StatusOr<EncodedPrompt> encoded) mutable {
+        held->Release();
+        if (!encoded.ok()) return done(encoded.status());
+        prompt.ids = std::move(encoded->ids);
+        done(std::move(prompt));
+      };
   parts_.tokenizers.Encode(std::move(order));
 }
 
 absl::StatusOr<std::string> GatewayGenerator::Detokenize(const std::string& name, std::span<const int32_t> ids) const {
   ASSIGN_OR_RETURN(const auto model, FindReadyModel(parts_.directory, name, options_.retry_after_ms));
   if (ids.size() > static_cast<size_t>(model->max_model_len)) {
-    return InvalidField("tokens", absl::StrCat("`tokens` has ", ids.size(), " ids; the model's context is ",
+    return InvalidField("tokens", absl::StrCat(ids.size(), " ids are too many: the model's context is ",
                                                model->max_model_len, " tokens"));
   }
   for (const int32_t id : ids) {

@@ -70,10 +70,11 @@ bool IsJson(std::string_view content_type) {
 }
 
 HttpResponse NotFound() {
-  return ErrorResponse(
-      WithErrorCode(absl::NotFoundError("this path is not served; see /v1/models, /v1/chat/completions, "
-                                        "/v1/completions, /tokenize, /detokenize, /version, /swiftlet/v1/models, /health, /livez and /readyz"),
-                    "unknown_url"));
+  return ErrorResponse(WithErrorCode(
+      absl::NotFoundError(
+          "this path is not served; see /v1/models, /v1/chat/completions, "
+          "/v1/completions, /tokenize, /detokenize, /version, /swiftlet/v1/models, /health, /livez and /readyz"),
+      "unknown_url"));
 }
 
 // What a request with a body says of it.

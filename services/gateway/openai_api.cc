@@ -107,8 +107,8 @@ void OpenAiApi::Tokenize(HttpRequest request, std::shared_ptr<HttpExchange> exch
   if (parsed->num_unknown > 0 && options_.count_unknown) options_.count_unknown(parsed->num_unknown);
   const auto home = exchange->executor();
   generator_.Tokenize(std::move(parsed->prompt), home,
-                      [exchange = std::move(exchange), with_texts = parsed->with_texts](
-                          absl::StatusOr<Generator::TokenizedPrompt> prompt) {
+                      [exchange = std::move(exchange),
+                       with_texts = parsed->with_texts](absl::StatusOr<Generator::TokenizedPrompt> prompt) {
                         if (!prompt.ok()) {
                           exchange->Respond(ErrorResponse(prompt.status()));
                           return;

@@ -1,9 +1,12 @@
 #include "tests/services/gateway/fake_generator.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+
+#include "services/common/errors.h"
 
 namespace swiftlet {
 
@@ -108,6 +111,7 @@ void FakeGenerator::Tokenize(ValidRequest request, boost::asio::any_io_executor 
 }
 
 absl::StatusOr<std::string> FakeGenerator::Detokenize(const std::string&, std::span<const int32_t> ids) const {
+  if (std::any_of(ids.begin(), ids.end(), [](int32_t id) { return id < 0; })) return InvalidField("tokens", "negative");
   return std::string(ids.begin(), ids.end());
 }
 

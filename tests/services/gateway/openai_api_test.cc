@@ -389,7 +389,8 @@ TEST(OpenAiApi, TokenizesAndBack) {
   };
   EXPECT_EQ(fault("/tokenize", R"({"model":"tiny"})"), "prompt");
   EXPECT_EQ(fault("/tokenize", R"({"model":"tiny","prompt":["a","b"]})"), "prompt");
-  EXPECT_EQ(fault("/tokenize", R"({"model":"tiny","prompt":"a","messages":[{"role":"user","content":"a"}]})"), "prompt");
+  EXPECT_EQ(fault("/tokenize", R"({"model":"tiny","prompt":"a","messages":[{"role":"user","content":"a"}]})"),
+            "prompt");
   EXPECT_EQ(fault("/tokenize", R"({"model":"tiny","prompt":"a","return_token_strs":1})"), "return_token_strs");
   EXPECT_EQ(fault("/tokenize", R"({"model":"tiny","messages":[{"role":"robot","content":"a"}]})"), "messages[0].role");
   EXPECT_EQ(fault("/detokenize", R"({"tokens":[1]})"), "model");
