@@ -77,6 +77,8 @@ GatewayMetrics::GatewayMetrics(Metrics& metrics)
           metrics.AddCounter("swiftlet_gateway_resumptions_total", "times another worker took over a running request")),
       unknown_parameters_(metrics.AddCounter("swiftlet_gateway_unknown_parameters_total",
                                              "request parameters that were ignored because nobody knows them")),
+      cut_off_(metrics.AddCounter("swiftlet_gateway_callers_cut_off_total",
+                                  "HTTP callers cut off in their answer because they read too slowly")),
       encode_(metrics.AddHistogram("swiftlet_gateway_encode_seconds", "arrival to prompt ids", LatencyBuckets())),
       queue_(
           metrics.AddHistogram("swiftlet_gateway_queue_seconds", "submission to first planned step", LatencyBuckets())),

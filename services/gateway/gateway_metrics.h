@@ -34,6 +34,7 @@ class GatewayMetrics : public GenerationObserver {
 
   void CountHttpResponse(int status);
   void CountUnknownParameters(int count) { unknown_parameters_.Increment(count); }
+  void CountCutOff() { cut_off_.Increment(); }
 
   // `load` is called at each scrape, on the scraping thread, until StopWatching returns.
   void Watch(std::function<GatewayLoad()> load);
@@ -50,6 +51,7 @@ class GatewayMetrics : public GenerationObserver {
   prometheus::Counter& reasoning_tokens_;
   prometheus::Counter& resumptions_;
   prometheus::Counter& unknown_parameters_;
+  prometheus::Counter& cut_off_;
   prometheus::Histogram& encode_;
   prometheus::Histogram& queue_;
   prometheus::Histogram& first_token_;

@@ -3,6 +3,10 @@
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
@@ -14,6 +18,7 @@
 #include "engine/base/check.h"
 #include "engine/base/string_view.h"
 #include "services/common/limits.h"
+#include "services/common/logging.h"
 #include "services/gateway/http_request_head.h"
 
 namespace swiftlet {
@@ -31,6 +36,9 @@ constexpr size_t kReadAheadBytes = 64 << 10;  // pipelined requests kept while a
 constexpr size_t kDrainBodyBytes = 64 << 10;  // of a refused request, read so that the connection can be kept
 constexpr size_t kMaxLingerBytes = 32 << 20;  // of a refused request, thrown away so that the refusal can be read
 
+constexpr int kMaxNotSentBytes = 8 << 10;     // of a stream, in the system: more is kept here, where it can be merged
+
+using NotSentLimit = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_NOTSENT_LOWAT>;
 using Parser = http::request_parser<http::string_body>;
 
 std::string_view View(beast::string_view text) {
@@ -53,26 +61,48 @@ class HttpConnection::Exchange : public HttpExchange {
     connection_->Begin(std::move(response), /*streaming=*/false);
     connection_->End();
   }
-  void StartStream(HttpResponse head, std::string_view filler) override {
+  void StartStream(HttpResponse head, std::string_view filler, std::function<void(std::string&)> source) override {
     if (connection_ == nullptr) return;
     AddRequestId(head);
     connection_->filler_ = filler;
+    source_ = std::move(source);
     connection_->Begin(std::move(head), /*streaming=*/true);
     connection_->Flush();
   }
   void Write(std::string_view bytes) override {
     if (connection_ != nullptr && !bytes.empty()) connection_->Append(bytes);
   }
+  void Announce() override {
+    if (connection_ != nullptr) connection_->Announce();
+  }
   void EndStream() override {
     if (connection_ != nullptr) connection_->End();
+  }
+  void CutOff(std::string_view last_words) override {
+    if (connection_ != nullptr) connection_->CutOff(last_words);
   }
   void OnAbandoned(std::function<void()> callback) override {
     if (connection_ != nullptr) on_abandoned_ = std::move(callback);
   }
+  void OnStalled(std::function<void()> callback) override {
+    if (connection_ != nullptr) on_stalled_ = std::move(callback);
+  }
 
+  // What the source has, appended to `out`.
+  void Produce(std::string& out) {
+    if (source_) source_(out);
+  }
+  // False: nobody wants to know.
+  bool TellStalled() {
+    if (!on_stalled_) return false;
+    asio::post(executor_, std::exchange(on_stalled_, nullptr));
+    return true;
+  }
   void Detach() {
     connection_ = nullptr;
     on_abandoned_ = nullptr;
+    on_stalled_ = nullptr;
+    source_ = nullptr;
   }
   // The callback runs from the executor, never from inside the handler's own call.
   void DetachAndTell() {
@@ -89,6 +119,8 @@ class HttpConnection::Exchange : public HttpExchange {
   const asio::any_io_executor executor_;
   const std::string request_id_;
   std::function<void()> on_abandoned_;
+  std::function<void()> on_stalled_;
+  std::function<void(std::string&)> source_;
 };
 
 HttpConnection::HttpConnection(asio::ip::tcp::socket socket, std::shared_ptr<HttpConnectionHost> host)
@@ -98,6 +130,8 @@ HttpConnection::HttpConnection(asio::ip::tcp::socket socket, std::shared_ptr<Htt
       wake_(socket_.get_executor()) {
   error_code ignored;
   socket_.non_blocking(true, ignored);  // WriteOut tries before it waits
+  // By default the system takes megabytes for a caller who does not read.
+  socket_.set_option(NotSentLimit(kMaxNotSentBytes), ignored);
 }
 
 HttpConnection::~HttpConnection() {
@@ -125,24 +159,23 @@ asio::awaitable<void> HttpConnection::Run() {
 asio::awaitable<bool> HttpConnection::ServeOne() {
   const HttpServerOptions& options = host_->options();
   if (buffer_.size() == 0) {
-    if (buffer_.capacity() > 4 * kReadBytes) buffer_.shrink_to_fit();
     phase_ = Phase::kIdle;
     if (draining_ || closed_) co_return false;
     deadline_ = Clock::now() + options.idle_timeout;
-    const auto [error, num_bytes] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
-    if (error || closed_) {
+    if (co_await ReadMore() || closed_) {
       peer_closed_ = true;  // nothing to linger for
       co_return false;
     }
-    buffer_.commit(num_bytes);
   }
   phase_ = Phase::kReading;
   deadline_ = Clock::now() + options.header_timeout;
   keep_alive_ = false;
   head_only_ = false;
-  done_ = ended_ = streaming_ = chunked_ = false;
+  done_ = ended_ = streaming_ = chunked_ = announced_ = false;
+  in_socket_ = 0;
 
-  Parser parser;
+  std::optional<Parser> parsing(std::in_place);  // not kept while the answer is under way
+  Parser& parser = *parsing;
   parser.header_limit(limits::kMaxHeaderBytes);
   parser.body_limit(limits::kMaxBodyBytes);
   absl::Status refusal;
@@ -194,10 +227,22 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
     exchange_->Respond(*std::move(answer));
   } else {
     request.body = std::move(parser.get().body());
+    parsing.reset();
     host_->handler().Handle(std::move(request), exchange_);
   }
+  parsing.reset();
   co_await AwaitAnswer();
   co_return !closed_ && keep_alive_;
+}
+
+// What there is, once there is something: a connection that only waits holds no buffer.
+asio::awaitable<error_code> HttpConnection::ReadMore() {
+  if (buffer_.size() == 0) buffer_.shrink_to_fit();
+  const auto [wait_error] = co_await socket_.async_wait(asio::ip::tcp::socket::wait_read, kAwait);
+  if (wait_error || closed_) co_return wait_error;
+  error_code error;
+  buffer_.commit(socket_.read_some(buffer_.prepare(kReadBytes), error));
+  co_return error == asio::error::would_block ? error_code() : error;
 }
 
 // Until the answer has been written, or nobody is left to read it.
@@ -210,8 +255,7 @@ asio::awaitable<void> HttpConnection::AwaitAnswer() {
       wake_.expires_at(asio::steady_timer::time_point::max());
       co_await wake_.async_wait(kAwait);
     } else {
-      const auto [error, num_bytes] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
-      buffer_.commit(num_bytes);
+      const error_code error = co_await ReadMore();
       if (done_ || closed_ || error == asio::error::operation_aborted) continue;
       if (error == asio::error::eof) {
         ProbeHalfClosed();
@@ -280,6 +324,7 @@ void HttpConnection::Begin(HttpResponse response, bool streaming) {
 void HttpConnection::Append(std::string_view bytes) {
   if (ended_) return;
   if (body_.size() + out_.size() - out_sent_ > limits::kMaxStreamBacklogBytes) {
+    CountCutOff("its stream's backlog is full");
     Abandon();
     return;
   }
@@ -287,9 +332,31 @@ void HttpConnection::Append(std::string_view bytes) {
   Flush();
 }
 
+void HttpConnection::Announce() {
+  if (ended_) return;
+  announced_ = true;
+  Flush();
+}
+
+// What is written already must stay: it may end within a chunk.
+void HttpConnection::CutOff(std::string_view last_words) {
+  if (ended_) return;
+  CountCutOff("it is too far behind its stream");
+  last_words_until_ = Clock::now() + host_->options().last_words;
+  keep_alive_ = false;
+  body_ += last_words;
+  End();
+}
+
+void HttpConnection::CountCutOff(std::string_view why) {
+  LogInfo("cut off a caller that reads too slowly", {{"why", why}});
+  if (host_->options().on_cut_off) host_->options().on_cut_off();
+}
+
 void HttpConnection::End() {
   if (ended_) return;
   ended_ = true;
+  announced_ = false;
   if (chunked_) tail_ = "0\r\n\r\n";
   Flush();
 }
@@ -301,9 +368,38 @@ void HttpConnection::Flush() {
   host_->WriteSoon(shared_from_this());
 }
 
+// The system would take more, for a caller who may never read it. What waits here instead becomes fewer and larger
+// events.
+bool HttpConnection::IsBehind() {
+  if (!streaming_ || in_socket_ <= kMaxNotSentBytes) return false;
+  int not_sent = 0;
+  if (ioctl(socket_.native_handle(), SIOCOUTQNSD, &not_sent) != 0) return false;
+  in_socket_ = static_cast<size_t>(not_sent);
+  return in_socket_ > kMaxNotSentBytes;
+}
+
+void HttpConnection::WaitUntilReady() {
+  writing_ = true;
+  last_progress_ = Clock::now();
+  socket_.async_wait(asio::ip::tcp::socket::wait_write, [self = shared_from_this()](const error_code& error) {
+    if (self->closed_) return;
+    if (error) {
+      self->Abandon();
+      return;
+    }
+    self->writing_ = false;
+    self->WriteOut();
+  });
+}
+
 void HttpConnection::WriteOut() {
   write_due_ = false;
   if (writing_ || closed_) return;
+  if (IsBehind()) {
+    WaitUntilReady();
+    return;
+  }
+  if (std::exchange(announced_, false) && exchange_ != nullptr) exchange_->Produce(body_);
   out_.swap(head_);
   head_.clear();
   if (!body_.empty()) {
@@ -317,9 +413,10 @@ void HttpConnection::WriteOut() {
   out_sent_ = 0;
   writing_ = true;
   last_progress_ = Clock::now();
+  in_socket_ += out_.size();
   // As a rule the socket takes it all: then nothing has to be waited for.
   error_code error;
-  out_sent_ = socket_.write_some(asio::buffer(out_), error);
+  if (!out_.empty()) out_sent_ = socket_.write_some(asio::buffer(out_), error);
   if (error && error != asio::error::would_block) {
     Abandon();
     return;
@@ -350,7 +447,7 @@ void HttpConnection::OnWritten() {
   writing_ = false;
   out_.clear();
   out_sent_ = 0;
-  if (!head_.empty() || !body_.empty() || !tail_.empty()) {
+  if (!head_.empty() || !body_.empty() || !tail_.empty() || announced_) {
     Flush();
     return;
   }
@@ -366,7 +463,11 @@ void HttpConnection::OnWritten() {
 void HttpConnection::Tick(Clock::time_point now) {
   if (closed_) return;
   const HttpServerOptions& options = host_->options();
-  if (writing_ && now - last_progress_ > options.write_timeout) {
+  if (last_words_until_.has_value()) {
+    if (now > *last_words_until_) Abort();
+  } else if (writing_ && now - last_progress_ > options.write_timeout) {
+    if (streaming_ && !ended_ && exchange_ != nullptr && exchange_->TellStalled()) return;
+    CountCutOff("it has not taken a byte for long");
     Abort();
   } else if (deadline_.has_value() && now > *deadline_) {
     timed_out_ = true;

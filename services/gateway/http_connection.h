@@ -55,13 +55,19 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   boost::asio::awaitable<void> Run();
   boost::asio::awaitable<bool> ServeOne();
+  boost::asio::awaitable<boost::system::error_code> ReadMore();
   boost::asio::awaitable<void> AwaitAnswer();
   boost::asio::awaitable<void> Linger();
 
   void Begin(HttpResponse response, bool streaming);
   void Append(std::string_view bytes);
+  void Announce();
+  void CutOff(std::string_view last_words);
+  void CountCutOff(std::string_view why);
   void End();
   void Flush();
+  bool IsBehind();
+  void WaitUntilReady();
   void ContinueWrite();
   void OnWritten();
   void ProbeHalfClosed();
@@ -95,8 +101,11 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::string tail_;  // to be written last, raw
   std::string out_;   // being written
   size_t out_sent_ = 0;
+  bool announced_ = false;  // the exchange's source has something
   bool write_due_ = false;  // WriteOut is to come
-  bool writing_ = false;
+  bool writing_ = false;    // or waiting until that is worth while
+  size_t in_socket_ = 0;    // at most so much of a stream was not sent yet by the system
+  std::optional<Clock::time_point> last_words_until_;  // the caller is cut off
   Clock::time_point last_progress_;
 };
 

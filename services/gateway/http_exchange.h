@@ -49,16 +49,24 @@ class HttpExchange {
 
   virtual void Respond(HttpResponse response) = 0;
 
-  // Sends the head; the body follows through Write. `filler` is written whenever the stream was silent for the
-  // server's ping interval, and must mean nothing to the caller.
-  virtual void StartStream(HttpResponse head, std::string_view filler) = 0;
-  // Never blocks. What cannot be sent at once is kept and merged, up to limits::kMaxStreamBacklogBytes.
+  // Sends the head; the body follows through Write, or from `source`, which may be empty: it appends what it has when the
+  // caller is ready for more. `filler` is written whenever the stream was silent for the server's ping interval, and must
+  // mean nothing to the caller.
+  virtual void StartStream(HttpResponse head, std::string_view filler, std::function<void(std::string&)> source) = 0;
+  // Never blocks. What cannot be sent at once is kept, up to limits::kMaxStreamBacklogBytes.
   virtual void Write(std::string_view bytes) = 0;
+  // The source has something: it is asked once, soon, or when a caller that is behind has caught up.
+  virtual void Announce() = 0;
   virtual void EndStream() = 0;
+  // Ends the stream of a caller that is too far behind. `last_words` are sent if it takes them soon.
+  virtual void CutOff(std::string_view last_words) = 0;
 
   // The caller closed its connection, or reads too slowly and was cut off: called once, on executor(), and never after
   // the answer is complete.
   virtual void OnAbandoned(std::function<void()> callback) = 0;
+  // The caller of a stream has not taken a byte for HttpServerOptions::write_timeout: `callback` is to call CutOff. Without
+  // one, or for an answer that is no stream, the connection is closed.
+  virtual void OnStalled(std::function<void()> callback) = 0;
 };
 
 class HttpHandler {

@@ -27,10 +27,12 @@ struct HttpServerOptions {
   std::chrono::milliseconds body_grace{10'000};      // for the body, plus the time that min_body_rate allows
   int64_t min_body_bytes_per_s = 1024;
   std::chrono::milliseconds write_timeout{30'000};  // without the caller taking one byte
+  std::chrono::milliseconds last_words{5'000};      // for a caller that was cut off to take the reason
   std::chrono::milliseconds ping_interval{15'000};  // silence in a stream before its filler is sent
   std::chrono::milliseconds linger{1'000};          // for the caller to read a refusal while it still sends
   std::chrono::milliseconds tick{250};              // how often the above are looked at
   std::function<void(int status)> on_response;      // told the status of each answer, on io threads; may be empty
+  std::function<void()> on_cut_off;                 // told of each caller that reads too slowly, likewise
 };
 
 class HttpServer {

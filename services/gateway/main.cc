@@ -106,6 +106,7 @@ int Main(int argc, char** argv) {
   http_options.port = static_cast<uint16_t>(flags.port);
   http_options.max_connections = flags.max_connections;
   http_options.on_response = [&](int status) { metrics.CountHttpResponse(status); };
+  http_options.on_cut_off = [&] { metrics.CountCutOff(); };
   auto http = HttpServer::Start(http_options, io, routes);
   if (!http.ok()) return server.Fail(http.status());
   GrpcDoor door(methods, keys, io);

@@ -1,12 +1,37 @@
 #include "services/gateway/openai_answer.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "engine/base/check.h"
 #include "services/common/errors.h"
+#include "services/common/limits.h"
 #include "services/gateway/sse.h"
 
 namespace swiftlet {
+
+namespace {
+
+// What is held for a caller that is behind: as much as some thousand tokens of text for each choice. Log-probabilities
+// are larger.
+constexpr size_t kHeldBytesPerChoice = 24 << 10;
+constexpr size_t kWithLogprobs = 8;
+
+size_t HeldBytes(const ChoiceDelta& delta) {
+  size_t bytes = delta.reasoning.size() + delta.text.size() + sizeof(int32_t) * delta.token_ids.size();
+  for (const v1::PositionLogprobs& position : delta.logprobs) {
+    bytes += sizeof(position) + static_cast<size_t>(position.top_size()) * (sizeof(v1::TokenLogprob) + sizeof(void*));
+  }
+  return bytes;
+}
+
+template <typename T>
+void Append(std::vector<T>& to, std::vector<T>&& from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+}  // namespace
 
 class OpenAiAnswer::Sink : public GenerationSink {
  public:
@@ -33,6 +58,7 @@ void OpenAiAnswer::Start(Generator& generator, std::vector<ValidRequest> request
   choices_.resize(requests.size() * static_cast<size_t>(options_.choices_per_generation),
                   Choice{.logprobs = LogprobsText(options_.head.style, options_.logprobs - 1)});
   exchange_->OnAbandoned([self = shared_from_this()] { self->Abandon(); });
+  exchange_->OnStalled([self = shared_from_this()] { self->CutOff(); });
   const auto home = exchange_->executor();
   for (size_t i = 0; i < requests.size(); ++i) {
     handles_.push_back(generator.Start(std::move(requests[i]), std::make_unique<Sink>(shared_from_this(), i), home));
@@ -45,7 +71,8 @@ void OpenAiAnswer::SendHead() {
   HttpResponse head;
   head.content_type = sse::kContentType;
   head.headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
-  exchange_->StartStream(std::move(head), sse::kPing);
+  exchange_->StartStream(std::move(head), sse::kPing,
+                         [self = shared_from_this()](std::string& out) { self->AppendHeld(out); });
 }
 
 void OpenAiAnswer::OnStart(size_t generation, const PromptFacts& facts) {
@@ -60,7 +87,6 @@ void OpenAiAnswer::OnStart(size_t generation, const PromptFacts& facts) {
 void OpenAiAnswer::OnDeltas(size_t generation, std::vector<ChoiceDelta> deltas) {
   if (exchange_ == nullptr) return;
   SendHead();
-  events_.clear();
   Prompt& prompt = prompts_[generation];
   const auto first_choice = static_cast<int32_t>(generation) * options_.choices_per_generation;
   for (ChoiceDelta& delta : deltas) {
@@ -71,12 +97,18 @@ void OpenAiAnswer::OnDeltas(size_t generation, std::vector<ChoiceDelta> deltas) 
     }
     if (!delta.prompt_logprobs.empty()) prompt.logprobs = std::move(delta.prompt_logprobs);
     if (options_.stream) {
-      AppendChunk(choices_[index], std::move(delta), index, prompt);
+      Hold(index, generation, std::move(delta));
     } else {
       Gather(choices_[index], std::move(delta), prompt);
     }
   }
-  exchange_->Write(events_);
+  if (!options_.stream) return;
+  const size_t bound = kHeldBytesPerChoice * choices_.size() * (options_.logprobs > 0 ? kWithLogprobs : 1);
+  if (held_bytes_ > std::min(bound, limits::kMaxStreamBacklogBytes)) {
+    CutOff();
+  } else {
+    exchange_->Announce();
+  }
 }
 
 std::string OpenAiAnswer::PromptMembers(const Prompt& prompt) const {
@@ -115,11 +147,43 @@ void OpenAiAnswer::Gather(Choice& choice, ChoiceDelta&& delta, const Prompt& pro
   }
 }
 
-void OpenAiAnswer::AppendChunk(Choice& choice, ChoiceDelta&& delta, int32_t index, const Prompt& prompt) {
-  so_far_.set_completion_tokens(so_far_.completion_tokens() + static_cast<int32_t>(delta.token_ids.size()));
+void OpenAiAnswer::Hold(int32_t index, size_t generation, ChoiceDelta&& delta) {
+  const auto num_tokens = static_cast<int32_t>(delta.token_ids.size());
+  if (!options_.return_token_ids) delta.token_ids.clear();
+  held_bytes_ += HeldBytes(delta);
+  Choice& choice = choices_[static_cast<size_t>(index)];
+  if (choice.held < 0) {
+    choice.held = static_cast<int32_t>(held_.size());
+    held_.push_back({index, generation, num_tokens, std::move(delta)});
+    return;
+  }
+  Held& held = held_[static_cast<size_t>(choice.held)];
+  held.num_tokens += num_tokens;
+  held.delta.reasoning += delta.reasoning;
+  held.delta.text += delta.text;
+  Append(held.delta.token_ids, std::move(delta.token_ids));
+  Append(held.delta.logprobs, std::move(delta.logprobs));
+  Append(held.delta.text_offsets, std::move(delta.text_offsets));
+  held.delta.finish_reason = delta.finish_reason;  // none comes after it
+}
+
+void OpenAiAnswer::AppendHeld(std::string& out) {
+  for (const Held& held : held_) {
+    Choice& choice = choices_[static_cast<size_t>(held.index)];
+    choice.held = -1;
+    AppendChunk(out, choice, held);
+  }
+  held_.clear();
+  held_bytes_ = 0;
+}
+
+void OpenAiAnswer::AppendChunk(std::string& out, Choice& choice, const Held& held) {
+  const ChoiceDelta& delta = held.delta;
+  const Prompt& prompt = prompts_[held.generation];
+  so_far_.set_completion_tokens(so_far_.completion_tokens() + held.num_tokens);
   const bool says_something = !delta.text.empty() || !delta.reasoning.empty() ||
                               delta.finish_reason != v1::FINISH_REASON_UNSPECIFIED ||
-                              (tells_tokens_ && !delta.token_ids.empty()) || (options_.echo && !choice.opened);
+                              (tells_tokens_ && held.num_tokens > 0) || (options_.echo && !choice.opened);
   if (!says_something) return;  // text held back, or a special token
   const bool first = !choice.opened;
   ChunkExtras extras;
@@ -137,7 +201,7 @@ void OpenAiAnswer::AppendChunk(Choice& choice, ChoiceDelta&& delta, int32_t inde
     extras.choice_members = choice_members;
     extras.answer_members = answer_members;
   }
-  renderer_.AppendDelta(events_, delta, index, first, extras);
+  renderer_.AppendDelta(out, delta, held.index, first, extras);
   choice.opened = any_opened_ = true;
 }
 
@@ -176,6 +240,7 @@ void OpenAiAnswer::Finish() {
     return;
   }
   events_.clear();
+  AppendHeld(events_);
   if (options_.include_usage) renderer_.AppendUsage(events_, usage_);
   events_ += sse::kDone;
   exchange->Write(events_);
@@ -192,9 +257,23 @@ void OpenAiAnswer::Fail(const absl::Status& status) {
     return;
   }
   events_.clear();
+  AppendHeld(events_);
   sse::AppendEvent(events_, OpenAiErrorBody(status));  // no [DONE]: the answer is not complete
   exchange->Write(events_);
   exchange->EndStream();
+}
+
+// Of what is held nothing is told: it would take as long as what it waits behind.
+void OpenAiAnswer::CutOff() {
+  if (exchange_ == nullptr) return;
+  const std::shared_ptr<HttpExchange> exchange = exchange_;
+  Abandon();
+  held_ = {};
+  events_.clear();
+  sse::AppendEvent(events_, OpenAiErrorBody(WithErrorCode(
+                                absl::ResourceExhaustedError("the stream was cut off: it is read too slowly"),
+                                "slow_reader")));
+  exchange->CutOff(events_);
 }
 
 void OpenAiAnswer::Abandon() {

@@ -47,22 +47,35 @@ class OpenAiAnswer : public std::enable_shared_from_this<OpenAiAnswer> {
     std::vector<v1::PositionLogprobs> logprobs;
   };
   struct Choice {
-    bool opened = false;  // its first piece has come
+    bool opened = false;  // its first piece was told
+    int32_t held = -1;    // its place in held_
     LogprobsText logprobs;
     WholeChoice whole = {};  // not streamed: what gathered so far
     std::vector<int32_t> token_ids = {};
+  };
+
+  // What the caller of a stream has not been ready for.
+  struct Held {
+    int32_t index = 0;  // of the choice, among all of the answer
+    size_t generation = 0;
+    int32_t num_tokens = 0;
+    ChoiceDelta delta;  // its ids where they are told
   };
 
   void OnStart(size_t generation, const PromptFacts& facts);
   void OnDeltas(size_t generation, std::vector<ChoiceDelta> deltas);
   void SendHead();
   void Gather(Choice& choice, ChoiceDelta&& delta, const Prompt& prompt);
-  void AppendChunk(Choice& choice, ChoiceDelta&& delta, int32_t index, const Prompt& prompt);
+  void Hold(int32_t index, size_t generation, ChoiceDelta&& delta);
+  // One event for each choice that is held: for several steps where the caller was not ready for each.
+  void AppendHeld(std::string& out);
+  void AppendChunk(std::string& out, Choice& choice, const Held& held);
   void AddLogprobs(Choice& choice, const ChoiceDelta& delta, const Prompt& prompt) const;
   // What tells of a prompt, each with a comma before it.
   std::string PromptMembers(const Prompt& prompt) const;
   void OnEnd(const absl::Status& status, const v1::Usage& usage);
   void Fail(const absl::Status& status);
+  void CutOff();
   void Finish();
   void Abandon();
 
@@ -75,6 +88,8 @@ class OpenAiAnswer : public std::enable_shared_from_this<OpenAiAnswer> {
   const bool tells_tokens_;      // log-probabilities or ids: a piece without text says something too
   std::vector<Prompt> prompts_;  // by generation
   std::vector<Choice> choices_;
+  std::vector<Held> held_;
+  size_t held_bytes_ = 0;
   bool any_opened_ = false;
   v1::Usage usage_;     // sum over the generations that ended
   v1::Usage so_far_;    // tokens of the prompts known and of the pieces that came

@@ -52,7 +52,8 @@ class Answer : public std::enable_shared_from_this<Answer> {
     HttpResponse head;
     head.content_type = format_ == StreamFormat::kEvents ? sse::kContentType : "application/x-ndjson";
     head.headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
-    exchange_->StartStream(std::move(head), format_ == StreamFormat::kEvents ? sse::kPing : "\n");
+    exchange_->StartStream(std::move(head), format_ == StreamFormat::kEvents ? sse::kPing : "\n",
+                           /*source=*/nullptr);
   }
 
   void OnMessage(Message& message) {
