@@ -97,16 +97,15 @@ def serves(buildah: Buildah, container: str, program: str) -> None:
                                                "--grpc-port=0", "--tokenizer-endpoints=localhost:9", "--worker-endpoints=localhost:9"),
                                env=buildah.environment, stdin=subprocess.DEVNULL)
 
-    def alive() -> bool:
+    def says_why() -> bool:
         assert process.poll() is None, "the gateway ended in its image"
         try:
-            return get(port, "/livez")[0] == 200
+            return get(port, "/livez")[0] == 200 and "no model is ready" in get(port, "/readyz")[1]
         except OSError:
             return False
 
     try:
-        wait_until(alive, 60, "the gateway answers in its image")
-        assert "no model is ready" in get(port, "/readyz")[1]
+        wait_until(says_why, 60, "the gateway in its image says why it is not ready")
     finally:
         process.terminate()  # buildah hands no signal on: it ends the program at once
         process.wait(60)

@@ -1,10 +1,12 @@
 """The chart installs as rendered: each Pod's command line and environment start the real binary, its probes answer, and a
 rollout of every Deployment under 32 streams costs no caller anything."""
 
+import json
 import threading
 import time
 
 import pytest
+from processes import wait_until
 
 from chart import container, deployment, merged, of_kind, render, values_of
 from pods import Cluster, resolver_is_here
@@ -15,11 +17,14 @@ needs_resolver = pytest.mark.skipif(not resolver_is_here(), reason="libnss-wrapp
 # Little time, and otherwise what the defaults give: names looked up, preStop, drain, flags.
 VALUES = merged(
     values_of("minimal"),
+    apiKeys={"secretName": "swiftlet-keys"},
     gateway={"minReadySeconds": 1, "preStopSeconds": 2, "drainSeconds": 20, "flags": {"endpoint-refresh-seconds": 0.5, "max-requests": 100000},
              "resources": {"limits": {"cpu": "1500m"}}},
     tokenizer={"minReadySeconds": 1, "preStopSeconds": 2, "resources": {"limits": {"cpu": "1"}}},
     worker={"minReadySeconds": 1, "drainSeconds": 20, "flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024}, "resources": {"limits": {"cpu": "1"}}},
 )
+KEY = "sk-of-the-deploy-tests"
+BEARER = {"Authorization": f"Bearer {KEY}"}
 PROXY_LAG_SECONDS = 0.7  # until the nodes' proxies know that a gateway came or goes
 
 
@@ -29,7 +34,10 @@ def later(change, gateway) -> None:
 
 @pytest.fixture
 def cluster(binaries, checkpoint, tmp_path):
-    running = Cluster(render(VALUES), binaries, {"model-demo": checkpoint}, tmp_path)
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    (keys / "keys.jsonl").write_text(json.dumps({"name": "tests", "key": KEY}) + "\n")
+    running = Cluster(render(VALUES), binaries, {"model-demo": checkpoint, "keys": keys}, tmp_path)
     yield running
     running.kill()
 
@@ -48,7 +56,7 @@ def install(cluster) -> dict[str, list]:
 def test_a_rollout_under_load_costs_no_caller_anything(cluster):
     pods = install(cluster)
     known = [(pod.address, pod.port("http")) for pod in pods["gateway"]]
-    streams = Streams(lambda: list(known), 32, "demo", max_tokens=48)
+    streams = Streams(lambda: list(known), 32, "demo", max_tokens=48, headers=BEARER)
     taken = {}
     for component in ("gateway", "tokenizer", "worker"):
         found = deployment(cluster.objects, component)
@@ -72,7 +80,8 @@ def test_a_rollout_under_load_costs_no_caller_anything(cluster):
 def test_sigterm_drains_all_at_once_while_streams_run(cluster):
     """`helm uninstall`: every Pod gets SIGTERM at the same time; what was accepted is answered to its end."""
     pods = install(cluster)
-    streams = Streams(lambda: [(pod.address, pod.port("http")) for pod in pods["gateway"]], 32, "demo", max_tokens=200)
+    streams = Streams(lambda: [(pod.address, pod.port("http")) for pod in pods["gateway"]], 32, "demo", max_tokens=200,
+                      headers=BEARER)
     time.sleep(0.5)
     streams.begin_no_more()
     for pod in cluster.pods:
@@ -88,13 +97,19 @@ def test_sigterm_drains_all_at_once_while_streams_run(cluster):
 @needs_resolver
 def test_an_unready_pod_says_why(cluster):
     gateway = cluster.start(deployment(cluster.objects, "gateway"))
-    deadline = time.monotonic() + 20
-    while not gateway.probe("livenessProbe"):
-        assert time.monotonic() < deadline, gateway.program.output()
-        time.sleep(0.05)
+    wait_until(lambda: gateway.probe("livenessProbe"), 60, "the gateway lives")
     assert not gateway.probe("readinessProbe")
-    assert "no model is ready" in gateway.reason()
+    wait_until(lambda: "no model is ready" in gateway.reason(), 60, "the gateway says why")
     gateway.delete()
+
+
+@needs_resolver
+def test_a_key_that_the_secret_lacks_is_one_line(cluster):
+    (cluster.folders["keys"] / "keys.jsonl").unlink()
+    gateway = cluster.start(deployment(cluster.objects, "gateway"))
+    assert gateway.program.wait(20) == 78
+    last = gateway.program.output().strip().splitlines()[-1]
+    assert last.startswith("swiftlet-gateway: ") and "keys.jsonl" in last
 
 
 @needs_resolver
