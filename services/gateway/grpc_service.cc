@@ -14,6 +14,7 @@
 #include "services/common/grpc_errors.h"
 #include "services/common/limits.h"
 #include "services/gateway/api_keys.h"
+#include "services/gateway/caller_request_id.h"
 #include "services/gateway/grpc_request.h"
 #include "services/gateway/io_threads.h"
 #include "services/gateway/validator.h"
@@ -144,11 +145,21 @@ class StreamCall : public grpc::ServerWriteReactor<Response>,
   absl::Status status_;
 };
 
-absl::Status CheckKey(const grpc::CallbackServerContext& context, const ApiKeys& keys) {
+std::string_view Metadata(const grpc::CallbackServerContext& context, const char* name) {
   const auto& metadata = context.client_metadata();
-  const auto found = metadata.find("authorization");
-  return keys.Check(found == metadata.end() ? std::string_view()
-                                            : std::string_view(found->second.data(), found->second.size()));
+  const auto found = metadata.find(name);
+  return found == metadata.end() ? std::string_view() : std::string_view(found->second.data(), found->second.size());
+}
+
+absl::StatusOr<std::shared_ptr<KeyAccount>> CheckKey(const grpc::CallbackServerContext& context, const ApiKeys& keys) {
+  return keys.Check(Metadata(context, "authorization"));
+}
+
+// The caller's, which is sent back with the first message.
+std::string EchoRequestId(grpc::CallbackServerContext& context) {
+  std::string id = CallerRequestId(Metadata(context, "x-request-id"));
+  if (!id.empty()) context.AddInitialMetadata("x-request-id", id);
+  return id;
 }
 
 // From now to the call's deadline.
@@ -178,7 +189,8 @@ class GrpcDoor::Service : public v1::InferenceService::CallbackService {
 
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context, const v1::ListModelsRequest*,
                                        v1::ListModelsResponse* response) override {
-    const absl::Status status = CheckKey(*context, keys_);
+    EchoRequestId(*context);
+    const absl::Status status = CheckKey(*context, keys_).status();
     if (status.ok()) {
       for (const Generator::ServedModel& model : generator_.Models()) {
         v1::ServedModel& wire = *response->add_models();
@@ -194,10 +206,12 @@ class GrpcDoor::Service : public v1::InferenceService::CallbackService {
 
  private:
   template <typename Response>
-  grpc::ServerWriteReactor<Response>* Begin(const grpc::CallbackServerContext& context,
-                                            absl::StatusOr<ValidRequest> request, bool return_token_ids) {
+  grpc::ServerWriteReactor<Response>* Begin(grpc::CallbackServerContext& context, absl::StatusOr<ValidRequest> request,
+                                            bool return_token_ids) {
     const auto call = std::make_shared<StreamCall<Response>>(io_.Next().get_executor(), return_token_ids);
-    absl::Status status = CheckKey(context, keys_);
+    const std::string caller_request_id = EchoRequestId(context);
+    absl::StatusOr<std::shared_ptr<KeyAccount>> account = CheckKey(context, keys_);
+    absl::Status status = account.status();
     if (status.ok()) status = request.status();
     if (status.ok()) status = Validate(*request, kGrpcNames, generator_.Models());
     if (!status.ok()) {
@@ -205,6 +219,8 @@ class GrpcDoor::Service : public v1::InferenceService::CallbackService {
       return call.get();
     }
     request->request_id = absl::StrCat("grpc-", absl::Hex(next_id_++, absl::kZeroPad8));
+    request->caller_request_id = caller_request_id;
+    request->account = *std::move(account);
     request->timeout_us = TimeoutUs(context);
     call->Start(generator_, *std::move(request));
     return call.get();

@@ -50,10 +50,12 @@ const Route& FindRoute(std::string_view path) {
 HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health)
     : api_(api), keys_(keys), health_(health) {}
 
-std::optional<HttpResponse> HttpRoutes::Check(const HttpRequest& head) {
+std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
   const Route& route = FindRoute(head.path);
   if (!route.open) {
-    if (const absl::Status status = keys_.Check(head.authorization); !status.ok()) return ErrorResponse(status);
+    absl::StatusOr<std::shared_ptr<KeyAccount>> account = keys_.Check(head.authorization);
+    if (!account.ok()) return ErrorResponse(account.status());
+    head.account = *std::move(account);
   }
   if (route.target == Target::kUnknown) {
     return ErrorResponse(
@@ -96,6 +98,12 @@ void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> excha
     case Target::kUnknown:
       break;  // Check has answered
   }
+}
+
+std::vector<HttpRoutes::Listed> HttpRoutes::List() {
+  std::vector<Listed> listed = {{kModelRoute.path, kModelRoute.method, kModelRoute.open}};
+  for (const Route& route : kRoutes) listed.push_back({route.path, route.method, route.open});
+  return listed;
 }
 
 HttpResponse HttpRoutes::Readiness() const {
