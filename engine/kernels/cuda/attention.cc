@@ -39,6 +39,7 @@ absl::Status DecodeAttention(const LaunchContext& context, const DecodeAttention
 absl::Status PrefillAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_tiles) {
   RETURN_IF_ERROR(CheckAttentionShape(args.shape));
   if (max_tiles == 0) return absl::OkStatus();
+  if (HasMatrixPrefill(args.shape) && context.hopper()) return WarpgroupPrefillAttention(context, args, max_tiles);
   if (HasMatrixPrefill(args.shape)) return MatrixPrefillAttention(context, args, max_tiles);
   return PortablePrefillAttention(context, args, max_tiles);
 }

@@ -92,11 +92,13 @@ struct AttentionArgs {
   const __half* query = nullptr;  // [num_tokens, num_heads * head_dim]
   StepView step;
   KvLayer kv;
+  int32_t num_tokens = 0;    // capacity
   __half* output = nullptr;  // [num_tokens, num_heads * head_dim]
 };
 
 // The prefill tiles [0, counts.num_prefill_tiles) of the step. `max_tiles`: capacity of the bucket. In every mode a
-// row's result depends neither on the batch nor on how its prompt was cut into chunks.
+// row's result depends neither on the batch nor on how its prompt was cut into chunks. On Hopper the number of tiles is
+// read before the wait, for which DecodeAttention's reasons hold.
 absl::Status PrefillAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_tiles);
 
 }  // namespace swiftlet::cuda

@@ -30,5 +30,7 @@ absl::Status DecodeOfHeadDim128(const LaunchContext& context, const DecodeAttent
 // On the tensor cores, for the head_dims that HasMatrixPrefill names. Batch-invariant.
 bool HasMatrixPrefill(const AttentionShape& shape);
 absl::Status MatrixPrefillAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_tiles);
+// The same on sm_90a's warpgroups.
+absl::Status WarpgroupPrefillAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_tiles);
 
 }  // namespace swiftlet::cuda

@@ -196,6 +196,7 @@ absl::Status CudaModel::Attention(const LaunchContext& context, const StepCapaci
                                                               .query = query_.as<__half>(),
                                                               .step = step,
                                                               .kv = kv,
+                                                              .num_tokens = capacity.tokens,
                                                               .output = attended_.as<__half>()},
                                                              capacity.prefill_tiles)));
   }

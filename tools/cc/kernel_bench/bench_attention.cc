@@ -72,10 +72,12 @@ Step MakeStep(const std::vector<int>& lengths, int tokens) {
     const int first = lengths[i] - tokens;
     spans.push_back({step.num_tokens, tokens, first, static_cast<int>(i)});
     for (int t = 0; t < tokens; ++t) positions.push_back(first + t), rows.push_back(static_cast<int>(i));
-    for (int t = 0; tokens > 1 && t < tokens; t += kPrefillTileTokens) tiles.push_back({static_cast<int>(i), t});
     step.num_tokens += tokens;
     step.max_pages = std::max(step.max_pages, (lengths[i] + kPageTokens - 1) / kPageTokens);
     step.num_pages += (lengths[i] + kPageTokens - 1) / kPageTokens;
+  }
+  for (int t = (tokens - 1) / kPrefillTileTokens * kPrefillTileTokens; tokens > 1 && t >= 0; t -= kPrefillTileTokens) {
+    for (size_t i = 0; i < lengths.size(); ++i) tiles.push_back({static_cast<int>(i), t});
   }
   std::vector<int32_t> pages(step.num_pages);
   std::iota(pages.begin(), pages.end(), 0);
@@ -198,6 +200,7 @@ struct Bench {
       args.query = query.as<__half>();
       args.step = step.view;
       args.kv = {pool.as<__half>() + i * layer, page_stride};
+      args.num_tokens = step.num_tokens;
       args.output = output.as<__half>();
       return PrefillAttention(context, args, step.num_tiles);
     });
@@ -233,7 +236,8 @@ struct Bench {
   }
 };
 
-int Run() {
+// `part`: decode or prefill, or all.
+int Run(const std::string& part) {
   auto device = OpenDevice(0);
   if (!device.ok()) {
     std::fprintf(stderr, "%s\n", device.status().ToString().c_str());
@@ -261,6 +265,7 @@ int Run() {
   };
   for (const Mode& mode :
        {Mode{"best", false, false}, Mode{"generic", true, false}, Mode{"deterministic", false, true}}) {
+    if (part == "prefill") break;
     const LaunchContext context = bench.Context(mode.generic, mode.deterministic);
     for (int batch : {1, 8, 32, 64, 128, 256, 512, 1024}) {
       bench.Decode(context, mode.name, shape, std::vector<int>(batch, 512));
@@ -284,11 +289,19 @@ int Run() {
     bench.Decode(context, mode.name, {14, 2, 64}, std::vector<int>(64, 1024));
   }
   for (const Mode& mode : {Mode{"best", false, false}, Mode{"generic", true, false}}) {
+    if (part == "decode") break;
     const LaunchContext context = bench.Context(mode.generic, mode.deterministic);
     bench.Prefill(context, mode.name, shape, 4, 0, 2048);
     bench.Prefill(context, mode.name, shape, 1, 0, 8192);
     bench.Prefill(context, mode.name, shape, 1, 6144, 2048);
-    bench.Prefill(context, mode.name, shape, 2, 0, 128);
+    bench.Prefill(context, mode.name, shape, 1, 7680, 512);
+    bench.Prefill(context, mode.name, shape, 1, 32256, 512);
+    for (int sequences : {1, 2, 16, 64}) bench.Prefill(context, mode.name, shape, sequences, 0, 128);
+    bench.Prefill(context, mode.name, shape, 1, 0, 512);
+    bench.Prefill(context, mode.name, shape, 1, 0, 2048);
+    bench.Prefill(context, mode.name, {16, 16, 128}, 1, 0, 2048);
+    bench.Prefill(context, mode.name, {28, 4, 128}, 1, 0, 2048);
+    bench.Prefill(context, mode.name, {32, 8, 96}, 1, 0, 2048);
     bench.Prefill(context, mode.name, {32, 8, 128}, 2, 0, 2048);
     bench.Prefill(context, mode.name, {14, 2, 64}, 4, 0, 2048);
   }
@@ -298,6 +311,6 @@ int Run() {
 }  // namespace
 }  // namespace swiftlet::cuda
 
-int main() {
-  return swiftlet::cuda::Run();
+int main(int argc, char** argv) {
+  return swiftlet::cuda::Run(argc > 1 ? argv[1] : "all");
 }

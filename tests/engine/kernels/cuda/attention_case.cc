@@ -182,6 +182,7 @@ AttentionArgs AttentionStep::Args() {
   args.query = device_query_.as<__half>();
   args.step = view_;
   args.kv = {device_cache_.as<__half>(), page_stride_};
+  args.num_tokens = max_tokens();
   args.output = output_.as<__half>();
   return args;
 }
