@@ -49,8 +49,12 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &bound_port);
   // By default gRPC shares a taken port with its owner, and half of the connections go to the wrong process.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.SetMaxReceiveMessageSize(limits::kMaxGrpcMessageBytes);
+  builder.SetMaxReceiveMessageSize(options.max_received_bytes);
   builder.SetMaxSendMessageSize(limits::kMaxGrpcMessageBytes);
+  // gRPC looks at a message's size before it inflates it: a small one could become any size. None of ours is
+  // compressed.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   // Agrees with MakeChannel, which pings every 5 s, with and without calls.
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 3000);

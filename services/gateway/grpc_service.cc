@@ -68,7 +68,7 @@ class StreamCall : public grpc::ServerWriteReactor<Response>,
   class Sink : public GenerationSink {
    public:
     explicit Sink(std::shared_ptr<StreamCall> call) : call_(std::move(call)) {}
-    void OnStart(int32_t) override {}
+    void OnStart(const PromptFacts&) override {}
     void OnDeltas(std::vector<ChoiceDelta> deltas) override { call_->Append(std::move(deltas)); }
     void OnEnd(const absl::Status& status, const v1::Usage& usage) override {
       if (status.ok() && !call_->ended_) *call_->pending_.mutable_usage() = usage;

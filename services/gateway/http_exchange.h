@@ -23,6 +23,7 @@ struct HttpRequest {
   std::string path;           // target up to '?', as sent: never decoded, so that all checks see the same one
   std::string authorization;  // header values, empty when absent
   std::string content_encoding;
+  std::string content_type;
   std::string request_id;               // see CallerRequestId
   std::shared_ptr<KeyAccount> account;  // set by HttpHandler::Check: whose key it was; null = keys are not needed
   std::string body;                     // empty while HttpHandler::Check looks at the head

@@ -92,6 +92,7 @@ HttpRequest RequestOfHead(const http::request_header<>& head) {
   request.path = std::string(target.substr(0, target.find('?')));
   request.authorization = std::string(View(head[http::field::authorization]));
   request.content_encoding = std::string(View(head[http::field::content_encoding]));
+  request.content_type = std::string(View(head[http::field::content_type]));
   request.request_id = CallerRequestId(View(head["X-Request-Id"]));
   return request;
 }

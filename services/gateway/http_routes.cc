@@ -1,10 +1,13 @@
 #include "services/gateway/http_routes.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
 
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
@@ -45,6 +48,23 @@ const Route& FindRoute(std::string_view path) {
                                                                                                    : kUnknownRoute;
 }
 
+// No type at all is taken as JSON. Another character set than UTF-8 would be read wrong, not refused, further in.
+bool IsJson(std::string_view content_type) {
+  if (content_type.empty()) return true;
+  const std::vector<absl::string_view> parts = absl::StrSplit(ToAbsl(content_type), ';');
+  if (!absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(parts[0]), "application/json")) return false;
+  for (size_t i = 1; i < parts.size(); ++i) {
+    absl::string_view parameter = absl::StripAsciiWhitespace(parts[i]);
+    if (!absl::StartsWithIgnoreCase(parameter, "charset=")) continue;
+    parameter.remove_prefix(absl::string_view("charset=").size());
+    if (parameter.size() >= 2 && parameter.front() == '"' && parameter.back() == '"') {
+      parameter = parameter.substr(1, parameter.size() - 2);
+    }
+    if (!absl::EqualsIgnoreCase(parameter, "utf-8")) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health)
@@ -74,6 +94,10 @@ std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
   if (!head.content_encoding.empty() && !absl::EqualsIgnoreCase(head.content_encoding, "identity")) {
     return ErrorResponse(
         WithErrorCode(absl::InvalidArgumentError("a compressed body is not accepted"), "unsupported_media_type"));
+  }
+  if (!gets && !IsJson(head.content_type)) {
+    return ErrorResponse(WithErrorCode(absl::InvalidArgumentError("Content-Type must be application/json, in UTF-8"),
+                                       "unsupported_media_type"));
   }
   return std::nullopt;
 }

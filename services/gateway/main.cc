@@ -14,6 +14,8 @@
 
 #include "engine/base/string_view.h"
 #include "services/common/grpc_server.h"
+#include "services/common/idle_memory.h"
+#include "services/common/limits.h"
 #include "services/common/server.h"
 #include "services/gateway/admission.h"
 #include "services/gateway/api_key_file.h"
@@ -54,6 +56,7 @@ void ReadKeysAgain(const std::string& path, ApiKeys& keys, GatewayMetrics& metri
 }
 
 int Main(int argc, char** argv) {
+  KeepLargeBlocksApart();
   Server server({.name = "gateway",
                  .program = "swiftlet-gateway",
                  .description = "The door: OpenAI routes and gRPC in front of tokenizers and model workers.",
@@ -130,6 +133,7 @@ int Main(int argc, char** argv) {
   auto grpc = GrpcServer::Start({.host = server.host(),
                                  .port = flags.grpc_port,
                                  .port_flag = "--grpc-port",
+                                 .max_received_bytes = static_cast<int>(limits::kMaxBodyBytes),
                                  .health_names = {"swiftlet.v1.InferenceService"}},
                                 {&door.service()});
   if (!grpc.ok()) return server.Fail(grpc.status());

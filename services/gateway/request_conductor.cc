@@ -75,6 +75,7 @@ void RequestConductor::Encode() {
     chat->messages.clear();
     encode.set_add_generation_prompt(chat->add_generation_prompt);
     encode.set_continue_final_message(chat->continue_final_message);
+    encode.set_template_kwargs(std::move(chat->template_kwargs));
     order.request = std::move(encode);
   } else {
     v1::EncodePromptRequest encode;
@@ -116,6 +117,7 @@ void RequestConductor::OnEncoded(absl::StatusOr<EncodedPrompt> prompt) {
   }
   if (const absl::Status status = parts_.admission.Reserve(permit_, need); !status.ok()) return End(status);
   submit_ = *std::move(submit);
+  awaits_prompt_logprobs_ = submit_.prompt_logprobs() > 0;
   const auto plan = std::make_shared<const DecodingPlan>(
       model_->vocabulary, ResolveDecoding(request_, *model_, submit_, prompt->starts_in_reasoning));
   decoders_.reserve(request_.num_choices);
@@ -191,6 +193,9 @@ void RequestConductor::Resume(const absl::Status& why) {
   }
   ++resumptions_;
   journal_.BeginEpoch();
+  // The next worker computes them from the start, or not at all.
+  prompt_logprobs_.clear();
+  if (!awaits_prompt_logprobs_) submit_.set_prompt_logprobs(0);
   Submit();
 }
 
@@ -203,12 +208,11 @@ void RequestConductor::CancelWork() {
 void RequestConductor::OnOutputs(std::span<v1::SequenceOutput* const> outputs) {
   if (state_ != State::kRunning) return;
   const auto keep = shared_from_this();  // the sink may abandon
-  std::vector<ChoiceDelta> deltas;
   for (v1::SequenceOutput* output : outputs) {
-    TakeOutput(*output, deltas);
+    TakeOutput(*output);
     if (restart_ || !failure_.ok()) break;
   }
-  if (!deltas.empty()) Emit(std::move(deltas));
+  Emit();
   if (ended()) return;
   if (!failure_.ok()) return End(failure_);
   if (std::exchange(restart_, false)) {
@@ -218,7 +222,7 @@ void RequestConductor::OnOutputs(std::span<v1::SequenceOutput* const> outputs) {
   if (journal_.num_open() == 0) End(absl::OkStatus());
 }
 
-void RequestConductor::TakeOutput(v1::SequenceOutput& output, std::vector<ChoiceDelta>& deltas) {
+void RequestConductor::TakeOutput(v1::SequenceOutput& output) {
   switch (journal_.Judge(output)) {
     case Journal::Verdict::kIgnore:
       return;
@@ -234,21 +238,23 @@ void RequestConductor::TakeOutput(v1::SequenceOutput& output, std::vector<Choice
   // Said once, by whichever choice comes first. A resumed prompt is always cached in part: that does not count.
   if (journal_.epoch() == 0) cached_tokens_ = std::max(cached_tokens_, output.cached_tokens());
   if (queue_us_ < 0 && output.queue_us() > 0) queue_us_ = output.queue_us();
-  auto delta = std::find_if(deltas.begin(), deltas.end(), [&](const ChoiceDelta& d) { return d.choice == choice; });
-  if (delta == deltas.end()) {
-    delta = deltas.emplace(deltas.end());
-    delta->choice = choice;
+  if (!TakePromptLogprobs(output)) {
+    restart_ = true;
+    restart_reason_ = absl::InternalError("the worker left out log-probabilities of the prompt");
+    return;
   }
-  if (journal_.TakePromptLogprobs(output.prompt_logprobs_begin(), output.prompt_logprobs_size())) {
-    for (v1::PositionLogprobs& position : *output.mutable_prompt_logprobs()) {
-      delta->prompt_logprobs.push_back(std::move(position));
-    }
+  auto delta = std::find_if(deltas_.begin(), deltas_.end(), [&](const ChoiceDelta& d) { return d.choice == choice; });
+  if (delta == deltas_.end()) {
+    delta = deltas_.emplace(deltas_.end());
+    delta->choice = choice;
   }
   if (!output.ids().empty()) TakeIds(output, *delta);
 
   v1::FinishReason reason = output.finish_reason();
   ChoiceDecoder& decoder = decoders_[choice];
-  if (decoder.stopped()) {
+  if (prompt_only() && (reason == v1::FINISH_REASON_STOP || reason == v1::FINISH_REASON_LENGTH)) {
+    reason = v1::FINISH_REASON_LENGTH;
+  } else if (decoder.stopped()) {
     reason = v1::FINISH_REASON_STOP;
   } else if (reason == v1::FINISH_REASON_STOP || reason == v1::FINISH_REASON_LENGTH) {
     if (decoder.Finish(delta->reasoning, delta->text)) reason = v1::FINISH_REASON_STOP;
@@ -268,15 +274,29 @@ void RequestConductor::TakeOutput(v1::SequenceOutput& output, std::vector<Choice
     journal_.Close(choice, reason);
   }
   // Nothing that a caller could see.
-  if (delta->token_ids.empty() && delta->prompt_logprobs.empty() && reason == v1::FINISH_REASON_UNSPECIFIED) {
-    deltas.erase(delta);
+  if (delta->token_ids.empty() && delta->finish_reason == v1::FINISH_REASON_UNSPECIFIED) deltas_.erase(delta);
+}
+
+// False when some are missing. They come in slices, for choice 0, before its first id.
+bool RequestConductor::TakePromptLogprobs(v1::SequenceOutput& output) {
+  if (!awaits_prompt_logprobs_ || output.choice() != 0) return true;
+  const int64_t next = 1 + static_cast<int64_t>(prompt_logprobs_.size());
+  if (output.prompt_logprobs_size() > 0 && output.prompt_logprobs_begin() > next) return false;
+  if (output.prompt_logprobs_begin() == next) {  // else seen before
+    for (v1::PositionLogprobs& position : *output.mutable_prompt_logprobs()) {
+      prompt_logprobs_.push_back(std::move(position));
+    }
   }
+  const bool whole = static_cast<int64_t>(prompt_logprobs_.size()) == submit_.prompt_ids_size() - 1;
+  return whole || output.ids().empty();
 }
 
 void RequestConductor::TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta) {
   const int32_t choice = output.choice();
   const std::span<const int32_t> ids(output.ids().data(), static_cast<size_t>(output.ids_size()));
-  const size_t counted = decoders_[choice].Push(ids, delta.reasoning, delta.text);
+  if (prompt_only()) return journal_.Append(choice, ids);
+  const size_t counted =
+      decoders_[choice].Push(ids, delta.reasoning, delta.text, request_.logprobs > 0 ? &delta.text_offsets : nullptr);
   journal_.Append(choice, ids.first(counted));
   delta.token_ids.insert(delta.token_ids.end(), ids.begin(), ids.begin() + static_cast<int64_t>(counted));
   const size_t logprobs = std::min(counted, static_cast<size_t>(output.logprobs_size()));
@@ -325,13 +345,25 @@ absl::Status RequestConductor::FailureOf(const v1::SequenceOutput& output) const
   }
 }
 
-void RequestConductor::Emit(std::vector<ChoiceDelta> deltas) {
+void RequestConductor::Emit() {
+  if (awaits_prompt_logprobs_) {
+    if (static_cast<int64_t>(prompt_logprobs_.size()) < submit_.prompt_ids_size() - 1) return;
+    // The answer begins with them.
+    const auto first = std::find_if(deltas_.begin(), deltas_.end(), [](const ChoiceDelta& d) { return d.choice == 0; });
+    if (first == deltas_.end()) return;
+    first->prompt_logprobs = std::exchange(prompt_logprobs_, {});
+    std::iter_swap(deltas_.begin(), first);
+    awaits_prompt_logprobs_ = false;
+  }
+  if (deltas_.empty()) return;
   if (!started_) {
     started_ = true;
-    sink_->OnStart(submit_.prompt_ids_size());
+    sink_->OnStart({{submit_.prompt_ids().data(), static_cast<size_t>(submit_.prompt_ids_size())},
+                    model_->vocabulary,
+                    model_->join});
     if (ended()) return;
   }
-  sink_->OnDeltas(std::move(deltas));
+  sink_->OnDeltas(std::exchange(deltas_, {}));
 }
 
 // ---- the end
@@ -339,7 +371,7 @@ void RequestConductor::Emit(std::vector<ChoiceDelta> deltas) {
 v1::Usage RequestConductor::CountUsage() const {
   v1::Usage usage;
   usage.set_prompt_tokens(submit_.prompt_ids_size());
-  usage.set_completion_tokens(journal_.completion_tokens());
+  usage.set_completion_tokens(prompt_only() ? 0 : journal_.completion_tokens());
   usage.set_cached_tokens(cached_tokens_);
   int32_t reasoning_tokens = 0;
   for (const ChoiceDecoder& decoder : decoders_) reasoning_tokens += decoder.reasoning_tokens();

@@ -132,7 +132,7 @@ class PromiseSink : public GenerationSink {
     v1::Usage usage;
   };
   explicit PromiseSink(std::promise<Result>& promise) : promise_(promise) {}
-  void OnStart(int32_t) override {}
+  void OnStart(const PromptFacts&) override {}
   void OnDeltas(std::vector<ChoiceDelta> deltas) override {
     for (const ChoiceDelta& delta : deltas) result_.text += delta.reasoning + "|" + delta.text;
   }
