@@ -24,6 +24,7 @@ struct GrpcServerOptions {
   int32_t port = 0;                                       // 0 = any free one
   std::string port_flag = "--port";                       // named when the port is taken
   int max_received_bytes = limits::kMaxGrpcMessageBytes;  // of one message
+  bool reflection = false;                                // tells callers what is served, and in which messages
   std::vector<std::string> health_names = {};  // "swiftlet.v1.TokenizerService"; the empty name is always there
 };
 

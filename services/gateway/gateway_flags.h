@@ -15,6 +15,7 @@ namespace swiftlet {
 struct GatewayFlags {
   int32_t port = 8000;
   int32_t grpc_port = 8001;
+  bool grpc_reflection = false;
   std::string tokenizer_endpoints = "127.0.0.1:8101";
   std::string worker_endpoints = "127.0.0.1:8201";
   double endpoint_refresh_seconds = 5;

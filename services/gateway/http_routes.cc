@@ -15,6 +15,7 @@
 #include "services/gateway/api_keys.h"
 #include "services/gateway/json_writer.h"
 #include "services/gateway/openai_api.h"
+#include "services/gateway/transcode/transcoder.h"
 
 namespace swiftlet {
 namespace {
@@ -65,10 +66,30 @@ bool IsJson(std::string_view content_type) {
   return true;
 }
 
+HttpResponse NotFound() {
+  return ErrorResponse(
+      WithErrorCode(absl::NotFoundError("this path is not served; see /v1/models, /v1/chat/completions, "
+                                        "/v1/completions, /swiftlet/v1/models, /health, /livez and /readyz"),
+                    "unknown_url"));
+}
+
+// What a request with a body says of it.
+std::optional<HttpResponse> CheckBody(const HttpRequest& head) {
+  std::string_view problem;
+  if (!head.content_encoding.empty() && !absl::EqualsIgnoreCase(head.content_encoding, "identity")) {
+    problem = "a compressed body is not accepted";
+  } else if (head.method == "POST" && !IsJson(head.content_type)) {
+    problem = "Content-Type must be application/json, in UTF-8";
+  } else {
+    return std::nullopt;
+  }
+  return ErrorResponse(WithErrorCode(absl::InvalidArgumentError(ToAbsl(problem)), "unsupported_media_type"));
+}
+
 }  // namespace
 
-HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health)
-    : api_(api), keys_(keys), health_(health) {}
+HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health, Transcoder* transcoder)
+    : api_(api), keys_(keys), health_(health), transcoder_(transcoder) {}
 
 std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
   const Route& route = FindRoute(head.path);
@@ -78,10 +99,9 @@ std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
     head.account = *std::move(account);
   }
   if (route.target == Target::kUnknown) {
-    return ErrorResponse(
-        WithErrorCode(absl::NotFoundError("this path is not served; see /v1/models, /v1/chat/completions, "
-                                          "/v1/completions, /health, /livez and /readyz"),
-                      "unknown_url"));
+    const std::optional<HttpResponse> refusal = transcoder_ != nullptr ? transcoder_->Check(head) : NotFound();
+    if (refusal.has_value()) return refusal->status == 404 ? NotFound() : refusal;
+    return CheckBody(head);
   }
   const bool gets = route.method == "GET";
   if (head.method != route.method && !(gets && head.method == "HEAD")) {
@@ -91,15 +111,7 @@ std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
     response.headers.emplace_back("Allow", gets ? "GET, HEAD" : "POST");
     return response;
   }
-  if (!head.content_encoding.empty() && !absl::EqualsIgnoreCase(head.content_encoding, "identity")) {
-    return ErrorResponse(
-        WithErrorCode(absl::InvalidArgumentError("a compressed body is not accepted"), "unsupported_media_type"));
-  }
-  if (!gets && !IsJson(head.content_type)) {
-    return ErrorResponse(WithErrorCode(absl::InvalidArgumentError("Content-Type must be application/json, in UTF-8"),
-                                       "unsupported_media_type"));
-  }
-  return std::nullopt;
+  return CheckBody(head);
 }
 
 void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
@@ -120,7 +132,7 @@ void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> excha
     case Target::kCompletions:
       return api_.Generate(kCompletionsRoute, std::move(request), std::move(exchange));
     case Target::kUnknown:
-      break;  // Check has answered
+      return transcoder_->Handle(request, std::move(exchange));  // Check has answered what it does not serve
   }
 }
 

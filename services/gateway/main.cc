@@ -29,13 +29,16 @@
 #include "services/gateway/grpc_service.h"
 #include "services/gateway/http_routes.h"
 #include "services/gateway/http_server.h"
+#include "services/gateway/inference_methods.h"
 #include "services/gateway/io_threads.h"
 #include "services/gateway/openai_api.h"
 #include "services/gateway/readiness.h"
 #include "services/gateway/tokenizer_client_grpc.h"
 #include "services/gateway/tokenizer_pool.h"
+#include "services/gateway/transcode/transcoder.h"
 #include "services/gateway/worker_pool.h"
 #include "services/gateway/worker_transport_grpc.h"
+#include "swiftlet/v1/inference.pb.h"
 
 namespace swiftlet {
 namespace {
@@ -121,7 +124,11 @@ int Main(int argc, char** argv) {
   }
   OpenAiApi api(generator, {.strict_parameters = flags.strict_parameters,
                             .count_unknown = [&](int count) { metrics.CountUnknownParameters(count); }});
-  HttpRoutes routes(api, keys, server.health());
+  InferenceMethods methods(generator);
+  auto bindings = BindingTable::Of(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
+  if (!bindings.ok()) return server.Fail(bindings.status());
+  Transcoder transcoder(*std::move(bindings), methods);
+  HttpRoutes routes(api, keys, server.health(), &transcoder);
   HttpServerOptions http_options;
   http_options.host = server.host();
   http_options.port = static_cast<uint16_t>(flags.port);
@@ -129,11 +136,12 @@ int Main(int argc, char** argv) {
   http_options.on_response = [&](int status) { metrics.CountHttpResponse(status); };
   auto http = HttpServer::Start(http_options, io, routes);
   if (!http.ok()) return server.Fail(http.status());
-  GrpcDoor door(generator, keys, io);
+  GrpcDoor door(methods, keys, io);
   auto grpc = GrpcServer::Start({.host = server.host(),
                                  .port = flags.grpc_port,
                                  .port_flag = "--grpc-port",
                                  .max_received_bytes = static_cast<int>(limits::kMaxBodyBytes),
+                                 .reflection = flags.grpc_reflection,
                                  .health_names = {"swiftlet.v1.InferenceService"}},
                                 {&door.service()});
   if (!grpc.ok()) return server.Fail(grpc.status());

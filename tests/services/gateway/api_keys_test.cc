@@ -254,8 +254,8 @@ TEST(HttpRoutes, NothingButProbesAnswersWithoutAKey) {
     if (route.open) open.push_back(route.path);
   }
   EXPECT_THAT(open, testing::UnorderedElementsAre("/health", "/livez", "/readyz"));
-  for (const char* path :
-       {"/", "//health", "/health/", "/HEALTH", "/metrics", "/docs", "/v2/models", "/swiftlet/v1/x", "/%68ealth"}) {
+  for (const char* path : {"/", "//health", "/health/", "/HEALTH", "/metrics", "/docs", "/v2/models", "/swiftlet/v1/x",
+                           "/swiftlet/v1/models", "/%68ealth"}) {
     EXPECT_EQ(front.Ask("GET", path).status, 401) << path;
   }
   EXPECT_EQ(front.Ask("GET", "/v1/models", "", absl::StrCat("Authorization: Bearer ", kKey, "\r\n")).status, 200);
@@ -271,6 +271,9 @@ TEST(HttpRoutes, TellsTheGenerationWhoseKeyItWas) {
   EXPECT_EQ(front.Ask("POST", kChatPath, kChatBody, key + "X-Request-Id: mine\r\n").headers.at("x-request-id"), "mine");
   EXPECT_EQ(front.generator.requests().back().account->name(), "search");
   EXPECT_EQ(front.generator.requests().back().caller_request_id, "mine");
+  EXPECT_EQ(front.Ask("POST", "/swiftlet/v1/chat", kChatBody, key + "X-Request-Id: other\r\n").status, 200);
+  EXPECT_EQ(front.generator.requests().back().account->name(), "search");
+  EXPECT_EQ(front.generator.requests().back().caller_request_id, "other");
 }
 
 TEST(CallerRequestId, IsAnEchoAndNeverAKey) {

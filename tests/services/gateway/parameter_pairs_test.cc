@@ -37,6 +37,7 @@ Values ValuesOf(const Parameter& parameter) {
       {"stop_token_ids", {"[3]", "[-1]", "[1000000]", R"(["x"])"}},
       {"stream_options", {R"({"include_usage":true})", R"({"include_usage":1})"}},
       {"temperature", {"0.7", "0", "2.5"}},
+      {"timeout_ms", {"600000", "0", "-3", "1000000000000"}},
       {"tools", {"[]", R"([{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}])", "[1]"}},
       {"top_logprobs", {"2", "0", "21"}},
       {"top_p", {"0.9", "0", "1.5"}},

@@ -1,4 +1,4 @@
-#include "services/gateway/grpc_request.h"
+#include "services/gateway/inference_request.h"
 
 #include <utility>
 
