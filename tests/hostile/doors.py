@@ -13,7 +13,6 @@ import json
 import pathlib
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 
 from corpus import expanded, joined
 
+GOOGLEAPIS = "/usr/share/gocode/src/github.com/gogo/googleapis"  # as proto/CMakeLists.txt
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 GOOD = {
@@ -178,8 +178,9 @@ def _messages() -> dict[str, type]:
     """Every message type of proto/, by name."""
     with tempfile.TemporaryDirectory() as folder:
         image = pathlib.Path(folder) / "image.binpb"
-        buf = pathlib.Path(sys.executable).with_name("buf")
-        subprocess.run([buf, "build", ROOT / "proto", "--as-file-descriptor-set", "-o", image], check=True, timeout=60)
+        ours = sorted(str(path.relative_to(ROOT / "proto")) for path in ROOT.glob("proto/swiftlet/**/*.proto"))
+        subprocess.run(["protoc", "-I", ROOT / "proto", "-I", GOOGLEAPIS, "--include_imports", f"--descriptor_set_out={image}", *ours],
+                       check=True, timeout=60)
         files = descriptor_pb2.FileDescriptorSet.FromString(image.read_bytes()).file
     return message_factory.GetMessages(files, pool=descriptor_pool.DescriptorPool())
 
