@@ -49,7 +49,8 @@ class GrpcServer {
   int32_t port_ = 0;
 };
 
-// Sends gRPC's own log lines to Log() and spares it what only a debug build needs. Once, by main, before the first call.
+// Sends gRPC's own log lines to Log() and spares it what only a debug build needs. Once, by main, before the first
+// call.
 void PrepareGrpc();
 
 }  // namespace swiftlet

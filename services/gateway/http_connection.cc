@@ -2,7 +2,6 @@
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
-
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
@@ -36,7 +35,7 @@ constexpr size_t kReadAheadBytes = 64 << 10;  // pipelined requests kept while a
 constexpr size_t kDrainBodyBytes = 64 << 10;  // of a refused request, read so that the connection can be kept
 constexpr size_t kMaxLingerBytes = 32 << 20;  // of a refused request, thrown away so that the refusal can be read
 
-constexpr int kMaxNotSentBytes = 8 << 10;     // of a stream, in the system: more is kept here, where it can be merged
+constexpr int kMaxNotSentBytes = 8 << 10;  // of a stream, in the system: more is kept here, where it can be merged
 
 using NotSentLimit = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_NOTSENT_LOWAT>;
 using Parser = http::request_parser<http::string_body>;

@@ -101,10 +101,10 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::string tail_;  // to be written last, raw
   std::string out_;   // being written
   size_t out_sent_ = 0;
-  bool announced_ = false;  // the exchange's source has something
-  bool write_due_ = false;  // WriteOut is to come
-  bool writing_ = false;    // or waiting until that is worth while
-  size_t in_socket_ = 0;    // at most so much of a stream was not sent yet by the system
+  bool announced_ = false;                             // the exchange's source has something
+  bool write_due_ = false;                             // WriteOut is to come
+  bool writing_ = false;                               // or waiting until that is worth while
+  size_t in_socket_ = 0;                               // at most so much of a stream was not sent yet by the system
   std::optional<Clock::time_point> last_words_until_;  // the caller is cut off
   Clock::time_point last_progress_;
 };

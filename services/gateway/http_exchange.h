@@ -16,17 +16,20 @@
 
 namespace swiftlet {
 
+class KeyAccount;
+
 struct HttpRequest {
   std::string method;
-  std::string path;           // target up to '?', as sent: never decoded, so that all checks see the same one
-  std::string query;          // what follows the '?', as sent
-  std::string accept;         // header values, empty when absent; of repeated ones all, with commas between
+  std::string path;    // target up to '?', as sent: never decoded, so that all checks see the same one
+  std::string query;   // what follows the '?', as sent
+  std::string accept;  // header values, empty when absent; of repeated ones all, with commas between
   std::string grpc_timeout;
   std::string authorization;  // header values, empty when absent
   std::string content_encoding;
   std::string content_type;
-  std::string request_id;  // the caller's X-Request-Id where it is printable and short, else empty
-  std::string body;        // empty while HttpHandler::Check looks at the head
+  std::string request_id;               // see CallerRequestId
+  std::shared_ptr<KeyAccount> account;  // set by HttpHandler::Check: whose key it was; null = keys are not needed
+  std::string body;                     // empty while HttpHandler::Check looks at the head
 };
 
 struct HttpResponse {
@@ -49,9 +52,9 @@ class HttpExchange {
 
   virtual void Respond(HttpResponse response) = 0;
 
-  // Sends the head; the body follows through Write, or from `source`, which may be empty: it appends what it has when the
-  // caller is ready for more. `filler` is written whenever the stream was silent for the server's ping interval, and must
-  // mean nothing to the caller.
+  // Sends the head; the body follows through Write, or from `source`, which may be empty: it appends what it has when
+  // the caller is ready for more. `filler` is written whenever the stream was silent for the server's ping interval,
+  // and must mean nothing to the caller.
   virtual void StartStream(HttpResponse head, std::string_view filler, std::function<void(std::string&)> source) = 0;
   // Never blocks. What cannot be sent at once is kept, up to limits::kMaxStreamBacklogBytes.
   virtual void Write(std::string_view bytes) = 0;
@@ -64,8 +67,8 @@ class HttpExchange {
   // The caller closed its connection, or reads too slowly and was cut off: called once, on executor(), and never after
   // the answer is complete.
   virtual void OnAbandoned(std::function<void()> callback) = 0;
-  // The caller of a stream has not taken a byte for HttpServerOptions::write_timeout: `callback` is to call CutOff. Without
-  // one, or for an answer that is no stream, the connection is closed.
+  // The caller of a stream has not taken a byte for HttpServerOptions::write_timeout: `callback` is to call CutOff.
+  // Without one, or for an answer that is no stream, the connection is closed.
   virtual void OnStalled(std::function<void()> callback) = 0;
 };
 
@@ -73,7 +76,7 @@ class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
   // Looks at a request's head before its body is read. An answer refuses it; nullopt lets it through to Handle.
-  virtual std::optional<HttpResponse> Check(const HttpRequest& head) = 0;
+  virtual std::optional<HttpResponse> Check(HttpRequest& head) = 0;
   // Called on the exchange's executor. Answers now or later, through `exchange`.
   virtual void Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) = 0;
 };

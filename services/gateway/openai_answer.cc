@@ -270,9 +270,9 @@ void OpenAiAnswer::CutOff() {
   Abandon();
   held_ = {};
   events_.clear();
-  sse::AppendEvent(events_, OpenAiErrorBody(WithErrorCode(
-                                absl::ResourceExhaustedError("the stream was cut off: it is read too slowly"),
-                                "slow_reader")));
+  sse::AppendEvent(events_,
+                   OpenAiErrorBody(WithErrorCode(
+                       absl::ResourceExhaustedError("the stream was cut off: it is read too slowly"), "slow_reader")));
   exchange->CutOff(events_);
 }
 

@@ -26,6 +26,7 @@ TEST(GatewayMetrics, TellsWhatRequestsTook) {
   gateway.OnEnd(Record(v1::FINISH_REASON_STOP, 150));
   gateway.OnEnd(Record(v1::FINISH_REASON_ERROR, -1));
   gateway.CountUnknownParameters(3);
+  gateway.CountCutOff();
   gateway.CountHttpResponse(200);
   gateway.CountHttpResponse(777);
   const std::string text = metrics.Render();
@@ -36,6 +37,7 @@ TEST(GatewayMetrics, TellsWhatRequestsTook) {
            "swiftlet_gateway_prompt_tokens_total 14\n",
            "swiftlet_gateway_completion_tokens_total 8\n",
            "swiftlet_gateway_unknown_parameters_total 3\n",
+           "swiftlet_gateway_callers_cut_off_total 1\n",
            "swiftlet_gateway_http_responses_total{code=\"200\"} 1\n",
            "swiftlet_gateway_http_responses_total{code=\"other\"} 1\n",
            "swiftlet_gateway_time_to_first_token_seconds_bucket{le=\"0.0001\"} 0\n",

@@ -72,8 +72,14 @@ TEST(OpenAiApi, AnswersChatWhole) {
                      "completion_tokens_details":{"reasoning_tokens":3}})"));
 }
 
+// Step by step, so that each has an event of its own.
+FakeScript Paced(FakeScript script) {
+  script.pause = std::chrono::microseconds(100);
+  return script;
+}
+
 TEST(OpenAiApi, StreamsChatToTheSameText) {
-  Front front([](const ValidRequest&) { return Reasoned(); });
+  Front front([](const ValidRequest&) { return Paced(Reasoned()); });
   const TestResponse response = front.Chat(
       R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"stream":true,
           "stream_options":{"include_usage":true}})");
@@ -103,6 +109,30 @@ TEST(OpenAiApi, StreamsChatToTheSameText) {
   EXPECT_EQ(Json(events[4]).at("usage").at("total_tokens"), 8);
   EXPECT_EQ(events[5], "[DONE]");
   EXPECT_THAT(front.Chat(kStreamBody).body, testing::Not(HasSubstr("usage")));
+}
+
+TEST(OpenAiApi, MergesStepsForWhichTheConnectionWasNotReady) {
+  Front front([](const ValidRequest&) {
+    FakeScript script = Reasoned();  // all steps at once
+    script.steps.push_back({TextDelta("x", {}, 1)});
+    script.steps.push_back({TextDelta("y", v1::FINISH_REASON_LENGTH, 1)});
+    return script;
+  });
+  const std::string body = front.Chat(R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"n":2,"stream":true,
+                                          "stream_options":{"include_usage":true,"continuous_usage_stats":true}})")
+                               .body;
+  const std::vector<std::string> events = Events(body);
+  ASSERT_EQ(events.size(), 4u);  // one for each choice, the usage, the end
+  const json::value first = Json(events[0]);
+  EXPECT_EQ(first.at("choices").at(0).at("delta"),
+            Json(R"({"role":"assistant","reasoning_content":"thinking","content":"answer \"é\n😀"})"));
+  EXPECT_EQ(first.at("choices").at(0).at("finish_reason"), "stop");
+  EXPECT_EQ(first.at("usage").at("completion_tokens"), 5);
+  const json::value second = Json(events[1]);
+  EXPECT_EQ(second.at("choices").at(0).at("index"), 1);
+  EXPECT_EQ(second.at("choices").at(0).at("delta"), Json(R"({"role":"assistant","content":"xy"})"));
+  EXPECT_EQ(second.at("choices").at(0).at("finish_reason"), "length");
+  EXPECT_EQ(second.at("usage").at("completion_tokens"), 7);
 }
 
 TEST(OpenAiApi, GivesEachChoiceItsIndex) {
@@ -225,8 +255,8 @@ void Join(json::object& into, const json::object& piece) {
 }
 
 TEST(OpenAiApi, StreamTellsTheSameOfTokens) {
-  for (const bool chat : {false, true}) {
-    Front front([](const ValidRequest&) { return TokensScript(); });
+  for (const auto& [chat, paced] : {std::pair(false, true), {true, true}, {false, false}, {true, false}}) {
+    Front front([paced](const ValidRequest&) { return paced ? Paced(TokensScript()) : TokensScript(); });
     const std::string body =
         chat ? R"({"model":"tiny","messages":[{"role":"user","content":"x"}],"n":2,"logprobs":true,"top_logprobs":1,
                    "prompt_logprobs":0,"return_token_ids":true)"
@@ -243,7 +273,7 @@ TEST(OpenAiApi, StreamTellsTheSameOfTokens) {
       chunk.erase("choices");
       Join(answer, chunk);
     }
-    EXPECT_EQ(events.size(), 5u);  // one for each delta, the one without text too
+    EXPECT_EQ(events.size(), paced ? 5u : 3u);  // one for each delta, the one without text too, or for each choice
     for (size_t i = 0; i < 2; ++i) {
       const json::object& expected = whole.at("choices").at(i).get_object();
       EXPECT_EQ(choices[i].at("logprobs"), expected.at("logprobs"));

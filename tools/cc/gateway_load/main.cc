@@ -1,6 +1,6 @@
 // gateway_load: a model worker that computes nothing and the callers of the gateway in front of it, in one process, so
-// that what the gateway adds is told exactly. One run, one line of JSON; tools/gateway_bench starts the gateway and makes
-// a table of several. Without any gateway: --floor, a bare send(); --direct, a client of the worker itself.
+// that what the gateway adds is told exactly. One run, one line of JSON; tools/gateway_bench starts the gateway and
+// makes a table of several. Without any gateway: --floor, a bare send(); --direct, a client of the worker itself.
 #include <absl/strings/str_cat.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -108,11 +108,13 @@ int Main(int argc, char** argv) {
   app.add_option("--gateway-pid", gateway_pid, "Whose CPU time and memory are told");
   app.add_option("--worker-port", worker_options.port, "Where the gateway looks for its worker");
   app.add_option("--model", worker_options.model_directory, "Whose config.json and tokenizer files are read");
-  app.add_option("--first-id", worker_options.steps.first_id, "The worker's ids are this one and")->check(CLI::NonNegativeNumber);
+  app.add_option("--first-id", worker_options.steps.first_id, "The worker's ids are this one and")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--num-ids", worker_options.steps.num_ids, "so many in all")->check(CLI::PositiveNumber);
   app.add_option("--max-num-seqs", worker_options.max_num_seqs, "Streams in a step")->check(CLI::PositiveNumber);
   app.add_option("--step-us", step_us, "Between two tokens of a stream")->check(CLI::NonNegativeNumber);
-  app.add_option("--phases", worker_options.steps.phases, "In how many parts a step's tokens come")->check(CLI::PositiveNumber);
+  app.add_option("--phases", worker_options.steps.phases, "In how many parts a step's tokens come")
+      ->check(CLI::PositiveNumber);
   app.add_flag("--completions", completions, "Token ids over /v1/completions, so without tokenizer; else chat");
   app.add_option("--streams", options.streams, "Connections")->check(CLI::NonNegativeNumber);
   app.add_option("--tokens", options.tokens, "Of an answer")->check(CLI::PositiveNumber);
@@ -149,7 +151,8 @@ int Main(int argc, char** argv) {
   }
   options.chat = !completions;
   worker_options.steps.step_ns = static_cast<int64_t>(step_us * 1e3);
-  const int32_t numbered = direct ? static_cast<int32_t>(options.rate * options.seconds) : options.streams + options.slow_readers;
+  const int32_t numbered =
+      direct ? static_cast<int32_t>(options.rate * options.seconds) : options.streams + options.slow_readers;
   TokenTimes times(numbered, options.slow_readers > 0 ? std::max(options.tokens, options.slow_tokens) : options.tokens);
   const auto worker = MockWorker::Start(worker_options, times);
   if (!worker.ok()) return fail(worker.status());
@@ -159,9 +162,10 @@ int Main(int argc, char** argv) {
                                                    .rate = options.rate,
                                                    .seconds = options.seconds},
                                                   times);
-    std::printf("%s\n", absl::StrCat("{\"answers\":", result.answers, ",", Spread("first_added_us", result.first_added_us),
-                                     ",", Spread("token_added_us", result.token_added_us), "}")
-                            .c_str());
+    std::printf("%s\n",
+                absl::StrCat("{\"answers\":", result.answers, ",", Spread("first_added_us", result.first_added_us), ",",
+                             Spread("token_added_us", result.token_added_us), "}")
+                    .c_str());
     return result.answers > 0 ? 0 : 1;
   }
   if (!WaitReady(options.port)) return fail(absl::UnavailableError("the gateway did not become ready"));
@@ -185,9 +189,9 @@ int Main(int argc, char** argv) {
       "{\"answers\":", result.answers, ",\"tokens\":", result.tokens, ",\"events\":", result.events,
       ",\"bytes\":", result.bytes, ",\"wall_s\":", result.wall_s, ",\"gateway_cpu_s\":", after.cpu_s - before.cpu_s,
       ",\"resident_before\":", before.resident_bytes, ",\"resident_held\":", held.resident_bytes,
-      ",\"resident_largest\":", largest_bytes,
-      ",\"resident_after\":", after.resident_bytes, ",\"refused_without_time\":", result.refused_without_time,
-      ",\"not_begun\":", result.not_begun, ",\"slow_done\":", result.slow_done, ",\"errors\":{", errors, "},");
+      ",\"resident_largest\":", largest_bytes, ",\"resident_after\":", after.resident_bytes,
+      ",\"refused_without_time\":", result.refused_without_time, ",\"not_begun\":", result.not_begun,
+      ",\"slow_done\":", result.slow_done, ",\"errors\":{", errors, "},");
   absl::StrAppend(&json, Spread("first_added_us", result.first_added_us), ",",
                   Spread("token_added_us", result.token_added_us), ",", Spread("first_ms", result.first_ms), ",",
                   Spread("answer_ms", result.answer_ms), ",", Spread("refused_ms", result.refused_ms), ",",

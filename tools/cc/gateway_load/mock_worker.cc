@@ -33,7 +33,8 @@ absl::StatusOr<std::unique_ptr<MockWorker>> MockWorker::Start(const MockWorkerOp
                             .max_num_seqs = options.max_num_seqs,
                             .max_num_batched_tokens = 8192,
                             .max_waiting_requests = 1 << 20};
-  worker->engine_ = std::make_unique<ScriptedEngine>(config, options.steps, [](const StepTiming&) {}, &times);
+  worker->engine_ = std::make_unique<ScriptedEngine>(
+      config, options.steps, [](const StepTiming&) {}, &times);
   v1::ModelInfo info;
   info.set_name("mock");
   info.set_weights_hash("0000000000000000");
@@ -48,7 +49,8 @@ absl::StatusOr<std::unique_ptr<MockWorker>> MockWorker::Start(const MockWorkerOp
   worker->state_ = std::make_unique<WorkerState>(*worker->engine_, info, absl::StrCat("mock-", getpid()),
                                                  /*max_waiting_tokens=*/int64_t{1} << 30);
   worker->service_ = std::make_unique<ModelService>(*worker->state_);
-  ASSIGN_OR_RETURN(worker->server_, GrpcServer::Start({.host = "127.0.0.1", .port = options.port}, {worker->service_.get()}));
+  ASSIGN_OR_RETURN(worker->server_,
+                   GrpcServer::Start({.host = "127.0.0.1", .port = options.port}, {worker->service_.get()}));
   worker->server_->SetServing(true);
   return worker;
 }

@@ -70,7 +70,8 @@ absl::StatusOr<SendFloorResult> MeasureSendFloor(const SendFloorOptions& options
   for (int32_t i = 0; i < options.streams; ++i) {
     const int reader = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int one = 1;
-    if (reader < 0 || connect(reader, reinterpret_cast<const sockaddr*>(&address), length) != 0) return Problem("connect");
+    if (reader < 0 || connect(reader, reinterpret_cast<const sockaddr*>(&address), length) != 0)
+      return Problem("connect");
     const int sender = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
     if (sender < 0 || setsockopt(sender, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0) return Problem("accept");
     epoll_event event = {.events = EPOLLIN | EPOLLET, .data = {.fd = reader}};
@@ -102,7 +103,8 @@ absl::StatusOr<SendFloorResult> MeasureSendFloor(const SendFloorOptions& options
         told = true;
         if (read(report[0], &result, sizeof(result)) != sizeof(result)) errno = EPIPE;
       } else {
-        while (recv(ready[i].data.fd, buffer.data(), buffer.size(), MSG_DONTWAIT) == static_cast<ssize_t>(buffer.size())) {
+        while (recv(ready[i].data.fd, buffer.data(), buffer.size(), MSG_DONTWAIT) ==
+               static_cast<ssize_t>(buffer.size())) {
         }
       }
     }

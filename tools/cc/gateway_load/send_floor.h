@@ -10,7 +10,7 @@ namespace swiftlet {
 
 struct SendFloorOptions {
   int32_t streams = 1024;
-  int64_t bytes = 230;  // of one send
+  int64_t bytes = 230;      // of one send
   double step_us = 50'000;  // one send to each stream
   double seconds = 4;
 };

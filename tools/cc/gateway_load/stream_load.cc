@@ -108,7 +108,8 @@ void StreamLoad::OnDone(Stream& stream, int64_t now_ns) {
     if (!caller.has_retry_after()) ++result_.refused_without_time;
   } else if (caller.status() != 200) {
     ++result_.errors[absl::StrCat("status ", caller.status(), ": ", caller.tail())];
-  } else if (caller.LastNumber("completion_tokens") != options_.tokens || caller.tail().find("[DONE]") == std::string::npos) {
+  } else if (caller.LastNumber("completion_tokens") != options_.tokens ||
+             caller.tail().find("[DONE]") == std::string::npos) {
     ++result_.errors[absl::StrCat("an incomplete answer: ", caller.tail().substr(caller.tail().size() / 2))];
   } else {
     ++result_.answers;

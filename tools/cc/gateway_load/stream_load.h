@@ -37,11 +37,11 @@ struct StreamLoadResult {
   std::vector<double> token_added_us;  // from a token's leaving the worker to its arrival, where events are not merged
   std::vector<double> first_ms;        // as a caller sees it
   std::vector<double> answer_ms;
-  std::vector<double> refused_ms;      // 429: from the request to its whole answer
-  int64_t refused_without_time = 0;    // of those, without Retry-After
-  int64_t not_begun = 0;               // with a rate: no connection was free
-  std::vector<double> slow_cut_s;      // slow readers that were cut off, and when
-  int64_t slow_done = 0;               // slow readers that got all of it
+  std::vector<double> refused_ms;    // 429: from the request to its whole answer
+  int64_t refused_without_time = 0;  // of those, without Retry-After
+  int64_t not_begun = 0;             // with a rate: no connection was free
+  std::vector<double> slow_cut_s;    // slow readers that were cut off, and when
+  int64_t slow_done = 0;             // slow readers that got all of it
   std::map<std::string, int64_t> errors;
 };
 
@@ -55,7 +55,7 @@ class StreamLoad {
  private:
   struct Stream {
     Caller caller;
-    int32_t left = 0;                    // answers to ask for
+    int32_t left = 0;  // answers to ask for
     bool slow = false;
     bool open = false;                   // connected, in the epoll
     std::vector<int64_t> event_ns = {};  // by event of the answer

@@ -20,7 +20,9 @@ uint64_t Mix(uint64_t value) {  // splitmix64 (Steele, Lea, Flood 2014)
 
 ScriptedEngine::ScriptedEngine(const EngineConfig& config, const ScriptedSteps& steps,
                                std::function<void(const StepTiming&)> on_step, ScriptedWatcher* watcher)
-    : config_(config), steps_(steps), on_step_(std::move(on_step)), watcher_(watcher), thread_([this] { StepLoop(); }) {}
+    : config_(config), steps_(steps), on_step_(std::move(on_step)), watcher_(watcher), thread_([this] {
+        StepLoop();
+      }) {}
 
 ScriptedEngine::~ScriptedEngine() {
   {
@@ -128,8 +130,8 @@ void ScriptedEngine::StepLoop() {
     stats_.waiting_sequences = static_cast<int32_t>(waiting_.size());
     stats_.generated_tokens += running.size() / steps_.phases;
     lock.unlock();
-    const std::chrono::nanoseconds duration(
-        (steps_.step_ns + steps_.sequence_ns * sequences) / steps_.phases + steps_.prompt_token_ns * prompt_tokens);
+    const std::chrono::nanoseconds duration((steps_.step_ns + steps_.sequence_ns * sequences) / steps_.phases +
+                                            steps_.prompt_token_ns * prompt_tokens);
     phase = (phase + 1) % steps_.phases;
     // Against the clock, not from now on: the host's work hides behind the step as it does behind a device's.
     step_end = std::max(step_end + duration, Clock::now());
