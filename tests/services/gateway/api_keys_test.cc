@@ -3,8 +3,6 @@
 #include <absl/strings/str_cat.h>
 #include <gmock/gmock.h>
 
-#include <cstdio>
-#include <fstream>
 #include <random>
 #include <set>
 
@@ -13,10 +11,8 @@
 #include "services/common/model_files.h"
 #include "services/gateway/api_key_file.h"
 #include "services/gateway/caller_request_id.h"
-#include "services/gateway/file_watch.h"
 #include "services/gateway/http_routes.h"
 #include "tests/services/gateway/front_fixture.h"
-#include "tests/services/gateway/virtual_clock.h"
 
 namespace swiftlet {
 namespace {
@@ -198,41 +194,6 @@ TEST(KeyAccount, NeverGivesMoreThanItsRate) {
   }
   for (auto& [permit, tokens] : running) permit.Settle(0, now_us);
   EXPECT_GT(used, now_us / 10'000 / 4);
-}
-
-TEST(FileWatch, TellsOnceAFileHasSettled) {
-  const std::string path = testing::TempDir() + "/watched";
-  std::ofstream(path) << "one";
-  boost::asio::io_context io;
-  VirtualClock clock(io);
-  int told = 0;
-  {
-    FileWatch watch({path}, kSecondUs, io.get_executor(), clock, [&] { ++told; });
-    watch.Start();
-    const auto run = [&](int64_t us) { clock.RunUntil([] { return false; }, us); };
-    run(5 * kSecondUs);
-    EXPECT_EQ(told, 0);
-    std::ofstream(path) << "longer";
-    run(5 * kSecondUs);
-    EXPECT_EQ(told, 1);
-    for (int i = 0; i < 5; ++i) {  // somebody writes
-      std::ofstream(path, std::ios::app) << "more";
-      run(kSecondUs);
-    }
-    EXPECT_EQ(told, 1);
-    run(3 * kSecondUs);
-    EXPECT_EQ(told, 2);
-    std::ofstream(path + ".new") << "x";
-    std::rename((path + ".new").c_str(), path.c_str());
-    run(3 * kSecondUs);
-    EXPECT_EQ(told, 3);
-    std::remove(path.c_str());
-    run(3 * kSecondUs);
-    EXPECT_EQ(told, 4);
-  }
-  std::ofstream(path) << "after its end";
-  clock.RunUntil([] { return false; }, 5 * kSecondUs);
-  EXPECT_EQ(told, 4);
 }
 
 TEST(HttpRoutes, NothingButProbesAnswersWithoutAKey) {
