@@ -59,10 +59,10 @@ std::optional<int> Server::Start(int argc, const char* const* argv) {
 
 absl::StatusOr<const TlsSource*> Server::OpenTls(const TlsFlags& flags, const std::string& use) {
   if (!flags.given()) return nullptr;
-  ASSIGN_OR_RETURN(std::unique_ptr<TlsSource> opened, TlsSource::Open(flags, use, metrics_));
-  TlsSource& source = *tls_sources_.emplace_back(std::move(opened));
-  WatchFiles(source.paths(), [&source] { source.ReadAgain(); });
-  return &source;
+  // Watched from before they are read: no change is missed.
+  WatchFiles(flags.files(), [this, index = tls_sources_.size()] { tls_sources_[index]->ReadAgain(); });
+  ASSIGN_OR_RETURN(std::unique_ptr<TlsSource> source, TlsSource::Open(flags, use, metrics_));
+  return tls_sources_.emplace_back(std::move(source)).get();
 }
 
 int Server::Run(const std::function<void(std::chrono::steady_clock::time_point deadline)>& stop, bool serving_later) {

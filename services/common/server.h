@@ -56,7 +56,8 @@ class Server {
   const std::string& host() const { return host_; }  // for the data ports: --host
   int32_t admin_port() const { return admin_->port(); }
 
-  // Before Run, which calls `on_change` on the main thread once the files have changed and settled.
+  // Before Run, which calls `on_change` on the main thread once the files have changed and settled. To miss no change,
+  // before they are read.
   void WatchFiles(std::vector<std::string> paths, std::function<void()> on_change) {
     watches_.emplace_back(std::move(paths), std::move(on_change));
   }

@@ -36,6 +36,12 @@ absl::Status TlsFlags::Check(bool needs_authorities) const {
   return absl::OkStatus();
 }
 
+std::vector<std::string> TlsFlags::files() const {
+  std::vector<std::string> files = {paths.certificate, paths.key, paths.authorities};
+  std::erase(files, "");
+  return files;
+}
+
 absl::StatusOr<std::unique_ptr<TlsSource>> TlsSource::Open(const TlsFlags& flags, const std::string& use,
                                                            Metrics& metrics) {
   ASSIGN_OR_RETURN(std::shared_ptr<const TlsMaterial> material, ReadTlsMaterial(flags.paths));
@@ -75,12 +81,6 @@ void TlsSource::ReadAgain() {
   }
   Take(*std::move(material));
   LogInfo("the certificates were read again", {{"use", use_}});
-}
-
-std::vector<std::string> TlsSource::paths() const {
-  std::vector<std::string> paths = {paths_.certificate, paths_.key};
-  if (!paths_.authorities.empty()) paths.push_back(paths_.authorities);
-  return paths;
 }
 
 }  // namespace swiftlet

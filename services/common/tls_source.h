@@ -21,11 +21,11 @@ namespace swiftlet {
 // --PREFIX-certfile, --PREFIX-keyfile, --PREFIX-ca-certs.
 struct TlsFlags {
   explicit TlsFlags(const std::string& prefix);
-  // `whom`: "callers", in the help.
   void AddTo(Flags& flags, const std::string& ours_help, const std::string& authorities_help);
   // INVALID_ARGUMENT names the flag that is missing beside those given.
   absl::Status Check(bool needs_authorities) const;
   bool given() const { return !paths.certificate.empty(); }
+  std::vector<std::string> files() const;  // those given
 
   const std::string prefix;
   TlsPaths paths;
@@ -40,8 +40,6 @@ class TlsSource {
   std::shared_ptr<const TlsMaterial> Get() const;
   // Reads the files again. With an error in them the old material stays, and a warning and a counter say so.
   void ReadAgain();
-  // What to watch.
-  std::vector<std::string> paths() const;
 
  private:
   TlsSource(const TlsPaths& paths, const std::string& use, Metrics& metrics);

@@ -117,10 +117,10 @@ int Main(int argc, char** argv) {
   IoThreads io(flags.http_threads);
   ApiKeys keys(flags.api_keys);
   if (!flags.api_key_file.empty()) {
+    server.WatchFiles({flags.api_key_file}, [&] { ReadKeysAgain(flags.api_key_file, keys, metrics); });
     const auto entries = ReadApiKeyFile(flags.api_key_file);
     if (!entries.ok()) return server.Fail(entries.status());
     keys.SetFileKeys(*entries);
-    server.WatchFiles({flags.api_key_file}, [&] { ReadKeysAgain(flags.api_key_file, keys, metrics); });
   }
   OpenAiApi api(generator, {.strict_parameters = flags.strict_parameters,
                             .count_unknown = [&](int count) { metrics.CountUnknownParameters(count); }});

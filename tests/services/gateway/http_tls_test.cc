@@ -34,7 +34,9 @@ struct TlsClientOptions {
 class TlsClient {
  public:
   TlsClient(uint16_t port, const TlsClientOptions& options)
-      : options_(options), wire_(port, options.receive_buffer_bytes), context_(SSL_CTX_new(TLS_client_method())) {
+      : options_(options),
+        wire_(port, options.receive_buffer_bytes),
+        context_(SSL_CTX_new(TLS_client_method()), SSL_CTX_free) {
     SSL_CTX_set_security_level(context_.get(), 0);
     SSL_CTX_set_min_proto_version(context_.get(), options.version);
     SSL_CTX_set_max_proto_version(context_.get(), options.version);
@@ -126,7 +128,7 @@ class TlsClient {
 
   const TlsClientOptions options_;
   HttpClient wire_;
-  std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context_{nullptr, SSL_CTX_free};
+  std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context_;
   std::unique_ptr<SSL, void (*)(SSL*)> ssl_{nullptr, SSL_free};
   BIO* in_ = nullptr;   // ssl_'s
   BIO* out_ = nullptr;  // ssl_'s
@@ -138,9 +140,9 @@ class HttpTls : public ::testing::Test {
   // A front that answers with `texts`.
   Front& Serve(const std::vector<std::string>& texts, HttpServerOptions options = {}) {
     TlsFlags flags("ssl");
-    flags.paths = {.certificate = WriteTestFile("crt", certificate_.pem),
-                   .key = WriteTestFile("key", certificate_.key_pem),
-                   .authorities = WriteTestFile("ca", authority_.pem)};
+    flags.paths.certificate = WriteTestFile("crt", certificate_.pem);
+    flags.paths.key = WriteTestFile("key", certificate_.key_pem);
+    flags.paths.authorities = WriteTestFile("ca", authority_.pem);
     auto source = TlsSource::Open(flags, "callers", metrics_);
     EXPECT_TRUE(source.ok()) << source.status();
     source_ = *std::move(source);
@@ -267,7 +269,9 @@ TEST_F(HttpTls, RefusesOldVersionsAndOtherProtocols) {
 }
 
 TEST_F(HttpTls, AHandshakeThatIsNeverFinishedIsCutOff) {
-  Front& front = Serve({"x"}, {.handshake_timeout = std::chrono::milliseconds(200)});
+  HttpServerOptions options;
+  options.handshake_timeout = std::chrono::milliseconds(200);
+  Front& front = Serve({"x"}, options);
   HttpClient silent = front.Connect();
   HttpClient halting = front.Connect();
   halting.Send(Connect().Hello().substr(0, 50));
@@ -277,7 +281,9 @@ TEST_F(HttpTls, AHandshakeThatIsNeverFinishedIsCutOff) {
 }
 
 TEST_F(HttpTls, AsksForCertificatesWhereItIsToldTo) {
-  Serve({"x"}, {.certificates = HttpServerOptions::Certificates::kRequired});
+  HttpServerOptions options;
+  options.certificates = HttpServerOptions::Certificates::kRequired;
+  Serve({"x"}, options);
   const Certificate caller = MakeCertificate({.name = "caller", .issuer = &authority_});
   const Certificate old =
       MakeCertificate({.name = "caller", .begins_in_s = -7200, .ends_in_s = -60, .issuer = &authority_});
