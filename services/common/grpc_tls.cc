@@ -22,8 +22,9 @@ struct GrpcServerTls::State {
     std::lock_guard<std::mutex> lock(state.mutex);
     if (state.handed_over == now) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     const grpc_ssl_pem_key_cert_pair pair = {now->key_pem.c_str(), now->certificate_pem.c_str()};
-    const char* authorities = now->authorities_pem.empty() ? nullptr : now->authorities_pem.c_str();
-    *config = grpc_ssl_server_certificate_config_create(authorities, &pair, 1);
+    // gRPC 1.51 insists on authorities even where it asks callers for no certificate, and so never looks at them.
+    const std::string& authorities = now->authorities_pem.empty() ? now->certificate_pem : now->authorities_pem;
+    *config = grpc_ssl_server_certificate_config_create(authorities.c_str(), &pair, 1);
     state.handed_over = now;
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }

@@ -1,6 +1,6 @@
 // The bytes of one connection, in clear or under TLS. OpenSSL works on the socket itself: Asio's own TLS stream holds
-// 68 KiB of buffers for each connection, this one none while it is idle. Used by http_connection.cc alone, on the
-// socket's executor.
+// 68 KiB of buffers for each connection, this one none while it is idle. The process ignores SIGPIPE. Used by
+// http_connection.cc alone, on the socket's executor.
 #pragma once
 
 #include <openssl/ssl.h>

@@ -164,5 +164,23 @@ TEST(GrpcTls, BothSidesShowCertificatesAndNewConnectionsTheNewOnes) {
   EXPECT_EQ(CertificateMet(running), first.pem);
 }
 
+TEST(GrpcTls, WithoutAuthoritiesCallersNeedNoCertificate) {
+  const auto certificate = testing::MakeCertificate();
+  TlsFlags flags("ssl");
+  flags.paths.certificate = testing::WriteTestFile("crt", certificate.pem);
+  flags.paths.key = testing::WriteTestFile("key", certificate.key_pem);
+  Metrics metrics;
+  const auto source = TlsSource::Open(flags, "callers", metrics);
+  ASSERT_TRUE(source.ok()) << source.status();
+  Tokenizer service;
+  const auto server = GrpcServer::Start({.host = "127.0.0.1", .tls = source->get()}, {&service});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const std::string address = "127.0.0.1:" + std::to_string((*server)->port());
+  TlsMaterial caller;
+  caller.authorities_pem = certificate.pem;
+  EXPECT_EQ(CertificateMet(MakeChannel(address, caller, "swiftlet")), certificate.pem);
+  EXPECT_EQ(CertificateMet(MakeChannel(address)), "error");
+}
+
 }  // namespace
 }  // namespace swiftlet
