@@ -1,5 +1,5 @@
 // The files that an operator gives. Input: the file's name (config.json, generation_config.json, tokenizer_config.json,
-// flags), 0xFF, its text.
+// flags, keys), 0xFF, its text.
 #include <absl/strings/str_cat.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -12,6 +12,7 @@
 #include "engine/base/check.h"
 #include "engine/model/model_config.h"
 #include "services/common/flags.h"
+#include "services/gateway/api_key_file.h"
 #include "services/text/encode/tokenizer_config.h"
 #include "services/tokenizer/generation_defaults.h"
 #include "tests/fuzz/input.h"
@@ -68,6 +69,14 @@ void ReadGeneration(const Folder& folder, std::string_view text) {
   for (const int32_t id : config->eos_token_ids) CHECK(id >= 0);
 }
 
+void ReadKeys(std::string_view text) {
+  const auto keys = ParseApiKeyFile(text);
+  CheckExplained(keys.status());
+  if (!keys.ok()) return;
+  CHECK(!keys->empty());
+  for (const ApiKeyEntry& key : *keys) CHECK(!key.name.empty() && key.hash.size() == 64) << key.name;
+}
+
 void ReadFlags(const std::string& path) {
   std::string model = "default";
   int32_t port = 8000;
@@ -111,6 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (name == "config.json") ReadModel(text);
   if (name == "generation_config.json") ReadGeneration(folder, text);
   if (name == "tokenizer_config.json") CheckExplained(ReadTokenizerConfig(folder.Write(name, text)).status());
+  if (name == "keys") ReadKeys(text);
   if (name == "flags") ReadFlags(folder.Write(name, text));
   return 0;
 }

@@ -14,10 +14,11 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr uint32_t kHasValue = 1 << 8;
+constexpr uint32_t kUnused = 0x80000000;  // no label leads to it
 
 // The children of the root stand at 1 ^ label; 'A' leads to the text at 0.
 std::vector<uint32_t> OneLetter() {
-  std::vector<uint32_t> units(256);
+  std::vector<uint32_t> units(256, kUnused);
   units[0] = 1 << 10;
   units[1 ^ 'A'] = 2 << 10 | kHasValue | 'A';
   units[1 ^ 'A' ^ 2] = 0x80000000;
@@ -78,7 +79,7 @@ TEST(SentencePieceCharsMap, TextsOutsideAreRefused) {
 // A chain of blocks, one a character, each with a text.
 TEST(SentencePieceCharsMap, WaysWithMoreTextsThanTheLibraryHoldsAreRefused) {
   for (const uint32_t length : {32u, 33u}) {
-    std::vector<uint32_t> units(256 * (length + 2));
+    std::vector<uint32_t> units(256 * (length + 2), kUnused);
     uint32_t base = 256;
     units[0] = base << 10;
     for (uint32_t i = 0; i < length; ++i, base += 256) {
