@@ -17,8 +17,10 @@ OLDEST_KUBERNETES, NEWEST_KUBERNETES = "1.30", kubernetes_validate.latest_versio
 
 # What the chart sets by itself, by the program that has it: not for `flags`.
 SET_BY_THE_CHART = {
-    "*": {"help", "version", "config", "host", "port", "admin-port", "log-level", "log-format", "drain-seconds"},
-    "gateway": {"grpc-port", "tokenizer-endpoints", "worker-endpoints", "api-key", "api-key-file"},
+    "*": {"help", "version", "config", "host", "port", "admin-port", "log-level", "log-format", "drain-seconds",
+          "internal-ssl-certfile", "internal-ssl-keyfile", "internal-ssl-ca-certs"},
+    "gateway": {"grpc-port", "tokenizer-endpoints", "worker-endpoints", "api-key", "api-key-file",
+                "ssl-certfile", "ssl-keyfile", "ssl-ca-certs", "ssl-cert-reqs", "internal-ssl-server-name"},
     "tokenizer": {"model", "served-model-name"},
     "worker": {"model", "served-model-name", "device", "tensor-parallel-size"},
 }
