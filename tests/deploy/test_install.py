@@ -123,6 +123,24 @@ def test_a_model_that_is_not_there_is_one_line(binaries, tmp_path, component):
 
 
 @needs_resolver
+@pytest.mark.parametrize("case", ["cpu", "gpu"])
+def test_every_rendered_command_line_is_understood(binaries, tmp_path, case):
+    """Whatever needs a GPU or a model ends for want of that, not of a flag."""
+    objects, absent = render(values_of(case)), tmp_path / "absent"
+    cluster = Cluster(objects, binaries, {volume["name"]: absent for found in of_kind(objects, "Deployment")
+                                          for volume in found["spec"]["template"]["spec"].get("volumes", [])}, tmp_path)
+    for found in of_kind(objects, "Deployment"):
+        pod = cluster.start(found)
+        if "volumes" not in pod.spec:
+            wait_until(lambda: pod.probe("livenessProbe"), 60, f"{pod.component} lives")
+            pod.program.stop()
+        else:
+            assert pod.program.wait(20) == 78
+            last = pod.program.output().strip().splitlines()[-1]
+            assert "unknown" not in last and str(absent) in last, last
+
+
+@needs_resolver
 def test_an_unknown_variable_of_ours_is_refused(cluster):
     found = merged(deployment(cluster.objects, "worker"))
     container(found)["env"].append({"name": "SWIFTLET_MAX_NUM_SEQ", "value": "3"})
