@@ -7,14 +7,12 @@ import shutil
 import subprocess
 
 import pytest
-import yaml
 from processes import free_port, get, wait_until
 
 from chart import ROOT
 
 IMAGES = {"gateway": "gateway", "tokenizer": "tokenizer", "worker-cpu": "worker"}  # target: program
 LARGEST_TOGETHER = 100_000_000  # bytes, compressed
-COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
 
 
 class Buildah:
@@ -52,7 +50,7 @@ def images(buildah, binaries, tmp_path_factory) -> dict[str, pathlib.Path]:
                        check=True)
     exported = {}
     for target in IMAGES:
-        buildah("bud", "--build-arg", "ROOTS=made", "--target", target, "-t", f"localhost/swiftlet-{target}",
+        buildah("bud", "--layers", "--build-arg", "ROOTS=made", "--target", target, "-t", f"localhost/swiftlet-{target}",
                 "-f", str(ROOT / "deploy" / "docker" / "Dockerfile"), str(context))
         exported[target] = tmp_path_factory.mktemp(target)
         buildah("push", f"localhost/swiftlet-{target}", f"oci:{exported[target]}")
@@ -109,21 +107,3 @@ def serves(buildah: Buildah, container: str, program: str) -> None:
     finally:
         process.terminate()  # buildah hands no signal on: it ends the program at once
         process.wait(60)
-
-
-@pytest.mark.parametrize("service", ["gateway", "tokenizer", "worker"])
-def test_compose_gives_flags_that_there_are(binaries, service):
-    shown = subprocess.run([binaries / f"swiftlet-{service}", "--help"], capture_output=True, text=True, check=True).stdout
-    entry = COMPOSE["services"][service]
-    for flag in entry["command"]:
-        assert f" {flag.partition('=')[0]} " in shown, flag
-    drain = next(int(flag.partition("=")[2]) for flag in entry["command"] if flag.startswith("--drain-seconds="))
-    assert int(entry["stop_grace_period"].removesuffix("s")) >= drain + 5
-    assert entry["read_only"] and entry["user"] == "65532:65532" and entry["cap_drop"] == ["ALL"]
-
-
-def test_compose_mounts_files_that_there_are():
-    for service in ("prometheus", "grafana"):
-        for volume in COMPOSE["services"][service]["volumes"]:
-            source = volume.partition(":")[0]
-            assert source in COMPOSE["volumes"] or (ROOT / "deploy" / source).exists(), source
