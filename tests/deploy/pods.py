@@ -3,6 +3,7 @@ each Pod in place of its network, a hosts file that the resolver reads in place 
 at a Pod's end. What a container's file system and user forbid is not tried here."""
 
 import itertools
+import json
 import math
 import os
 import pathlib
@@ -13,11 +14,19 @@ from processes import Program, get, wait_until
 from chart import container, of_kind
 
 RESOLVER = "libnss_wrapper.so"  # reads host names from NSS_WRAPPER_HOSTS
+KEY = "sk-of-the-deploy-tests"
 _addresses = itertools.count(2)
 
 
 def resolver_is_here() -> bool:
     return any(pathlib.Path(folder, RESOLVER).exists() for folder in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"))
+
+
+def make_keys(folder: pathlib.Path, name: str = "keys.jsonl") -> pathlib.Path:
+    """The Secret of apiKeys, as a folder."""
+    folder.mkdir()
+    (folder / name).write_text(json.dumps({"name": "tests", "key": KEY}) + "\n")
+    return folder
 
 
 def cores(quantity: str) -> int:

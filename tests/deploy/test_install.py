@@ -1,7 +1,6 @@
 """The chart installs as rendered: each Pod's command line and environment start the real binary, its probes answer, and a
 rollout of every Deployment under 32 streams costs no caller anything."""
 
-import json
 import threading
 import time
 
@@ -9,7 +8,7 @@ import pytest
 from processes import wait_until
 
 from chart import container, deployment, merged, of_kind, render, values_of
-from pods import Cluster, resolver_is_here
+from pods import KEY, Cluster, make_keys, resolver_is_here
 from streams import Streams
 
 needs_resolver = pytest.mark.skipif(not resolver_is_here(), reason="libnss-wrapper is not installed")
@@ -23,7 +22,6 @@ VALUES = merged(
     tokenizer={"minReadySeconds": 1, "preStopSeconds": 2, "resources": {"limits": {"cpu": "1"}}},
     worker={"minReadySeconds": 1, "drainSeconds": 20, "flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024}, "resources": {"limits": {"cpu": "1"}}},
 )
-KEY = "sk-of-the-deploy-tests"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 PROXY_LAG_SECONDS = 0.7  # until the nodes' proxies know that a gateway came or goes
 
@@ -34,10 +32,8 @@ def later(change, gateway) -> None:
 
 @pytest.fixture
 def cluster(binaries, checkpoint, tmp_path):
-    keys = tmp_path / "keys"
-    keys.mkdir()
-    (keys / "keys.jsonl").write_text(json.dumps({"name": "tests", "key": KEY}) + "\n")
-    running = Cluster(render(VALUES), binaries, {"model-demo": checkpoint, "keys": keys}, tmp_path)
+    folders = {"model-demo": checkpoint, "keys": make_keys(tmp_path / "keys")}
+    running = Cluster(render(VALUES), binaries, folders, tmp_path)
     yield running
     running.kill()
 

@@ -11,7 +11,7 @@ from certificates import Authority
 from processes import wait_until
 
 from chart import deployment, merged, render, values_of
-from pods import Cluster, resolver_is_here
+from pods import KEY, Cluster, make_keys, resolver_is_here
 
 pytestmark = pytest.mark.skipif(not resolver_is_here(), reason="libnss-wrapper is not installed")
 
@@ -19,7 +19,6 @@ SMALL = {"resources": {"limits": {"cpu": "1"}}}
 VALUES = merged(values_of("mtls"), gateway=SMALL | {"flags": {"endpoint-refresh-seconds": 0.5}}, tokenizer=SMALL,
                 worker=SMALL | {"flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024}})
 NAME = VALUES["internalTls"]["serverName"]
-KEY = "sk-of-the-deploy-tests"
 
 
 class Certificates:
@@ -38,10 +37,9 @@ def certificates(tmp_path_factory) -> Certificates:
 
 @pytest.fixture
 def cluster(binaries, checkpoint, certificates, tmp_path):
-    (tmp_path / "keys").mkdir()
-    (tmp_path / "keys" / "production.jsonl").write_text(json.dumps({"name": "tests", "key": KEY}) + "\n")
-    running = Cluster(render(VALUES), binaries, {"model-demo": checkpoint, "keys": tmp_path / "keys", "tls": certificates.door,
-                                                 "internal-tls": certificates.inside}, tmp_path)
+    folders = {"model-demo": checkpoint, "keys": make_keys(tmp_path / "keys", VALUES["apiKeys"]["key"]),
+               "tls": certificates.door, "internal-tls": certificates.inside}
+    running = Cluster(render(VALUES), binaries, folders, tmp_path)
     yield running
     running.kill()
 
