@@ -13,6 +13,11 @@ A Deployment of one component, hardened, probed at its admin port and given the 
 {{- $root := .root }}
 {{- $settings := .settings }}
 {{- $preStop := int (default 0 $settings.preStopSeconds) }}
+{{- $volumes := .volumes }}
+{{- with $root.Values.internalTls.secretName }}
+{{- $volumes = append $volumes (dict "name" "internal-tls" "mountPath" "/etc/swiftlet/internal-tls"
+  "source" (dict "secret" (dict "secretName" . "defaultMode" 0o440))) }}
+{{- end }}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -38,7 +43,8 @@ spec:
   template:
     metadata:
       labels:
-        {{- include "swiftlet.labels" . | nindent 8 }}
+        # No more than that: a change of another label would restart every Pod.
+        {{- include "swiftlet.selector" . | nindent 8 }}
         {{- with .model }}
         swiftlet.model: {{ . }}
         {{- end }}
@@ -80,6 +86,11 @@ spec:
             - --log-format={{ $root.Values.log.format }}
             - {{ printf "--drain-seconds=%s" (toJson $settings.drainSeconds) }}
             {{- .args | nindent 12 }}
+            {{- if $root.Values.internalTls.secretName }}
+            - --internal-ssl-certfile=/etc/swiftlet/internal-tls/tls.crt
+            - --internal-ssl-keyfile=/etc/swiftlet/internal-tls/tls.key
+            - --internal-ssl-ca-certs=/etc/swiftlet/internal-tls/ca.crt
+            {{- end }}
             {{- with $settings.flags }}
             {{- include "swiftlet.flags" . | trim | nindent 12 }}
             {{- end }}
@@ -124,7 +135,7 @@ spec:
             allowPrivilegeEscalation: false
             readOnlyRootFilesystem: {{ ne $settings.readOnlyRootFilesystem false }}
             capabilities: { drop: [ALL] }
-          {{- with .volumes }}
+          {{- with $volumes }}
           volumeMounts:
             {{- range . }}
             - name: {{ .name }}
@@ -137,7 +148,7 @@ spec:
               {{- end }}
             {{- end }}
           {{- end }}
-      {{- with .volumes }}
+      {{- with $volumes }}
       volumes:
         {{- range . }}
         - name: {{ .name }}
