@@ -22,6 +22,7 @@ struct GatewayFlags {
   double worker_stall_seconds = static_cast<double>(WorkerLink::Options().stall_us) * 1e-6;
   std::vector<std::string> api_keys;
   bool strict_parameters = false;
+  std::string tool_call_parser = "auto";
   int32_t http_threads = DefaultHttpThreads();
   int32_t max_connections = HttpServerOptions().max_connections;
   int64_t max_requests = Admission::Options().max_requests;

@@ -143,7 +143,7 @@ absl::Status CheckChat(const ChatInput& chat) {
     RETURN_IF_ERROR(CheckMessage(message, absl::StrCat("messages[", i, "]")));
     num_bytes += message.content().size() + message.reasoning_content().size() + message.tool_calls().size();
   }
-  num_bytes += chat.template_kwargs.size();
+  num_bytes += chat.template_kwargs.size() + chat.tools.size();
   RETURN_IF_ERROR(CheckText("messages", num_bytes));
   if (chat.continue_final_message && chat.messages.back().role() != "assistant") {
     return InvalidField("continue_final_message", "the last message must be an assistant's to be continued");
@@ -168,6 +168,15 @@ absl::Status CheckTokens(const TokenInput& tokens, int32_t max_model_len, std::s
                      field);
   }
   return absl::OkStatus();
+}
+
+// Behind a whole document nothing but the end can follow, and before it no end.
+absl::Status CheckForm(const OutputForm& form, const v1::StopRules& stop, std::string_view prefix) {
+  if (form.kind == OutputForm::kAny) return absl::OkStatus();
+  const char* name = stop.ignore_eos() ? "ignore_eos" : stop.min_tokens() > 0 ? "min_tokens" : nullptr;
+  if (name == nullptr) return absl::OkStatus();
+  const std::string field = absl::StrCat(ToAbsl(prefix), name);
+  return InvalidField(field, absl::StrCat("`", field, "` does not go with `", ToAbsl(form.field), "`"));
 }
 
 absl::Status CheckInput(const ValidRequest& request, const FieldNames& names, int32_t max_model_len) {
@@ -225,6 +234,10 @@ absl::Status Validate(const ValidRequest& request, const FieldNames& names,
   if (!request.cache_salt.empty() && !IsLabel(request.cache_salt)) {
     return InvalidField("cache_salt", absl::StrCat("`cache_salt` must have at most ", limits::kMaxNameBytes,
                                                    " bytes and no control characters"));
+  }
+  RETURN_IF_ERROR(CheckForm(request.form, request.stop, names.stop));
+  if (request.thinking_token_budget.has_value()) {
+    RETURN_IF_ERROR(CheckRange("", "thinking_token_budget", *request.thinking_token_budget, 0, INT32_MAX));
   }
   RETURN_IF_ERROR(CheckInput(request, names, model->max_model_len));
   if (!model->ready) {
