@@ -1,0 +1,90 @@
+#include "engine/grammar/token_grammar.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/check.h"
+
+namespace swiftlet {
+
+// A walk over the vocabulary may visit more states than are kept, within reason.
+constexpr size_t kMaxWalkGrowth = 16;
+
+TokenGrammar::TokenGrammar(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const Vocabulary> vocabulary,
+                           const GrammarLimits& limits)
+    : grammar_(std::move(grammar)),
+      vocabulary_(std::move(vocabulary)),
+      limits_(limits),
+      table_(std::make_shared<StateTable>(grammar_)),
+      rows_(vocabulary_->all().max_depth() + 1) {
+  CountBytes();
+}
+
+void TokenGrammar::CountBytes() {
+  const size_t mask_bytes = vocabulary_->mask_words() * sizeof(uint64_t) + 64;
+  bytes_.store(sizeof(*this) + grammar_->bytes() + table_->bytes() + masks_.size() * mask_bytes,
+               std::memory_order_relaxed);
+}
+
+void TokenGrammar::LimitTable() {
+  if (table_->bytes() <= limits_.max_state_bytes) return;
+  table_ = std::make_shared<StateTable>(grammar_);
+  masks_.clear();
+  CountBytes();
+}
+
+bool TokenGrammar::FillMask(State state, std::span<uint64_t> words) {
+  CHECK(words.size() == vocabulary_->mask_words()) << words.size();
+  if (const auto found = masks_.find(state); found != masks_.end()) {
+    if (found->second.empty()) return false;
+    std::copy(found->second.begin(), found->second.end(), words.begin());
+    return true;
+  }
+  const bool any = FindMask(state, words);
+  if ((masks_.size() + 1) * words.size_bytes() > limits_.max_mask_bytes) masks_.clear();
+  masks_[state] = any ? std::vector<uint64_t>(words.begin(), words.end()) : std::vector<uint64_t>();
+  CountBytes();
+  return any;
+}
+
+bool TokenGrammar::FindMask(State state, std::span<uint64_t> words) {
+  // Inside a string of any length all plain tokens lead back to where they began.
+  const bool is_free_string = table_->IsFreeString(state);
+  if (is_free_string) {
+    std::copy(vocabulary_->plain_mask().begin(), vocabulary_->plain_mask().end(), words.begin());
+  } else {
+    std::fill(words.begin(), words.end(), 0);
+  }
+  if (!Walk(is_free_string ? vocabulary_->not_plain() : vocabulary_->all(), state, words)) return false;
+  if (table_->CanEnd(state)) {
+    for (const int32_t id : vocabulary_->end_ids()) words[id / 64] |= uint64_t{1} << (id % 64);
+  }
+  return std::any_of(words.begin(), words.end(), [](uint64_t word) { return word != 0; });
+}
+
+bool TokenGrammar::Walk(const TokenTree& tree, State state, std::span<uint64_t> words) {
+  if (state == StateTable::kDead) return false;
+  const size_t max_bytes = limits_.max_state_bytes * kMaxWalkGrowth;
+  const TokenTree::Node* const nodes = tree.nodes().data();
+  const int32_t* const tokens = tree.tokens().data();
+  const State** const rows = rows_.data();
+  rows[0] = table_->Row(state);
+  for (const TokenTree::Node* node = nodes; node->depth != 0;) {
+    const State next = rows[node->depth - 1][node->byte];
+    if (next == StateTable::kDead) {
+      node = nodes + node->end;
+      continue;
+    }
+    for (uint32_t i = node->first_token; i < node[1].first_token; ++i) {
+      words[tokens[i] / 64] |= uint64_t{1} << (tokens[i] % 64);
+    }
+    if (node[1].depth > node->depth) {
+      rows[node->depth] = table_->Row(next);
+      if (table_->bytes() > max_bytes) return false;
+    }
+    ++node;
+  }
+  return true;
+}
+
+}  // namespace swiftlet
