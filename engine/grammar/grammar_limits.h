@@ -10,7 +10,7 @@ struct GrammarLimits {
   // Of compiling. Time and memory are linear in these.
   size_t max_text_bytes = 256 << 10;  // the schema or the list of tools
   size_t max_json_depth = 64;         // nested arrays and objects of that text
-  uint32_t max_nodes = 200'000;       // 24 bytes each, and 8 an edge
+  uint32_t max_nodes = 50'000;        // 16 bytes each, and 8 an edge
   uint32_t max_alternatives = 4096;   // values of all enums
   uint32_t max_properties = 2048;     // of all objects
   uint32_t max_repetition = 1024;     // a count of a pattern, {m,n}

@@ -42,11 +42,13 @@ SchemaCompiler::Rule SchemaCompiler::RuleOf(const Value& schema, const std::stri
   return found->second;
 }
 
+absl::Status SchemaCompiler::TooLarge(const std::string& path) const {
+  return SchemaError(path, ToStd(absl::StrCat("the grammar is too large: over ", limits_.max_nodes, " nodes")));
+}
+
 // Recursion ends with the document's depth: references are not followed here.
 absl::StatusOr<SchemaCompiler::Node> SchemaCompiler::Schema(const Value& schema, const std::string& path, Node next) {
-  if (builder_.is_full()) {
-    return SchemaError(path, ToStd(absl::StrCat("the grammar is too large: over ", limits_.max_nodes, " nodes")));
-  }
+  if (builder_.is_full()) return TooLarge(path);
   if (schema.is_bool()) return schema.get_bool() ? rules_.Value(next) : Grammar::kDeadNode;
   if (!schema.is_object()) return SchemaError(path, "a schema must be an object, true or false");
   const Object& object = schema.get_object();

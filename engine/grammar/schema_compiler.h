@@ -69,6 +69,7 @@ class SchemaCompiler {
   const Object* Target(const Value& schema) const;
   bool AreDisjoint(const Value& one, const Value& other) const;
 
+  absl::Status TooLarge(const std::string& path) const;
   Rule RuleOf(const Value& schema, const std::string& path);  // compiled later
 
   const Value& root_;

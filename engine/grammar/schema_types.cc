@@ -105,7 +105,9 @@ absl::StatusOr<SchemaCompiler::Node> SchemaCompiler::String(const Object& schema
   if (pattern.has_value()) {
     const absl::StatusOr<Pattern> parsed = ParsePattern(*pattern, limits_.max_repetition);
     if (!parsed.ok()) return SchemaError(where, ToStd(parsed.status().message()));
-    return builder_.Byte('"', PatternText(builder_, *parsed, length, builder_.Byte('"', next)));
+    const Node text = PatternText(builder_, *parsed, length, builder_.Byte('"', next));
+    if (builder_.is_full()) return TooLarge(where);
+    return builder_.Byte('"', text);
   }
   if (length.min == 0 && length.max == Grammar::kUnbounded) return rules_.String(next);
   return rules_.StringOfLength(length.min, length.max, next);
