@@ -11,14 +11,22 @@ constexpr uint32_t kLast = 0x10FFFF;
 
 std::string EscapeOf(uint32_t code_point) {
   switch (code_point) {
-    case '"': return "\\\"";
-    case '\\': return "\\\\";
-    case '\b': return "\\b";
-    case '\f': return "\\f";
-    case '\n': return "\\n";
-    case '\r': return "\\r";
-    case '\t': return "\\t";
-    default: break;
+    case '"':
+      return "\\\"";
+    case '\\':
+      return "\\\\";
+    case '\b':
+      return "\\b";
+    case '\f':
+      return "\\f";
+    case '\n':
+      return "\\n";
+    case '\r':
+      return "\\r";
+    case '\t':
+      return "\\t";
+    default:
+      break;
   }
   if (code_point >= 0x20) return "";
   constexpr char kHex[] = "0123456789abcdef";
@@ -61,9 +69,13 @@ void AddUtf8(GrammarBuilder& builder, uint32_t low, uint32_t high, Node next, st
 
 }  // namespace
 
-CodePointSet::CodePointSet(std::initializer_list<Range> ranges) : ranges_(ranges) { Normalize(); }
+CodePointSet::CodePointSet(std::initializer_list<Range> ranges) : ranges_(ranges) {
+  Normalize();
+}
 
-CodePointSet CodePointSet::All() { return {{0, kLast}}; }
+CodePointSet CodePointSet::All() {
+  return {{0, kLast}};
+}
 
 void CodePointSet::Add(const std::vector<Range>& ranges) {
   ranges_.insert(ranges_.end(), ranges.begin(), ranges.end());
@@ -106,7 +118,8 @@ Node CanonicalCharacter(GrammarBuilder& builder, const CodePointSet& set, Node n
     uint32_t begin = low;  // of what needs no escape and has one encoded length
     for (uint32_t code_point = low; code_point <= std::min(high, uint32_t{'\\'}); ++code_point) {
       if (const std::string escape = EscapeOf(code_point); !escape.empty()) {
-        if (begin < code_point) edges.push_back({static_cast<uint8_t>(begin), static_cast<uint8_t>(code_point - 1), next});
+        if (begin < code_point)
+          edges.push_back({static_cast<uint8_t>(begin), static_cast<uint8_t>(code_point - 1), next});
         escapes.push_back(escape.substr(1));
         begin = code_point + 1;
       }

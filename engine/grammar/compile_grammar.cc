@@ -55,7 +55,8 @@ absl::StatusOr<ToolGrammar> ParseToolGrammar(const std::string& text, const Gram
     if (tool == nullptr || !tool->contains("name")) return absl::InvalidArgumentError("tools: each has a name");
     Tool& one = spec.tools.emplace_back();
     RETURN_IF_ERROR(ReadText(*tool, "name", one.name));
-    if (const json::value* schema = tool->if_contains("schema"); schema != nullptr) one.schema = json::serialize(*schema);
+    if (const json::value* schema = tool->if_contains("schema"); schema != nullptr)
+      one.schema = json::serialize(*schema);
   }
   RETURN_IF_ERROR(ReadFlag(*object, "required", spec.is_required));
   RETURN_IF_ERROR(ReadFlag(*object, "several", spec.allows_several));
@@ -93,7 +94,8 @@ absl::StatusOr<std::shared_ptr<const Grammar>> CompileGrammar(const GrammarSpec&
   }
   if (!spec.starts_after.empty()) {
     const GrammarBuilder::Node line = builder.Optional(builder.Byte('\n', start), start);
-    start = TextUntil(builder, spec.starts_after, builder.Optional(builder.Byte('\n', line), start), Grammar::kDeadNode);
+    start =
+        TextUntil(builder, spec.starts_after, builder.Optional(builder.Byte('\n', line), start), Grammar::kDeadNode);
   }
   builder.DefineRule(root, start);
   return std::move(builder).Finish();

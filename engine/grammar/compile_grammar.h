@@ -1,10 +1,10 @@
 // From what a request says to a Grammar. Called on any thread; takes time linear in the text and bounded by the limits.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <memory>
 #include <string>
-
-#include <absl/status/statusor.h>
 
 #include "engine/grammar/grammar.h"
 #include "engine/grammar/grammar_limits.h"
@@ -30,7 +30,8 @@ struct GrammarSpec {
 };
 
 // INVALID_ARGUMENT names the keyword and the path of what is not supported, or the limit that is exceeded.
-absl::StatusOr<std::shared_ptr<const Grammar>> CompileGrammar(const GrammarSpec& spec, const GrammarLimits& limits = {});
+absl::StatusOr<std::shared_ptr<const Grammar>> CompileGrammar(const GrammarSpec& spec,
+                                                              const GrammarLimits& limits = {});
 
 // The `text` of kTools.
 absl::StatusOr<ToolGrammar> ParseToolGrammar(const std::string& text, const GrammarLimits& limits = {});

@@ -70,6 +70,8 @@ class Grammar {
   // The node between two characters of a string of any length, kDeadNode when the grammar has none: tokens of plain
   // characters lead from it to itself, whatever its callers.
   Node free_string() const { return free_string_; }
+  // Likewise the node that takes a character of a string whose length is counted by the loop that calls it.
+  Node counted_character() const { return counted_character_; }
 
   size_t bytes() const;
 
@@ -96,6 +98,7 @@ class Grammar {
   std::vector<Loop> loops_;
   std::vector<Node> starts_;  // by rule
   Node free_string_ = kDeadNode;
+  Node counted_character_ = kDeadNode;
   uint32_t max_nesting_ = 0;
 };
 

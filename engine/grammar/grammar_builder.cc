@@ -38,9 +38,8 @@ GrammarBuilder::Node GrammarBuilder::Bytes(std::vector<Grammar::Edge> edges) {
   const auto found = byte_nodes_.find(edges);
   if (found != byte_nodes_.end()) return found->second;
   const auto first = static_cast<uint32_t>(grammar_->edges_.size());
-  const Node node = Add({.kind = Grammar::Kind::kBytes,
-                         .first = first,
-                         .last = first + static_cast<uint32_t>(edges.size())});
+  const Node node =
+      Add({.kind = Grammar::Kind::kBytes, .first = first, .last = first + static_cast<uint32_t>(edges.size())});
   if (node == Grammar::kDeadNode) return node;
   grammar_->edges_.insert(grammar_->edges_.end(), edges.begin(), edges.end());
   byte_nodes_.emplace(std::move(edges), node);
@@ -83,9 +82,8 @@ GrammarBuilder::Node GrammarBuilder::Split(std::vector<Node> targets) {
   if (targets.empty()) return Grammar::kDeadNode;
   if (targets.size() == 1) return targets[0];
   const auto first = static_cast<uint32_t>(grammar_->targets_.size());
-  const Node node = Add({.kind = Grammar::Kind::kSplit,
-                         .first = first,
-                         .last = first + static_cast<uint32_t>(targets.size())});
+  const Node node =
+      Add({.kind = Grammar::Kind::kSplit, .first = first, .last = first + static_cast<uint32_t>(targets.size())});
   if (node != Grammar::kDeadNode) {
     grammar_->targets_.insert(grammar_->targets_.end(), targets.begin(), targets.end());
   }
@@ -121,8 +119,7 @@ void GrammarBuilder::Define(Node reserved, Node target) {
 
 absl::StatusOr<std::shared_ptr<const Grammar>> GrammarBuilder::Finish() && {
   if (is_full_) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the grammar is too large: over ", limits_.max_nodes, " nodes"));
+    return absl::InvalidArgumentError(absl::StrCat("the grammar is too large: over ", limits_.max_nodes, " nodes"));
   }
   grammar_->nodes_.shrink_to_fit();
   grammar_->edges_.shrink_to_fit();

@@ -2,15 +2,15 @@
 // Used by one thread, for one grammar. Past the limit of nodes everything is a dead end and Finish says so.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/container/flat_hash_map.h>
-#include <absl/status/statusor.h>
 
 #include "engine/grammar/grammar.h"
 #include "engine/grammar/grammar_limits.h"
@@ -45,6 +45,7 @@ class GrammarBuilder {
   void Define(Node reserved, Node target);
 
   void SetFreeString(Node node) { grammar_->free_string_ = node; }
+  void SetCountedCharacter(Node node) { grammar_->counted_character_ = node; }
 
   uint32_t max_nodes() const { return limits_.max_nodes; }
   bool is_full() const { return is_full_; }

@@ -2,14 +2,14 @@
 // something is compiled.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+#include <absl/status/statusor.h>
+
 #include <cstddef>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <string>
-
-#include <absl/container/flat_hash_map.h>
-#include <absl/status/statusor.h>
 
 #include "engine/grammar/compile_grammar.h"
 #include "engine/grammar/grammar_limits.h"

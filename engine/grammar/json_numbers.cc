@@ -93,8 +93,8 @@ Node NonNegativeNumbers(GrammarBuilder& builder, NumberBound low, NumberBound hi
   std::vector<Node> ways;
   const Node any_fraction = OptionalFraction(builder, '9', next);
   if (low.value < high.value) {
-    ways.push_back(builder.Literal(std::to_string(low.value),
-                                   low.is_exclusive ? FractionAboveZero(builder, next) : any_fraction));
+    ways.push_back(
+        builder.Literal(std::to_string(low.value), low.is_exclusive ? FractionAboveZero(builder, next) : any_fraction));
     ways.push_back(NonNegativeRange(builder, low.value + 1, high.value - 1, any_fraction));
   }
   if (!high.is_exclusive) {
@@ -112,8 +112,8 @@ Node AnyInteger(GrammarBuilder& builder, Node next) {
 
 Node AnyNumber(GrammarBuilder& builder, Node next) {
   const Node exponent_digits = builder.Range('0', '9', UpToDigits(builder, 1, '9', next));
-  const Node sign = builder.Optional(builder.Bytes({{'+', '+', exponent_digits}, {'-', '-', exponent_digits}}),
-                                     exponent_digits);
+  const Node sign =
+      builder.Optional(builder.Bytes({{'+', '+', exponent_digits}, {'-', '-', exponent_digits}}), exponent_digits);
   const Node exponent = builder.Optional(builder.Bytes({{'e', 'e', sign}, {'E', 'E', sign}}), next);
   const Node fraction = OptionalFraction(builder, '9', exponent);
   const Node digits = builder.Split({builder.Byte('0', fraction), PositiveInteger(builder, fraction)});
@@ -138,8 +138,8 @@ Node NumberRange(GrammarBuilder& builder, std::optional<NumberBound> low, std::o
   }
   if (bottom.value < 0) {  // their absolute values; 0 is not said with a sign
     const NumberBound least = top.value < 0 ? NumberBound{-top.value, top.is_exclusive} : NumberBound{0, true};
-    ways.push_back(builder.Byte(
-        '-', NonNegativeNumbers(builder, least, NumberBound{-bottom.value, bottom.is_exclusive}, next)));
+    ways.push_back(
+        builder.Byte('-', NonNegativeNumbers(builder, least, NumberBound{-bottom.value, bottom.is_exclusive}, next)));
   }
   return builder.Split(std::move(ways));
 }

@@ -32,14 +32,20 @@ Node Hex(GrammarBuilder& builder, int digits, Node next) {
 // What follows a backslash. A high surrogate is followed by a low one; neither stands alone.
 Node Escape(GrammarBuilder& builder, Node next) {
   const Node low = builder.Literal(
-      "\\u", builder.Bytes({{'D', 'D', builder.Bytes({{'C', 'F', Hex(builder, 2, next)}, {'c', 'f', Hex(builder, 2, next)}})},
-                            {'d', 'd', builder.Bytes({{'C', 'F', Hex(builder, 2, next)}, {'c', 'f', Hex(builder, 2, next)}})}}));
+      "\\u", builder.Bytes(
+                 {{'D', 'D', builder.Bytes({{'C', 'F', Hex(builder, 2, next)}, {'c', 'f', Hex(builder, 2, next)}})},
+                  {'d', 'd', builder.Bytes({{'C', 'F', Hex(builder, 2, next)}, {'c', 'f', Hex(builder, 2, next)}})}}));
   const Node high = Hex(builder, 2, low);
   const Node after_d =
       builder.Bytes({{'0', '7', Hex(builder, 2, next)}, {'8', '9', high}, {'A', 'B', high}, {'a', 'b', high}});
   const Node three = Hex(builder, 3, next);
-  const Node unit = builder.Bytes({{'0', '9', three}, {'A', 'C', three}, {'a', 'c', three}, {'D', 'D', after_d},
-                                   {'d', 'd', after_d}, {'E', 'F', three}, {'e', 'f', three}});
+  const Node unit = builder.Bytes({{'0', '9', three},
+                                   {'A', 'C', three},
+                                   {'a', 'c', three},
+                                   {'D', 'D', after_d},
+                                   {'d', 'd', after_d},
+                                   {'E', 'F', three},
+                                   {'e', 'f', three}});
   std::vector<Edge> edges = {{'u', 'u', unit}};
   for (const char c : {'"', '\\', '/', 'b', 'f', 'n', 'r', 't'}) {
     edges.push_back({static_cast<uint8_t>(c), static_cast<uint8_t>(c), next});
@@ -71,7 +77,9 @@ Node JsonRules::Colon(Node next) {
   return builder_.Byte(':', builder_.Optional(builder_.Byte(' ', next), next));
 }
 
-Node JsonRules::Boolean(Node next) { return builder_.OneOf({"true", "false"}, next); }
+Node JsonRules::Boolean(Node next) {
+  return builder_.OneOf({"true", "false"}, next);
+}
 
 Node JsonRules::Integer(Node next) {
   return builder_.Call(Shared(integer_, [&] { return AnyInteger(builder_, kReturn); }), next);
@@ -114,7 +122,11 @@ Node JsonRules::String(Node next) {
 }
 
 Node JsonRules::StringOfLength(uint32_t min, uint32_t max, Node next) {
-  const Rule rule = Shared(character_, [&] { return builder_.Bytes(CharacterEdges(kReturn)); });
+  const Rule rule = Shared(character_, [&] {
+    const Node character = builder_.Bytes(CharacterEdges(kReturn));
+    builder_.SetCountedCharacter(character);
+    return character;
+  });
   return builder_.Byte('"', builder_.Loop(rule, min, max, builder_.Byte('"', next)));
 }
 
@@ -126,8 +138,12 @@ Node JsonRules::Members(char open, char close, Node (JsonRules::*member)(Node), 
   return builder_.Byte(static_cast<uint8_t>(open), Gap(builder_.Split({one, end})));
 }
 
-Node JsonRules::Array(Node next) { return Members('[', ']', &JsonRules::Value, next); }
-Node JsonRules::Object(Node next) { return Members('{', '}', &JsonRules::KeyAndValue, next); }
+Node JsonRules::Array(Node next) {
+  return Members('[', ']', &JsonRules::Value, next);
+}
+Node JsonRules::Object(Node next) {
+  return Members('{', '}', &JsonRules::KeyAndValue, next);
+}
 
 Node JsonRules::Value(Node next) {
   if (!value_.has_value()) {

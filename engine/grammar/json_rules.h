@@ -31,7 +31,7 @@ class JsonRules {
   Node Boolean(Node next);
   Node Integer(Node next);
   Node Number(Node next);
-  Node String(Node next);                                     // with any valid escapes
+  Node String(Node next);                                      // with any valid escapes
   Node StringOfLength(uint32_t min, uint32_t max, Node next);  // in code points
   Node Array(Node next);
   Node Object(Node next);

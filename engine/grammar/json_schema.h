@@ -2,10 +2,10 @@
 // else is INVALID_ARGUMENT that names the keyword and the path to it.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <string>
 #include <string_view>
-
-#include <absl/status/statusor.h>
 
 #include "engine/grammar/grammar_builder.h"
 #include "engine/grammar/grammar_limits.h"

@@ -22,7 +22,7 @@ class Matcher {
   // The tokens that may come next; see TokenGrammar::FillMask. After an end of sequence there are none.
   bool FillMask(std::span<uint64_t> words);
 
-  bool CanEnd();                            // the text so far is a whole document
+  bool CanEnd();                                 // the text so far is a whole document
   bool has_ended() const { return has_ended_; }  // an end of sequence was taken
 
   // The bytes that come next whatever is chosen, as far as there is no choice; at most `max_bytes`.

@@ -16,15 +16,23 @@ namespace {
 
 constexpr int kMaxGroups = 32;  // within each other
 
-CodePointSet Digits() { return {{'0', '9'}}; }
-CodePointSet Word() { return {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}; }
+CodePointSet Digits() {
+  return {{'0', '9'}};
+}
+CodePointSet Word() {
+  return {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
+}
 CodePointSet Space() {
   return {{0x09, 0x0D},     {0x20, 0x20},     {0xA0, 0xA0},     {0x1680, 0x1680}, {0x2000, 0x200A},
-                             {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
+          {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
 }
-CodePointSet LineEnds() { return {{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}}; }
+CodePointSet LineEnds() {
+  return {{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}};
+}
 
-Pattern SetOf(CodePointSet set) { return {.kind = Pattern::Kind::kSet, .set = std::move(set)}; }
+Pattern SetOf(CodePointSet set) {
+  return {.kind = Pattern::Kind::kSet, .set = std::move(set)};
+}
 
 Pattern AnyText() {
   Pattern any{.kind = Pattern::Kind::kRepetition, .max = Grammar::kUnbounded};
@@ -199,17 +207,28 @@ class Parser {
     const auto one = [](uint32_t code_point) { return CodePointSet{{code_point, code_point}}; };
     const uint32_t c = TakeCharacter();
     switch (c) {
-      case 'd': return Digits();
-      case 'D': return Digits().Complement();
-      case 'w': return Word();
-      case 'W': return Word().Complement();
-      case 's': return Space();
-      case 'S': return Space().Complement();
-      case 't': return one('\t');
-      case 'n': return one('\n');
-      case 'v': return one('\v');
-      case 'f': return one('\f');
-      case 'r': return one('\r');
+      case 'd':
+        return Digits();
+      case 'D':
+        return Digits().Complement();
+      case 'w':
+        return Word();
+      case 'W':
+        return Word().Complement();
+      case 's':
+        return Space();
+      case 'S':
+        return Space().Complement();
+      case 't':
+        return one('\t');
+      case 'n':
+        return one('\n');
+      case 'v':
+        return one('\v');
+      case 'f':
+        return one('\f');
+      case 'r':
+        return one('\r');
       case '0':
         if (!AtEnd() && Peek() >= '0' && Peek() <= '9') return Error("octal escapes are not supported");
         return one(0);
@@ -258,7 +277,8 @@ class Parser {
       ASSIGN_OR_RETURN(const CodePointSet high, ClassAtom());
       const std::optional<uint32_t> first = OnlyMember(low);
       const std::optional<uint32_t> last = OnlyMember(high);
-      if (!first.has_value() || !last.has_value() || *first > *last) return Error("a range's ends are in the wrong order");
+      if (!first.has_value() || !last.has_value() || *first > *last)
+        return Error("a range's ends are in the wrong order");
       ranges.emplace_back(*first, *last);
     }
     CodePointSet set;

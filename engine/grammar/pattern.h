@@ -7,11 +7,11 @@
 // Refused by name: look-around, back references, \b, named groups, \p, anchors elsewhere, a repetition of a repetition.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <string_view>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 #include "engine/grammar/code_point_set.h"
 
@@ -19,10 +19,10 @@ namespace swiftlet {
 
 struct Pattern {
   enum class Kind { kSet, kSequence, kAlternatives, kRepetition };
-  Kind kind = Kind::kSequence;       // one without parts is the empty text
-  CodePointSet set = {};             // kSet
-  std::vector<Pattern> parts = {};   // kRepetition has one
-  uint32_t min = 0, max = 0;         // kRepetition; max may be Grammar::kUnbounded
+  Kind kind = Kind::kSequence;      // one without parts is the empty text
+  CodePointSet set = {};            // kSet
+  std::vector<Pattern> parts = {};  // kRepetition has one
+  uint32_t min = 0, max = 0;        // kRepetition; max may be Grammar::kUnbounded
 };
 
 // `text` is UTF-8. INVALID_ARGUMENT says at which byte what is not supported.

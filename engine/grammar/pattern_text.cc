@@ -1,10 +1,10 @@
 #include "engine/grammar/pattern_text.h"
 
+#include <absl/container/flat_hash_map.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
-
-#include <absl/container/flat_hash_map.h>
 
 namespace swiftlet {
 namespace {

@@ -1,8 +1,8 @@
 #include "engine/grammar/schema_alternatives.h"
 
-#include <algorithm>
-
 #include <absl/container/flat_hash_set.h>
+
+#include <algorithm>
 
 #include "engine/grammar/schema_keywords.h"
 
@@ -30,7 +30,8 @@ bool Requires(const json::object& schema, json::string_view name) {
   const json::value* properties = schema.if_contains("properties");
   if (required == nullptr || !required->is_array() || properties == nullptr || !properties->is_object()) return false;
   const json::array& names = required->get_array();
-  return properties->get_object().contains(name) && std::find(names.begin(), names.end(), json::value(name)) != names.end();
+  return properties->get_object().contains(name) &&
+         std::find(names.begin(), names.end(), json::value(name)) != names.end();
 }
 
 }  // namespace

@@ -1,11 +1,12 @@
 // Which schemas no document can fit both of: what oneOf needs.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstddef>
 #include <string>
 #include <vector>
 
-#include <absl/status/statusor.h>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 

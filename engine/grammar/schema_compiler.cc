@@ -13,7 +13,9 @@ namespace {
 
 namespace json = boost::json;
 
-std::string_view View(json::string_view text) { return {text.data(), text.size()}; }
+std::string_view View(json::string_view text) {
+  return {text.data(), text.size()};
+}
 
 }  // namespace
 
@@ -79,8 +81,8 @@ absl::StatusOr<SchemaCompiler::Node> SchemaCompiler::Types(const Object& schema,
                                  "minItems", "maxItems", "uniqueItems", "minLength", "maxLength", "pattern", "format",
                                  "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}));
   ASSIGN_OR_RETURN(const uint32_t types, TypesOf(schema, path));
-  const bool says_nothing = std::all_of(schema.begin(), schema.end(),
-                                        [](const auto& member) { return IsAnnotation(View(member.key())); });
+  const bool says_nothing =
+      std::all_of(schema.begin(), schema.end(), [](const auto& member) { return IsAnnotation(View(member.key())); });
   if (says_nothing) return rules_.Value(next);
   std::vector<Node> ways;
   if (types & kNullType) ways.push_back(rules_.Null(next));
@@ -134,8 +136,9 @@ absl::StatusOr<SchemaCompiler::Node> SchemaCompiler::Alternatives(const Object& 
     for (size_t i = 0; i < list->size(); ++i) {
       for (size_t j = 0; j < i; ++j) {
         if (!AreDisjoint((*list)[j], (*list)[i])) {
-          return SchemaError(where, ToStd(absl::StrCat("oneOf is supported where no document can fit two of its schemas; ",
-                                                       j, " and ", i, " are not seen to be apart (anyOf is)")));
+          return SchemaError(
+              where, ToStd(absl::StrCat("oneOf is supported where no document can fit two of its schemas; ", j, " and ",
+                                        i, " are not seen to be apart (anyOf is)")));
         }
       }
     }
@@ -235,7 +238,8 @@ bool SchemaCompiler::AreDisjoint(const Value& one, const Value& other) const {
   for (const std::string& name : *names) {  // a member that both have, and that tells them apart
     const Object* left_member = Target(left->at("properties").at(name));
     const Object* right_member = Target(right->at("properties").at(name));
-    if (left_member != nullptr && right_member != nullptr && HaveDisjointValues(*left_member, *right_member)) return true;
+    if (left_member != nullptr && right_member != nullptr && HaveDisjointValues(*left_member, *right_member))
+      return true;
   }
   return false;
 }

@@ -4,15 +4,16 @@
 // whatever the number of places that use it: the work is linear in the text.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <absl/container/flat_hash_map.h>
-#include <absl/container/flat_hash_set.h>
-#include <absl/status/statusor.h>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 

@@ -15,7 +15,9 @@ namespace {
 
 namespace json = boost::json;
 
-std::string_view View(json::string_view text) { return {text.data(), text.size()}; }
+std::string_view View(json::string_view text) {
+  return {text.data(), text.size()};
+}
 
 uint32_t TypeNamed(std::string_view name) {
   if (name == "null") return kNullType;
@@ -102,15 +104,21 @@ absl::StatusOr<uint32_t> TypesOf(const json::object& schema, const std::string& 
 
 uint32_t TypeOfValue(const json::value& value) {
   switch (value.kind()) {
-    case json::kind::null: return kNullType;
-    case json::kind::bool_: return kBooleanType;
+    case json::kind::null:
+      return kNullType;
+    case json::kind::bool_:
+      return kBooleanType;
     case json::kind::int64:
-    case json::kind::uint64: return kIntegerType;
+    case json::kind::uint64:
+      return kIntegerType;
     case json::kind::double_:
       return std::trunc(value.get_double()) == value.get_double() ? kIntegerType : kNumberType;
-    case json::kind::string: return kStringType;
-    case json::kind::array: return kArrayType;
-    case json::kind::object: return kObjectType;
+    case json::kind::string:
+      return kStringType;
+    case json::kind::array:
+      return kArrayType;
+    case json::kind::object:
+      return kObjectType;
   }
   return 0;
 }

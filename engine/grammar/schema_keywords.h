@@ -1,14 +1,15 @@
 // What a schema object may hold, and the small questions the compiler asks of it.
 #pragma once
 
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
 
-#include <absl/status/status.h>
-#include <absl/status/statusor.h>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 

@@ -21,7 +21,9 @@ namespace {
 
 namespace json = boost::json;
 
-std::string_view View(json::string_view text) { return {text.data(), text.size()}; }
+std::string_view View(json::string_view text) {
+  return {text.data(), text.size()};
+}
 
 struct Bound {
   double value = 0;
@@ -136,7 +138,9 @@ absl::StatusOr<SchemaCompiler::Node> SchemaCompiler::Array(const Object& schema,
   std::optional<Rule> item;
   if (items != nullptr) item = RuleOf(*items, SchemaPath(path, "items"));
   const bool has_items = items != nullptr || num_prefix == 0 || min > num_prefix;
-  const auto item_before = [&](Node after) { return item.has_value() ? builder_.Call(*item, after) : rules_.Value(after); };
+  const auto item_before = [&](Node after) {
+    return item.has_value() ? builder_.Call(*item, after) : rules_.Value(after);
+  };
 
   const Node close = builder_.Byte(']', next);
   const Node gap_close = rules_.Gap(close);
@@ -151,7 +155,8 @@ absl::StatusOr<SchemaCompiler::Node> SchemaCompiler::Array(const Object& schema,
     } else {
       const Rule more = builder_.AddRule(SchemaPath(path, "items"));
       builder_.DefineRule(more, builder_.Byte(',', rules_.Gap(item_before(Grammar::kReturnNode))));
-      after = builder_.Loop(more, min > done ? min - done : 0, max == Grammar::kUnbounded ? max : max - done, gap_close);
+      after =
+          builder_.Loop(more, min > done ? min - done : 0, max == Grammar::kUnbounded ? max : max - done, gap_close);
     }
   }
   Node entry = num_prefix == 0 && has_items ? item_before(after) : Grammar::kDeadNode;
@@ -209,8 +214,8 @@ absl::StatusOr<SchemaCompiler::Node> SchemaCompiler::ObjectOf(const Members& mem
     properties.push_back({name, schema, required.contains(name), SchemaPath(SchemaPath(path, "properties"), name)});
     names.push_back(name);
   }
-  const bool forbids_others = members.additional != nullptr && members.additional->is_bool() &&
-                              !members.additional->get_bool();
+  const bool forbids_others =
+      members.additional != nullptr && members.additional->is_bool() && !members.additional->get_bool();
   const std::string additional_path = SchemaPath(path, "additionalProperties");
   absl::flat_hash_set<std::string> known = members.names;
   for (const std::string& name : members.required) {  // those that `properties` does not describe

@@ -166,10 +166,28 @@ StateTable::State StateTable::Intern(std::vector<uint32_t> content) {
   if (is_new) {
     const std::vector<uint32_t>& kept = found->first;
     states_.push_back({.content = &kept});
-    states_.back().is_free_string = kept.size() == 3 && kept[1] == grammar_->free_string();
+    states_.back().plain_characters = FindPlainCharacters(kept);
     bytes_ += kept.size() * sizeof(uint32_t) + 128;  // and the map's node and the state
   }
   return found->second;
+}
+
+uint32_t StateTable::FindPlainCharacters(const std::vector<uint32_t>& content) const {
+  uint32_t characters = 0;
+  for (size_t i = 1; i < content.size(); i += 2) {
+    if (content[i] == grammar_->free_string() && content.size() == 3) return Grammar::kUnbounded;
+    if (content[i] == grammar_->counted_character() && characters == 0) {
+      const std::vector<uint32_t>& callers = *callers_[content[i + 1]];
+      if (callers.size() != 4) return 0;
+      const Grammar::Loop& loop = grammar_->loop(callers[1]);
+      characters = loop.max == Grammar::kUnbounded ? loop.max : loop.max - callers[2] + 1;
+      continue;
+    }
+    for (const Grammar::Edge& edge : grammar_->edges(content[i])) {  // beside it, the quote alone
+      if (edge.low != '"' || edge.high != '"') return 0;
+    }
+  }
+  return characters;
 }
 
 StateTable::Callers StateTable::InternCallers(std::vector<uint32_t> content) {

@@ -6,12 +6,12 @@
 // bounded by the grammar's times its nesting however ambiguous it is.
 #pragma once
 
+#include <absl/container/node_hash_map.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
-
-#include <absl/container/node_hash_map.h>
 
 #include "engine/grammar/grammar.h"
 
@@ -33,8 +33,9 @@ class StateTable {
     return states_[state].row.get();
   }
   bool CanEnd(State state) const { return (*states_[state].content)[0] != 0; }
-  // It is between two characters of a string of any length and nothing else.
-  bool IsFreeString(State state) const { return states_[state].is_free_string; }
+  // How many plain characters (see Vocabulary) may come next one after the other, each leading to a state of the same
+  // string; 0 where the state is not between two characters of a string and nothing else.
+  uint32_t PlainCharacters(State state) const { return states_[state].plain_characters; }
 
   // The same state here; both tables are of the same grammar.
   State Import(const StateTable& other, State state);
@@ -52,13 +53,14 @@ class StateTable {
   struct StateData {
     const std::vector<uint32_t>* content;  // can end, then (node, callers) in order
     std::unique_ptr<State[]> row = nullptr;
-    bool is_free_string = false;
+    uint32_t plain_characters = 0;
   };
   class Closure;
 
   void Expand(State state);
   State Intern(std::vector<uint32_t> content);
   Callers InternCallers(std::vector<uint32_t> content);
+  uint32_t FindPlainCharacters(const std::vector<uint32_t>& content) const;
   uint32_t depth(Callers callers) const { return (*callers_[callers])[0]; }
 
   const std::shared_ptr<const Grammar> grammar_;

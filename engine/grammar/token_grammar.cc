@@ -16,7 +16,7 @@ TokenGrammar::TokenGrammar(std::shared_ptr<const Grammar> grammar, std::shared_p
       vocabulary_(std::move(vocabulary)),
       limits_(limits),
       table_(std::make_shared<StateTable>(grammar_)),
-      rows_(vocabulary_->all().max_depth() + 1) {
+      places_(vocabulary_->all().max_depth() + 1) {
   CountBytes();
 }
 
@@ -48,14 +48,18 @@ bool TokenGrammar::FillMask(State state, std::span<uint64_t> words) {
 }
 
 bool TokenGrammar::FindMask(State state, std::span<uint64_t> words) {
-  // Inside a string of any length all plain tokens lead back to where they began.
-  const bool is_free_string = table_->IsFreeString(state);
-  if (is_free_string) {
+  // Inside a string all plain tokens are allowed that are not too long for it.
+  const uint32_t plain_characters = table_->PlainCharacters(state);
+  if (plain_characters > 0) {
     std::copy(vocabulary_->plain_mask().begin(), vocabulary_->plain_mask().end(), words.begin());
+    for (const Vocabulary::PlainToken& token : vocabulary_->plain_tokens()) {
+      if (token.characters <= plain_characters) break;
+      words[token.id / 64] &= ~(uint64_t{1} << (token.id % 64));
+    }
   } else {
     std::fill(words.begin(), words.end(), 0);
   }
-  if (!Walk(is_free_string ? vocabulary_->not_plain() : vocabulary_->all(), state, words)) return false;
+  if (!Walk(plain_characters > 0 ? vocabulary_->not_plain() : vocabulary_->all(), state, words)) return false;
   if (table_->CanEnd(state)) {
     for (const int32_t id : vocabulary_->end_ids()) words[id / 64] |= uint64_t{1} << (id % 64);
   }
@@ -67,19 +71,28 @@ bool TokenGrammar::Walk(const TokenTree& tree, State state, std::span<uint64_t> 
   const size_t max_bytes = limits_.max_state_bytes * kMaxWalkGrowth;
   const TokenTree::Node* const nodes = tree.nodes().data();
   const int32_t* const tokens = tree.tokens().data();
-  const State** const rows = rows_.data();
-  rows[0] = table_->Row(state);
+  uint64_t* const bits = words.data();
+  Place* const places = places_.data();
+  places[0] = {table_->Row(state), state};
   for (const TokenTree::Node* node = nodes; node->depth != 0;) {
-    const State next = rows[node->depth - 1][node->byte];
+    const Place& before = places[node->depth - 1];
+    const State next = before.row[node->byte];
     if (next == StateTable::kDead) {
       node = nodes + node->end;
       continue;
     }
-    for (uint32_t i = node->first_token; i < node[1].first_token; ++i) {
-      words[tokens[i] / 64] |= uint64_t{1} << (tokens[i] % 64);
+    // Most nodes end one token or none, and which of the two no branch predictor knows: the first one is set or not
+    // without a branch, and tokens() has one to spare for the last nodes.
+    const uint32_t first = node->first_token;
+    const uint32_t last = node[1].first_token;
+    bits[static_cast<uint32_t>(tokens[first]) / 64] |= uint64_t{first != last} << (tokens[first] % 64);
+    for (uint32_t i = first + 1; i < last; ++i) {
+      bits[static_cast<uint32_t>(tokens[i]) / 64] |= uint64_t{1} << (tokens[i] % 64);
     }
-    if (node[1].depth > node->depth) {
-      rows[node->depth] = table_->Row(next);
+    if (next == before.state) {
+      places[node->depth] = before;
+    } else if (node[1].depth > node->depth) {
+      places[node->depth] = {table_->Row(next), next};
       if (table_->bytes() > max_bytes) return false;
     }
     ++node;

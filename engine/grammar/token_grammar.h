@@ -3,14 +3,14 @@
 // but for bytes().
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
-
-#include <absl/container/flat_hash_map.h>
 
 #include "engine/grammar/grammar.h"
 #include "engine/grammar/grammar_limits.h"
@@ -40,6 +40,11 @@ class TokenGrammar {
   size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
+  struct Place {
+    const State* row;
+    State state;
+  };
+
   bool FindMask(State state, std::span<uint64_t> words);
   bool Walk(const TokenTree& tree, State state, std::span<uint64_t> words);
   void CountBytes();
@@ -49,7 +54,7 @@ class TokenGrammar {
   const GrammarLimits limits_;
   std::shared_ptr<StateTable> table_;
   absl::flat_hash_map<State, std::vector<uint64_t>> masks_;  // of table_; an empty one allows nothing
-  std::vector<const State*> rows_;                           // of a walk, by depth
+  std::vector<Place> places_;                                // of a walk, by depth
   std::atomic<size_t> bytes_{0};
 };
 

@@ -67,7 +67,8 @@ absl::StatusOr<Node> ToolCalls(const ToolGrammar& spec, const GrammarLimits& lim
     const Node key = builder.Literal(CanonicalString(spec.arguments_key), rules.Colon(arguments));
     calls.push_back(builder.Literal(CanonicalString(tool.name), builder.Byte(',', rules.Gap(key))));
   }
-  const Node open = rules.Gap(builder.Literal(CanonicalString(spec.name_key), rules.Colon(builder.Split(std::move(calls)))));
+  const Node open =
+      rules.Gap(builder.Literal(CanonicalString(spec.name_key), rules.Colon(builder.Split(std::move(calls)))));
   const Node object = builder.Byte('{', open);
   const Node first = builder.Literal(spec.begin, object);
   Node more = Grammar::kDeadNode;

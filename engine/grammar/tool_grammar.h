@@ -6,11 +6,11 @@
 // A call is {"name": "...", "arguments": ...}, in that order, with the white space of all JSON here.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 #include "engine/grammar/grammar_builder.h"
 #include "engine/grammar/grammar_limits.h"

@@ -22,7 +22,10 @@ bool IsPlain(std::string_view text) {
       ++i;
       continue;
     }
-    const int more = lead >= 0xC2 && lead <= 0xDF ? 1 : lead >= 0xE0 && lead <= 0xEF ? 2 : lead >= 0xF0 && lead <= 0xF4 ? 3 : 0;
+    const int more = lead >= 0xC2 && lead <= 0xDF   ? 1
+                     : lead >= 0xE0 && lead <= 0xEF ? 2
+                     : lead >= 0xF0 && lead <= 0xF4 ? 3
+                                                    : 0;
     if (more == 0) return false;
     const uint8_t low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;  // of the second byte
     const uint8_t high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
@@ -69,10 +72,9 @@ TokenTree::TokenTree(std::vector<int32_t> ids, std::span<const std::string> byte
     before = text;
   }
   close(0);
-  nodes_.push_back({.end = static_cast<uint32_t>(nodes_.size() + 1),
-                    .first_token = static_cast<uint32_t>(tokens_.size()),
-                    .depth = 0,
-                    .byte = 0});
+  const auto num_tokens = static_cast<uint32_t>(tokens_.size());
+  tokens_.push_back(0);
+  nodes_.push_back({.end = static_cast<uint32_t>(nodes_.size() + 1), .first_token = num_tokens, .depth = 0, .byte = 0});
   nodes_.shrink_to_fit();
 }
 
@@ -84,15 +86,20 @@ Vocabulary::Vocabulary(std::vector<std::string> bytes, size_t width, std::vector
       all_(TextIds(bytes_, true), bytes_),
       not_plain_(TextIds(bytes_, false), bytes_) {
   for (size_t id = 0; id < bytes_.size(); ++id) {
-    if (!bytes_[id].empty() && IsPlain(bytes_[id])) plain_mask_[id / 64] |= uint64_t{1} << (id % 64);
+    const std::string& text = bytes_[id];
+    if (text.empty() || !IsPlain(text)) continue;
+    plain_mask_[id / 64] |= uint64_t{1} << (id % 64);
+    const auto characters = std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
+    plain_tokens_.push_back({static_cast<uint32_t>(characters), static_cast<int32_t>(id)});
   }
+  std::stable_sort(plain_tokens_.begin(), plain_tokens_.end(),
+                   [](const PlainToken& one, const PlainToken& other) { return one.characters > other.characters; });
 }
 
 absl::StatusOr<std::shared_ptr<const Vocabulary>> Vocabulary::Create(std::vector<std::string> bytes, size_t width,
                                                                      std::vector<int32_t> end_ids) {
   if (bytes.empty() || bytes.size() > width) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a vocabulary of ", bytes.size(), " tokens for logits of ", width));
+    return absl::InvalidArgumentError(absl::StrCat("a vocabulary of ", bytes.size(), " tokens for logits of ", width));
   }
   for (size_t id = 0; id < bytes.size(); ++id) {
     if (bytes[id].size() > kMaxTokenBytes) {
@@ -106,10 +113,13 @@ absl::StatusOr<std::shared_ptr<const Vocabulary>> Vocabulary::Create(std::vector
   return std::shared_ptr<const Vocabulary>(new Vocabulary(std::move(bytes), width, std::move(end_ids)));
 }
 
-bool Vocabulary::IsEnd(int32_t id) const { return std::find(end_ids_.begin(), end_ids_.end(), id) != end_ids_.end(); }
+bool Vocabulary::IsEnd(int32_t id) const {
+  return std::find(end_ids_.begin(), end_ids_.end(), id) != end_ids_.end();
+}
 
 size_t Vocabulary::size_bytes() const {
-  size_t total = sizeof(*this) + all_.bytes() + not_plain_.bytes() + plain_mask_.size() * sizeof(uint64_t);
+  size_t total = sizeof(*this) + all_.bytes() + not_plain_.bytes() + plain_mask_.size() * sizeof(uint64_t) +
+                 plain_tokens_.capacity() * sizeof(PlainToken);
   for (const std::string& token : bytes_) total += sizeof(token) + (token.capacity() > 15 ? token.capacity() : 0);
   return total;
 }

@@ -2,6 +2,8 @@
 // shared by all threads.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,8 +11,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/status/statusor.h>
 
 namespace swiftlet {
 
@@ -30,6 +30,7 @@ class TokenTree {
 
   // One more node at the end, of depth 0, stops every walk.
   std::span<const Node> nodes() const { return nodes_; }
+  // One more at the end, so that every node has a first token.
   std::span<const int32_t> tokens() const { return tokens_; }
   size_t max_depth() const { return max_depth_; }
   size_t bytes() const { return nodes_.capacity() * sizeof(Node) + tokens_.capacity() * sizeof(int32_t); }
@@ -58,6 +59,11 @@ class Vocabulary {
   const TokenTree& all() const { return all_; }
   // Tokens that are whole characters of a JSON string, each standing for itself, and the tree of all others.
   std::span<const uint64_t> plain_mask() const { return plain_mask_; }
+  struct PlainToken {
+    uint32_t characters;
+    int32_t id;
+  };
+  std::span<const PlainToken> plain_tokens() const { return plain_tokens_; }  // the longest first
   const TokenTree& not_plain() const { return not_plain_; }
 
   size_t size_bytes() const;
@@ -69,6 +75,7 @@ class Vocabulary {
   size_t width_;
   std::vector<int32_t> end_ids_;
   std::vector<uint64_t> plain_mask_;
+  std::vector<PlainToken> plain_tokens_;
   TokenTree all_;
   TokenTree not_plain_;
 };

@@ -11,7 +11,9 @@
 namespace swiftlet {
 namespace {
 
-GrammarSpec Schema(const std::string& text) { return {GrammarSpec::Kind::kJsonSchema, text, ""}; }
+GrammarSpec Schema(const std::string& text) {
+  return {GrammarSpec::Kind::kJsonSchema, text, ""};
+}
 
 TEST(GrammarCache, EqualTextsShareOneGrammar) {
   GrammarCache cache(testing::SmallVocabulary(), {}, 1 << 20);

@@ -26,12 +26,68 @@ inline std::shared_ptr<const Vocabulary> SmallVocabulary() {
   for (int byte = 0; byte < 256; ++byte) tokens.push_back(std::string(1, static_cast<char>(byte)));
   tokens.push_back("<end>");
   tokens.push_back("");  // a control token
-  for (const char* token :
-       {"{\"", "\":", "\": ", "\": \"", "\",", "\", \"", "\"}", "\"]", "},", "},{", "}]", "]}", "[[", "[]", "{}", "[{\"",
-        "true", "false", "null", "tr", "ue", "12", "00", "123456", "0.", ".5", "1e", "-1", "e-", "\n  ", "\n    ", "  ",
-        ", ", ": ", "name", "na", "a\"", "ab", "abc", "aa", "aaaa", "\\u", "\\n", "\\\"", "\\ud83d", "\xC3\xA9", "\xF0\x9F",
-        "\x98\x80", "\xF0\x9F\x98\x80", "\xE2\x82", "\xAC\"", "\"a\":", "\"b\":", "<tool", "_call>", "<tool_call>\n",
-        "\n</tool_call>", "aa", "\",\"", "1,", "2,3", "],["}) {
+  for (const char* token : {"{\"",
+                            "\":",
+                            "\": ",
+                            "\": \"",
+                            "\",",
+                            "\", \"",
+                            "\"}",
+                            "\"]",
+                            "},",
+                            "},{",
+                            "}]",
+                            "]}",
+                            "[[",
+                            "[]",
+                            "{}",
+                            "[{\"",
+                            "true",
+                            "false",
+                            "null",
+                            "tr",
+                            "ue",
+                            "12",
+                            "00",
+                            "123456",
+                            "0.",
+                            ".5",
+                            "1e",
+                            "-1",
+                            "e-",
+                            "\n  ",
+                            "\n    ",
+                            "  ",
+                            ", ",
+                            ": ",
+                            "name",
+                            "na",
+                            "a\"",
+                            "ab",
+                            "abc",
+                            "aa",
+                            "aaaa",
+                            "\\u",
+                            "\\n",
+                            "\\\"",
+                            "\\ud83d",
+                            "\xC3\xA9",
+                            "\xF0\x9F",
+                            "\x98\x80",
+                            "\xF0\x9F\x98\x80",
+                            "\xE2\x82",
+                            "\xAC\"",
+                            "\"a\":",
+                            "\"b\":",
+                            "<tool",
+                            "_call>",
+                            "<tool_call>\n",
+                            "\n</tool_call>",
+                            "aa",
+                            "\",\"",
+                            "1,",
+                            "2,3",
+                            "],["}) {
     tokens.push_back(token);
   }
   const size_t width = tokens.size() + 7;
@@ -45,7 +101,9 @@ inline std::shared_ptr<TokenGrammar> Compile(const GrammarSpec& spec, std::share
   return grammar.ok() ? std::make_shared<TokenGrammar>(*grammar, std::move(vocabulary), limits) : nullptr;
 }
 
-inline bool IsAllowed(const std::vector<uint64_t>& mask, int32_t id) { return mask[id / 64] >> (id % 64) & 1; }
+inline bool IsAllowed(const std::vector<uint64_t>& mask, int32_t id) {
+  return mask[id / 64] >> (id % 64) & 1;
+}
 
 // Takes `text` byte by byte, then the end.
 inline bool AcceptsBytes(const std::shared_ptr<TokenGrammar>& grammar, std::string_view text) {

@@ -44,8 +44,8 @@ TEST(HostileSchema, DepthIsRefused) {
 }
 
 TEST(HostileSchema, PatternsThatMultiplyAreRefused) {
-  for (const char* pattern :
-       {"a{1,1000000}", "(a{1,1000}){1,1000}", "((a{1,100}b){1,100}c){1,100}", "(a+)+$", "(a*)*b", "((((a{9}b){9}c){9}d){9}e){9}"}) {
+  for (const char* pattern : {"a{1,1000000}", "(a{1,1000}){1,1000}", "((a{1,100}b){1,100}c){1,100}", "(a+)+$", "(a*)*b",
+                              "((((a{9}b){9}c){9}d){9}e){9}"}) {
     EXPECT_THAT(Compiled(std::string("{\"pattern\":\"") + pattern + "\"}").ToString(), HasSubstr("#")) << pattern;
   }
   EXPECT_FALSE(Compiled("{\"pattern\":\"" + std::string(10'000, '(') + "\"}").ok());
@@ -69,16 +69,17 @@ TEST(HostileSchema, ManyOfAThingAreRefused) {
 TEST(HostileSchema, EnumsOfOneBeginningAreATree) {
   std::string values = "\"\"";
   for (int i = 1; i < 700; ++i) values += ",\"" + std::string(i, 'a') + "\"";
-  const auto grammar = testing::Compile({GrammarSpec::Kind::kJsonSchema, "{\"enum\":[" + values + "]}", ""},
-                                        testing::SmallVocabulary());
+  const auto grammar =
+      testing::Compile({GrammarSpec::Kind::kJsonSchema, "{\"enum\":[" + values + "]}", ""}, testing::SmallVocabulary());
   EXPECT_TRUE(testing::AcceptsBytes(grammar, "\"" + std::string(699, 'a') + "\""));
   EXPECT_FALSE(testing::AcceptsBytes(grammar, "\"" + std::string(700, 'a') + "\""));
 }
 
 // Each definition uses the next one twice: a copy for every use would be 2^40 of them.
 TEST(HostileSchema, DoublingReferencesAreLinear) {
-  for (const char* use : {"{\"type\":\"object\",\"properties\":{\"a\":%,\"b\":%}}", "{\"anyOf\":[{\"items\":%},{\"items\":%}]}",
-                          "{\"properties\":{\"a\":{\"allOf\":[%,{\"properties\":{\"z\":%}}]}}}"}) {
+  for (const char* use :
+       {"{\"type\":\"object\",\"properties\":{\"a\":%,\"b\":%}}", "{\"anyOf\":[{\"items\":%},{\"items\":%}]}",
+        "{\"properties\":{\"a\":{\"allOf\":[%,{\"properties\":{\"z\":%}}]}}}"}) {
     std::string schema = "{\"$ref\":\"#/$defs/d0\",\"$defs\":{";
     for (int i = 0; i < 40; ++i) {
       std::string body = use;
@@ -126,8 +127,8 @@ TEST(HostileSchema, NestingEndsBeforeItCannotBeClosed) {
 
 // Ambiguous patterns whose deterministic automaton would be huge are walked, not built.
 TEST(HostileSchema, PatternsAreWalkedLazily) {
-  const auto grammar = testing::Compile(
-      {GrammarSpec::Kind::kJsonSchema, R"({"pattern":"^(a|b)*a(a|b){200}$"})", ""}, testing::SmallVocabulary());
+  const auto grammar = testing::Compile({GrammarSpec::Kind::kJsonSchema, R"({"pattern":"^(a|b)*a(a|b){200}$"})", ""},
+                                        testing::SmallVocabulary());
   std::mt19937 random(3);
   std::string text = "\"";
   for (int i = 0; i < 400; ++i) text += random() % 2 ? 'a' : 'b';
@@ -144,8 +145,9 @@ TEST(HostileSchema, MutatedSchemasAreAnswered) {
       R"({"oneOf":[{"const":"x"},{"type":"number","minimum":-3,"exclusiveMaximum":9},{"enum":[null,true,[1]]}],"title":"t"})",
       R"({"allOf":[{"properties":{"k":{"anyOf":[{"prefixItems":[{"type":"integer"}],"items":false},{"format":"date"}]}}},{"required":["k"]}]})",
       R"({"tools":[{"name":"f","schema":{"type":"object","properties":{"x":{"type":"boolean"}}}}],"begin":"<t>","end":"</t>","separator":"\n"})"};
-  const std::vector<std::string> pieces = {"{", "}", "[", "]", "\"", ":", ",", "null", "-1", "1e9", "\"$ref\":\"#\",", "\\", "*",
-                                           "(", ")", "true", "false", "\xFF", "99999999999", "\"type\":"};
+  const std::vector<std::string> pieces = {
+      "{",  "}", "[", "]", "\"",   ":",     ",",    "null",        "-1",       "1e9", "\"$ref\":\"#\",",
+      "\\", "*", "(", ")", "true", "false", "\xFF", "99999999999", "\"type\":"};
   const auto vocabulary = testing::SmallVocabulary();
   std::mt19937 random(11);
   int compiled = 0;
@@ -154,10 +156,18 @@ TEST(HostileSchema, MutatedSchemasAreAnswered) {
     for (uint32_t edits = 1 + random() % 3; edits > 0; --edits) {
       const size_t at = random() % text.size();
       switch (random() % 4) {
-        case 0: text.erase(at, 1 + random() % 6); break;
-        case 1: text.insert(at, pieces[random() % pieces.size()]); break;
-        case 2: text[at] = static_cast<char>(random()); break;
-        default: text.insert(at, text.substr(random() % text.size(), random() % 24)); break;
+        case 0:
+          text.erase(at, 1 + random() % 6);
+          break;
+        case 1:
+          text.insert(at, pieces[random() % pieces.size()]);
+          break;
+        case 2:
+          text[at] = static_cast<char>(random());
+          break;
+        default:
+          text.insert(at, text.substr(random() % text.size(), random() % 24));
+          break;
       }
       if (text.empty()) text = "{";
     }
@@ -168,7 +178,8 @@ TEST(HostileSchema, MutatedSchemasAreAnswered) {
         continue;
       }
       ++compiled;
-      if (compiled % 8 == 0) testing::RandomDocument(std::make_shared<TokenGrammar>(*grammar, vocabulary, GrammarLimits{}), random, 30);
+      if (compiled % 8 == 0)
+        testing::RandomDocument(std::make_shared<TokenGrammar>(*grammar, vocabulary, GrammarLimits{}), random, 30);
     }
   }
   EXPECT_GT(compiled, 50);

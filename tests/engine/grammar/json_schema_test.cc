@@ -67,17 +67,19 @@ TEST_F(JsonSchema, LengthsCountCodePoints) {
 }
 
 TEST_F(JsonSchema, WhiteSpaceIsBounded) {
-  Expect(R"({"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"}}}})",
-         {"{}", "{\n}", "{ }", "{\"a\":[]}", "{\"a\": [1, 2]}", "{\n  \"a\": [\n    1,\n    2\n  ]\n}", "{\n\t\"a\":[1]}"},
-         {" {}", "{} ", "{  }", "{\"a\":  []}", "{\"a\" :[]}", "{\"a\":[1 ,2]}", "{\n\n}",
-          "{\n" + std::string(41, ' ') + "}"});
+  Expect(
+      R"({"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"}}}})",
+      {"{}", "{\n}", "{ }", "{\"a\":[]}", "{\"a\": [1, 2]}", "{\n  \"a\": [\n    1,\n    2\n  ]\n}", "{\n\t\"a\":[1]}"},
+      {" {}", "{} ", "{  }", "{\"a\":  []}", "{\"a\" :[]}", "{\"a\":[1 ,2]}", "{\n\n}",
+       "{\n" + std::string(41, ' ') + "}"});
 }
 
 TEST_F(JsonSchema, PropertiesComeInTheirOrder) {
   const std::string properties = R"("properties":{"a":{"type":"integer"},"b":{"type":"null"},"c":{"type":"integer"}})";
   Expect("{\"type\":\"object\"," + properties + ",\"required\":[\"b\"]}",
          {R"({"b":null})", R"({"a":1,"b":null})", R"({"a":1,"b":null,"c":2})", R"({"b":null,"c":2})"},
-         {R"({})", R"({"a":1})", R"({"b":null,"a":1})", R"({"b":null,"b":null})", R"({"b":null,"d":1})", R"({,"b":null})"});
+         {R"({})", R"({"a":1})", R"({"b":null,"a":1})", R"({"b":null,"b":null})", R"({"b":null,"d":1})",
+          R"({,"b":null})"});
   Expect("{" + properties + "}", {"{}", R"({"a":1,"c":2})"}, {R"({"c":2,"a":1})"});
 }
 
@@ -86,7 +88,8 @@ TEST_F(JsonSchema, AdditionalPropertiesHaveOtherNames) {
          {"{}", R"({"ab":1})", R"({"ab":1,"x":null})", R"({"a":null,"abc":null,"":null})", "{\"a\xC3\xA9\":null}",
           R"({"a\n":null})"},
          {R"({"ab":null})", R"({"x":1})", R"({"x":null,"ab":1})", R"({"\u0061b":null})", R"({"x":null,"ab":null})"});
-  Expect(R"({"type":"object","additionalProperties":{"type":"integer"}})", {"{}", R"({"a":1,"b":2})"}, {R"({"a":null})"});
+  Expect(R"({"type":"object","additionalProperties":{"type":"integer"}})", {"{}", R"({"a":1,"b":2})"},
+         {R"({"a":null})"});
   Expect(R"({"type":"object","additionalProperties":false})", {"{}"}, {R"({"a":1})"});
   Expect(R"({"type":"object","properties":{"a":true},"additionalProperties":true})",
          {"{}", R"({"a":[1]})", R"({"b":1,"c":{}})"}, {R"({"b":1,"a":1})"});
@@ -95,7 +98,8 @@ TEST_F(JsonSchema, AdditionalPropertiesHaveOtherNames) {
 
 TEST_F(JsonSchema, RequiredWithoutDescriptionIsAdditional) {
   Expect(R"({"type":"object","required":["x"]})", {R"({"x":1})", R"({"x":{},"y":2})"}, {"{}", R"({"y":2})"});
-  Expect(R"({"type":"object","required":["x"],"additionalProperties":{"type":"null"}})", {R"({"x":null})"}, {R"({"x":1})"});
+  Expect(R"({"type":"object","required":["x"],"additionalProperties":{"type":"null"}})", {R"({"x":null})"},
+         {R"({"x":1})"});
 }
 
 TEST_F(JsonSchema, ArraysHaveTheirCounts) {
@@ -119,7 +123,8 @@ TEST_F(JsonSchema, PrefixItemsComeFirst) {
 
 TEST_F(JsonSchema, EnumAndConstAreTheirTexts) {
   Expect(R"({"enum":["a","ab","b\"\n",1,1.5,null,[1,{"x":2}]]})",
-         {"\"a\"", "\"ab\"", R"("b\"\n")", "1", "1.5", "null", R"([1,{"x":2}])"}, {"\"b\"", "2", "\"\"", "15", "\"abb\""});
+         {"\"a\"", "\"ab\"", R"("b\"\n")", "1", "1.5", "null", R"([1,{"x":2}])"},
+         {"\"b\"", "2", "\"\"", "15", "\"abb\""});
   Expect(R"({"const":"x"})", {"\"x\""}, {"\"y\""});
   Expect(R"({"type":"string","enum":["a",1,null]})", {"\"a\""}, {"1", "null"});
   EXPECT_THAT(ErrorOf(R"({"enum":[]})"), HasSubstr("#/enum"));
@@ -148,8 +153,9 @@ TEST_F(JsonSchema, AllOfJoinsObjects) {
          {R"({"a":1,"b":null})"}, {R"({"a":1})", R"({"b":null})", "{}"});
   EXPECT_THAT(ErrorOf(R"({"allOf":[{"type":"integer"},{"minimum":3}]})"), HasSubstr("#/allOf/0"));
   EXPECT_THAT(ErrorOf(R"({"allOf":[{"properties":{"a":true}},{"properties":{"a":true}}]})"), HasSubstr("properties/a"));
-  EXPECT_THAT(ErrorOf(R"({"allOf":[{"properties":{"a":true},"additionalProperties":false},{"properties":{"b":true}}]})"),
-              HasSubstr("#/allOf/0/additionalProperties"));
+  EXPECT_THAT(
+      ErrorOf(R"({"allOf":[{"properties":{"a":true},"additionalProperties":false},{"properties":{"b":true}}]})"),
+      HasSubstr("#/allOf/0/additionalProperties"));
 }
 
 TEST_F(JsonSchema, ReferencesMayBeRecursive) {
@@ -157,7 +163,8 @@ TEST_F(JsonSchema, ReferencesMayBeRecursive) {
             "value":{"type":"integer"},"children":{"type":"array","items":{"$ref":"#/$defs/tree"}}},"required":["value"]}}})",
          {R"({"value":1})", R"({"value":1,"children":[{"value":2,"children":[]},{"value":3}]})"},
          {R"({"value":1,"children":[{}]})"});
-  Expect(R"({"type":"object","properties":{"next":{"$ref":"#"}}})", {"{}", R"({"next":{"next":{}}})"}, {R"({"next":1})"});
+  Expect(R"({"type":"object","properties":{"next":{"$ref":"#"}}})", {"{}", R"({"next":{"next":{}}})"},
+         {R"({"next":1})"});
   Expect(R"({"$ref":"#/$defs/a~1b~0c","$defs":{"a/b~c":{"type":"null"}}})", {"null"}, {"1"});
   EXPECT_THAT(ErrorOf(R"({"$ref":"#/$defs/x"})"), HasSubstr("#/$ref: there is no #/$defs/x"));
   EXPECT_THAT(ErrorOf(R"({"$ref":"http://example.com/s"})"), HasSubstr("#/$ref"));
@@ -165,7 +172,8 @@ TEST_F(JsonSchema, ReferencesMayBeRecursive) {
   EXPECT_THAT(ErrorOf(R"({"$ref":"#/$defs/a","$defs":{"a":{"anyOf":[{"type":"null"},{"$ref":"#/$defs/b"}]},
                                                       "b":{"$ref":"#/$defs/a"}}})"),
               HasSubstr("begin with itself"));
-  EXPECT_THAT(ErrorOf(R"({"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]})"), HasSubstr("no document"));
+  EXPECT_THAT(ErrorOf(R"({"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]})"),
+              HasSubstr("no document"));
 }
 
 TEST_F(JsonSchema, PatternsAreSearchedFor) {
@@ -180,9 +188,11 @@ TEST_F(JsonSchema, PatternsAreSearchedFor) {
   Expect(R"({"type":"string","pattern":"^(a|bb)*$","minLength":3,"maxLength":4})", {"\"aaa\"", "\"abb\"", "\"bbbb\""},
          {"\"aa\"", "\"bbb\"", "\"aaaaa\""});
   Expect(R"({"type":"string","pattern":"^a*$","minLength":3})", {"\"aaa\"", "\"aaaaaaaa\""}, {"\"aa\""});
-  for (const char* pattern : {"(?=a)", "a(?!b)", "(a)\\\\1", "\\\\bx", "(?<n>a)", "\\\\p{L}", "(^a)", "a$b", "(a+)+$",
-                              "(a", "a)", "[a", "a{2,1}", "*a", "a**", "a{1,1000000}", "[z-a]", "\\\\", "(a{2}){3}", "a{"}) {
-    EXPECT_THAT(ErrorOf(std::string(R"({"type":"string","pattern":")") + pattern + "\"}"), HasSubstr("#/pattern: at byte"));
+  for (const char* pattern :
+       {"(?=a)", "a(?!b)", "(a)\\\\1", "\\\\bx", "(?<n>a)", "\\\\p{L}",     "(^a)",  "a$b",  "(a+)+$",    "(a",
+        "a)",    "[a",     "a{2,1}",   "*a",     "a**",     "a{1,1000000}", "[z-a]", "\\\\", "(a{2}){3}", "a{"}) {
+    EXPECT_THAT(ErrorOf(std::string(R"({"type":"string","pattern":")") + pattern + "\"}"),
+                HasSubstr("#/pattern: at byte"));
   }
 }
 
@@ -200,11 +210,10 @@ TEST_F(JsonSchema, FormatsAreHeldToWhereKnown) {
 TEST_F(JsonSchema, IntegersKeepTheirRange) {
   for (const auto& [low, high] : std::vector<std::pair<int, int>>{
            {0, 0}, {3, 7}, {0, 150}, {-12, 34}, {-105, -98}, {99, 1001}, {-1, 0}, {17, 17}, {190, 209}}) {
-    const auto grammar = testing::Compile({GrammarSpec::Kind::kJsonSchema,
-                                           "{\"type\":\"integer\",\"minimum\":" + std::to_string(low) +
-                                               ",\"maximum\":" + std::to_string(high) + "}",
-                                           ""},
-                                          vocabulary_);
+    const auto grammar = testing::Compile(
+        {GrammarSpec::Kind::kJsonSchema,
+         "{\"type\":\"integer\",\"minimum\":" + std::to_string(low) + ",\"maximum\":" + std::to_string(high) + "}", ""},
+        vocabulary_);
     for (int value = -1200; value <= 1200; ++value) {
       EXPECT_EQ(testing::AcceptsBytes(grammar, std::to_string(value)), low <= value && value <= high) << value;
     }
@@ -220,7 +229,8 @@ TEST_F(JsonSchema, IntegersKeepTheirRange) {
 TEST_F(JsonSchema, NumbersKeepTheirRange) {
   Expect(R"({"type":"number","minimum":0,"maximum":1})", {"0", "1", "0.5", "1.00", "0.000"},
          {"1.01", "-0.5", "2", "-0", "1e0"});
-  Expect(R"({"type":"number","exclusiveMinimum":0,"exclusiveMaximum":10})", {"0.01", "9.99", "5"}, {"0", "0.00", "10", "10.0"});
+  Expect(R"({"type":"number","exclusiveMinimum":0,"exclusiveMaximum":10})", {"0.01", "9.99", "5"},
+         {"0", "0.00", "10", "10.0"});
   Expect(R"({"type":"number","minimum":-2,"maximum":12})", {"-2", "-2.0", "-1.9", "-0.1", "0", "11.9", "12"},
          {"-2.1", "12.1", "13", "-3"});
   Expect(R"({"type":"number","maximum":-3})", {"-3", "-3.5", "-100.25"}, {"-2.9", "0", "3"});
@@ -232,7 +242,8 @@ TEST_F(JsonSchema, WhatIsNotUnderstoodIsNamedWithItsPath) {
               HasSubstr("#/properties/a~1b/patternProperties: patternProperties is not supported"));
   for (const char* keyword : {"not", "if", "dependentRequired", "minProperties", "propertyNames", "contains", "$id",
                               "unevaluatedProperties", "multipleOf", "nonsense", "$dynamicRef"}) {
-    EXPECT_THAT(ErrorOf(std::string(R"({"items":{")") + keyword + "\":1}}"), HasSubstr(std::string("#/items/") + keyword));
+    EXPECT_THAT(ErrorOf(std::string(R"({"items":{")") + keyword + "\":1}}"),
+                HasSubstr(std::string("#/items/") + keyword));
   }
   EXPECT_THAT(ErrorOf(R"({"type":123})"), HasSubstr("#/type"));
   EXPECT_THAT(ErrorOf(R"({"type":"text"})"), HasSubstr("#/type"));

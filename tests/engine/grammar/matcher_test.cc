@@ -87,8 +87,8 @@ TEST(Matcher, CharactersMayBeSplitAcrossTokens) {
 
 TEST(Matcher, ForcedBytesHaveNoAlternative) {
   const auto vocabulary = testing::SmallVocabulary();
-  Matcher matcher(testing::Compile(
-      {GrammarSpec::Kind::kJsonSchema, R"({"enum":["one value","one vase"]})", ""}, vocabulary));
+  Matcher matcher(
+      testing::Compile({GrammarSpec::Kind::kJsonSchema, R"({"enum":["one value","one vase"]})", ""}, vocabulary));
   EXPECT_EQ(matcher.ForcedBytes(100), "\"one va");
   EXPECT_EQ(matcher.ForcedBytes(3), "\"on");
   for (const char c : std::string("\"one val")) ASSERT_TRUE(matcher.Accept(c));

@@ -38,10 +38,14 @@ class Schemas {
     if (depth >= 3) return Leaf();
     switch (Below(8)) {
       case 0:
-      case 1: return Leaf();
-      case 2: return {{"anyOf", {Schema(depth + 1), Schema(depth + 1)}}};
-      case 3: return {{"$ref", Below(2) ? "#/$defs/d0" : "#/$defs/d1"}};
-      default: return Container(depth);
+      case 1:
+        return Leaf();
+      case 2:
+        return {{"anyOf", {Schema(depth + 1), Schema(depth + 1)}}};
+      case 3:
+        return {{"$ref", Below(2) ? "#/$defs/d0" : "#/$defs/d1"}};
+      default:
+        return Container(depth);
     }
   }
 
@@ -77,15 +81,24 @@ class Schemas {
 
   json::value Leaf() {
     switch (Below(10)) {
-      case 0: return {{"type", "boolean"}};
-      case 1: return {{"type", "integer"}};
-      case 2: return {{"type", "number"}};
-      case 3: return {{"type", "string"}};
-      case 4: return {{"type", "integer"}, {"minimum", static_cast<int>(Below(30)) - 20}, {"maximum", 10 + Below(300)}};
-      case 5: return {{"type", "string"}, {"minLength", Below(3)}, {"maxLength", 2 + Below(5)}};
-      case 6: return {{"enum", {"a", "abc", 12, nullptr, "\xF0\x9F\x98\x80", 1.5}}};
-      case 7: return {{"const", {{"a", {1, true}}}}};
-      case 8: return {{"type", {"null", "integer"}}};
+      case 0:
+        return {{"type", "boolean"}};
+      case 1:
+        return {{"type", "integer"}};
+      case 2:
+        return {{"type", "number"}};
+      case 3:
+        return {{"type", "string"}};
+      case 4:
+        return {{"type", "integer"}, {"minimum", static_cast<int>(Below(30)) - 20}, {"maximum", 10 + Below(300)}};
+      case 5:
+        return {{"type", "string"}, {"minLength", Below(3)}, {"maxLength", 2 + Below(5)}};
+      case 6:
+        return {{"enum", {"a", "abc", 12, nullptr, "\xF0\x9F\x98\x80", 1.5}}};
+      case 7:
+        return {{"const", {{"a", {1, true}}}}};
+      case 8:
+        return {{"type", {"null", "integer"}}};
       default:
         return {{"type", "number"}, {"minimum", static_cast<int>(Below(3)) - 2}, {"exclusiveMaximum", 3 + Below(20)}};
     }
@@ -119,7 +132,8 @@ bool Fits(const json::value& value, const json::value& schema, const json::value
   }
   if (const auto* type = rule("type")) {
     const json::array types = type->is_array() ? type->get_array() : json::array{*type};
-    if (std::none_of(types.begin(), types.end(), [&](const json::value& one) { return HasType(value, one.get_string()); })) {
+    if (std::none_of(types.begin(), types.end(),
+                     [&](const json::value& one) { return HasType(value, one.get_string()); })) {
       return false;
     }
   }
@@ -129,7 +143,8 @@ bool Fits(const json::value& value, const json::value& schema, const json::value
   if (const auto* one = rule("const"); one != nullptr && *one != value) return false;
   if (const auto* any = rule("anyOf")) {
     const json::array& list = any->get_array();
-    if (std::none_of(list.begin(), list.end(), [&](const json::value& one) { return Fits(value, one, root); })) return false;
+    if (std::none_of(list.begin(), list.end(), [&](const json::value& one) { return Fits(value, one, root); }))
+      return false;
   }
   if (value.is_number()) {
     const double number = value.to_number<double>();
@@ -162,7 +177,8 @@ bool Fits(const json::value& value, const json::value& schema, const json::value
       }
     }
     for (const auto& member : value.get_object()) {
-      const json::value* own = rule("properties") ? rule("properties")->get_object().if_contains(member.key()) : nullptr;
+      const json::value* own =
+          rule("properties") ? rule("properties")->get_object().if_contains(member.key()) : nullptr;
       if (own == nullptr) own = rule("additionalProperties");
       if (own != nullptr && !Fits(member.value(), *own, root)) return false;
     }
@@ -197,12 +213,15 @@ class Writer {
 
  private:
   const json::value& Pick(const json::array& list) { return list[schemas_.Below(static_cast<uint32_t>(list.size()))]; }
-  static std::string Plain(const json::value& value) { return value == json::value(1.5) ? "1.5" : json::serialize(value); }
+  static std::string Plain(const json::value& value) {
+    return value == json::value(1.5) ? "1.5" : json::serialize(value);
+  }
 
   std::string Number(const json::object& rules, bool may_be_fraction) {
     const auto* min = rules.if_contains("minimum");
     const int low = min == nullptr ? -1000 : static_cast<int>(min->to_number<int>());
-    const auto* max = rules.if_contains("maximum") ? rules.if_contains("maximum") : rules.if_contains("exclusiveMaximum");
+    const auto* max =
+        rules.if_contains("maximum") ? rules.if_contains("maximum") : rules.if_contains("exclusiveMaximum");
     const int high = max == nullptr ? 1000 : max->to_number<int>() - (rules.contains("exclusiveMaximum") ? 1 : 0);
     const int number = low + static_cast<int>(schemas_.Below(static_cast<uint32_t>(high - low + 1)));
     if (!may_be_fraction || number < 0 || schemas_.Below(2)) return std::to_string(number);
@@ -215,7 +234,8 @@ class Writer {
     const size_t low = min == nullptr ? 0 : min->to_number<size_t>();
     const size_t high = max == nullptr ? 12 : max->to_number<size_t>();
     std::string text = "\"";
-    const char* characters[] = {"a", "b", "\\n", "\xC3\xA9", "\xF0\x9F\x98\x80", "\\u20ac", "\\ud83d\\ude00", " ", "\\\""};
+    const char* characters[] = {"a", "b",   "\\n", "\xC3\xA9", "\xF0\x9F\x98\x80", "\\u20ac", "\\ud83d\\ude00",
+                                " ", "\\\""};
     for (size_t i = low + schemas_.Below(static_cast<uint32_t>(high - low + 1)); i > 0; --i) {
       text += characters[schemas_.Below(std::size(characters))];
     }
@@ -248,7 +268,8 @@ class Writer {
     };
     const json::array* required = rules.contains("required") ? &rules.at("required").get_array() : nullptr;
     for (const auto& member : rules.at("properties").get_object()) {
-      const bool must = required != nullptr && std::find(required->begin(), required->end(), json::value(member.key())) != required->end();
+      const bool must = required != nullptr &&
+                        std::find(required->begin(), required->end(), json::value(member.key())) != required->end();
       if ((must || schemas_.Below(2)) && !add(member.key(), member.value()) && must) return std::nullopt;
     }
     const json::value* additional = rules.if_contains("additionalProperties");
@@ -296,7 +317,8 @@ TEST(SchemaProperty, WalksFitAndWhatFitsIsTaken) {
       ++written;
       ASSERT_TRUE(Fits(json::parse(*document), root, root)) << *document;
       ASSERT_TRUE(testing::AcceptsBytes(grammar, *document)) << *document;
-      for (int cut = 0; cut < 2; ++cut) ASSERT_TRUE(testing::AcceptsCut(grammar, *document, schemas.random())) << *document;
+      for (int cut = 0; cut < 2; ++cut)
+        ASSERT_TRUE(testing::AcceptsCut(grammar, *document, schemas.random())) << *document;
     }
   }
   EXPECT_GT(walked, 200);

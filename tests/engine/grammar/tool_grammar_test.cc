@@ -59,8 +59,7 @@ TEST_F(ToolGrammarTest, RequiredIsCallsAlone) {
 }
 
 TEST_F(ToolGrammarTest, LlamaCallsAreTheWholeText) {
-  const auto grammar =
-      Make(R"({"tools":[{"name":"f","schema":{"type":"object","properties":{"x":{"type":"integer"}}}}],
+  const auto grammar = Make(R"({"tools":[{"name":"f","schema":{"type":"object","properties":{"x":{"type":"integer"}}}}],
                "arguments_key":"parameters","several":false})");
   Expect(grammar, R"({"name": "f", "parameters": {"x": 1}})", true);
   Expect(grammar, "no call {", true);
@@ -73,7 +72,8 @@ TEST_F(ToolGrammarTest, ReasoningComesFirst) {
   const auto tools = Make(Hermes(R"(,"required":true)"), "</think>");
   Expect(tools, std::string("I <think> so </thin</think>\n\n") + kNow, true);
   Expect(tools, kNow, false);
-  const auto json = testing::Compile({GrammarSpec::Kind::kJsonSchema, R"({"type":"integer"})", "</think>"}, vocabulary_);
+  const auto json =
+      testing::Compile({GrammarSpec::Kind::kJsonSchema, R"({"type":"integer"})", "</think>"}, vocabulary_);
   Expect(json, "</think>7", true);
   Expect(json, "aa{\xFF</think>\n\n7", true);
   Expect(json, "</think>\n\n\n7", false);
@@ -103,7 +103,8 @@ TEST_F(ToolGrammarTest, ErrorsNameTheTool) {
   };
   EXPECT_THAT(error(R"({"tools":[]})"), HasSubstr("there are none"));
   EXPECT_THAT(error(R"({"tools":[{"name":"f","schema":{"type":123}}],"several":false})"), HasSubstr("f/type"));
-  EXPECT_THAT(error(R"({"tools":[{"name":"f","schema":{"properties":{"a":{"not":{}}}}}],"several":false})"), HasSubstr("f/properties/a/not"));
+  EXPECT_THAT(error(R"({"tools":[{"name":"f","schema":{"properties":{"a":{"not":{}}}}}],"several":false})"),
+              HasSubstr("f/properties/a/not"));
   EXPECT_THAT(error(R"({"tools":[{"name":"f"},{"name":"f"}],"begin":"x"})"), HasSubstr("two are named f"));
   EXPECT_THAT(error(R"({"tools":[{"name":1}]})"), HasSubstr("name"));
   EXPECT_THAT(error(R"({"tools":{}})"), HasSubstr("list"));
