@@ -2,11 +2,13 @@
 
 #include <absl/container/flat_hash_set.h>
 #include <absl/status/status.h>
+#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "engine/base/string_view.h"
 #include "engine/grammar/code_point_set.h"
 #include "engine/grammar/json_schema.h"
 
@@ -75,7 +77,12 @@ absl::StatusOr<Node> ToolCalls(const ToolGrammar& spec, const GrammarLimits& lim
   if (spec.allows_several) more = builder.Literal(spec.separator, first);
   builder.Define(after_call, builder.Split({more, next}));
   if (spec.is_required) return first;
-  if (!spec.begin.empty()) return TextUntil(builder, spec.begin, object, next);
+  if (!spec.begin.empty()) {
+    // The new line after the tag is no part of what is looked for: behind the tag nothing but a call may stand.
+    const std::string tag(ToStd(absl::StripTrailingAsciiWhitespace(spec.begin)));
+    if (tag.empty()) return absl::InvalidArgumentError("tools: begin must hold more than white space");
+    return TextUntil(builder, tag, builder.Literal(spec.begin.substr(tag.size()), object), next);
+  }
   const Node text = builder.Reserve();
   builder.Define(text, builder.Split({builder.Range(0, 255, text), next}));
   return builder.Split({object, next, builder.Bytes({{0, '{' - 1, text}, {'{' + 1, 255, text}})});

@@ -45,6 +45,8 @@ TEST_F(ToolGrammarTest, AutoIsTextThenCalls) {
   Expect(grammar, "<tool_call>\n{\"name\": \"other\", \"arguments\": {}}\n</tool_call>", false);
   Expect(grammar, "<tool_call>\n{\"name\": \"weather\", \"arguments\": {}}\n</tool_call>", false);
   Expect(grammar, "text <tool_call>\n", false);
+  Expect(grammar, "text <tool_call> more text", false);
+  Expect(grammar, "text <tool_call>", false);
 }
 
 TEST_F(ToolGrammarTest, RequiredIsCallsAlone) {
