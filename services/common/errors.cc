@@ -31,6 +31,7 @@ constexpr std::array kTable = {
     Row{absl::StatusCode::kInvalidArgument, 414, "invalid_request_error", "uri_too_long"},
     Row{absl::StatusCode::kInvalidArgument, 431, "invalid_request_error", "headers_too_large"},
     Row{absl::StatusCode::kInvalidArgument, 405, "invalid_request_error", "method_not_allowed"},
+    Row{absl::StatusCode::kInvalidArgument, 406, "invalid_request_error", "not_acceptable"},
     Row{absl::StatusCode::kInvalidArgument, 415, "invalid_request_error", "unsupported_media_type"},
     Row{absl::StatusCode::kOutOfRange, 400, "invalid_request_error", "context_length_exceeded"},
     Row{absl::StatusCode::kFailedPrecondition, 400, "invalid_request_error", "failed_precondition"},
@@ -102,6 +103,10 @@ std::optional<int64_t> RetryAfterMs(const absl::Status& status) {
   int64_t retry_after_ms;
   if (!text.has_value() || !absl::SimpleAtoi(*text, &retry_after_ms)) return std::nullopt;
   return retry_after_ms;
+}
+
+std::string_view DefaultErrorCode(absl::StatusCode code) {
+  return FindRow(absl::Status(code, "")).code;
 }
 
 int HttpStatusCode(const absl::Status& status) {

@@ -25,6 +25,9 @@ std::optional<std::string> ErrorParam(const absl::Status& status);
 std::optional<std::string> ErrorCode(const absl::Status& status);  // as attached by WithErrorCode
 std::optional<int64_t> RetryAfterMs(const absl::Status& status);
 
+// The `code` of an error that brings none of its own.
+std::string_view DefaultErrorCode(absl::StatusCode code);
+
 // 400, 401, 404, 413, 429, 499, 500, 503, 504 ...
 int HttpStatusCode(const absl::Status& status);
 // {"error":{"message":...,"type":...,"param":...,"code":...}}; `status` is not OK.

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "services/common/limits.h"
+
 namespace grpc {
 class Server;
 class Service;
@@ -19,8 +21,10 @@ namespace swiftlet {
 
 struct GrpcServerOptions {
   std::string host = "0.0.0.0";
-  int32_t port = 0;                            // 0 = any free one
-  std::string port_flag = "--port";            // named when the port is taken
+  int32_t port = 0;                                       // 0 = any free one
+  std::string port_flag = "--port";                       // named when the port is taken
+  int max_received_bytes = limits::kMaxGrpcMessageBytes;  // of one message
+  bool reflection = false;                                // tells callers what is served, and in which messages
   std::vector<std::string> health_names = {};  // "swiftlet.v1.TokenizerService"; the empty name is always there
 };
 

@@ -6,16 +6,19 @@
 
 namespace swiftlet::limits {
 
-inline constexpr size_t kMaxBodyBytes = 8 << 20;        // HTTP request body; 413 above
+inline constexpr size_t kMaxBodyBytes = 8 << 20;        // a caller's request: HTTP body (413 above) or gRPC message
 inline constexpr size_t kMaxHeaderBytes = 32 << 10;     // HTTP request line and headers; 431 above
 inline constexpr size_t kMaxJsonDepth = 32;             // nested arrays and objects
-inline constexpr int kMaxGrpcMessageBytes = 64 << 20;   // either direction, every gRPC channel and server
+inline constexpr int kMaxGrpcMessageBytes = 64 << 20;   // between our processes, either direction
 inline constexpr size_t kMaxPromptTextBytes = 4 << 20;  // one prompt, or all messages of a chat together
 inline constexpr size_t kMaxTextsPerEncode = 64;        // texts in one EncodePrompt
 inline constexpr size_t kMaxMessages = 1024;            // messages of a chat
 inline constexpr size_t kMaxNameBytes = 64;             // message names, cache salts, caller's request ids
+inline constexpr size_t kMaxListedMessages = 1 << 16;   // messages in one list of a transcoded body
 inline constexpr int32_t kMaxChoices = 128;             // n
 inline constexpr int32_t kMaxLogprobs = 20;             // top log-probabilities a position
+// Log-probabilities and ids in one answer: prompt (as often as it is told) and output, each with its top ones.
+inline constexpr int64_t kMaxLogprobEntries = 1 << 20;
 inline constexpr size_t kMaxStopStrings = 16;
 inline constexpr size_t kMaxStopBytes = 256;      // one stop string
 inline constexpr size_t kMaxStopTokenIds = 64;    // of the caller; the model's end-of-sequence ids come on top

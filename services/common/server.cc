@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "services/common/build_info.h"
+#include "services/common/idle_memory.h"
 
 namespace swiftlet {
 
@@ -52,7 +53,8 @@ std::optional<int> Server::Start(int argc, const char* const* argv) {
 
 int Server::Run(const std::function<void(std::chrono::steady_clock::time_point deadline)>& stop, bool serving_later) {
   if (!serving_later) health_.Set(HealthState::kServing);
-  const absl::Status status = stop_.Wait();
+  IdleMemory memory;
+  const absl::Status status = stop_.Wait(IdleMemory::kInterval, [&] { memory.Look(); });
   if (status.ok()) {
     LogInfo("stopping: draining", {{"drain_seconds", drain_seconds_}});
   } else {

@@ -62,6 +62,17 @@ absl::Status StopSignal::Wait() {
   return status_;
 }
 
+absl::Status StopSignal::Wait(std::chrono::milliseconds interval, const std::function<void()>& meanwhile) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  waiting_ = true;
+  while (!changed_.wait_for(lock, interval, [this] { return stopped_; })) {
+    lock.unlock();
+    meanwhile();
+    lock.lock();
+  }
+  return status_;
+}
+
 absl::Status StopSignal::WaitFor(std::chrono::milliseconds limit) {
   std::unique_lock<std::mutex> lock(mutex_);
   waiting_ = true;

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -22,6 +23,8 @@ class StopSignal {
 
   // Until a signal came (OK) or Fail was called (its status).
   absl::Status Wait();
+  // The same; calls `meanwhile` every `interval` until then.
+  absl::Status Wait(std::chrono::milliseconds interval, const std::function<void()>& meanwhile);
   // The same with a limit: DEADLINE_EXCEEDED when nothing happened.
   absl::Status WaitFor(std::chrono::milliseconds limit);
   // Any thread. Ends Wait with a reason that is not a signal: a fault after which the process must go. The first wins.

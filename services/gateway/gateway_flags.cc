@@ -8,6 +8,7 @@ namespace swiftlet {
 void GatewayFlags::AddTo(Flags& flags) {
   flags.AddPort("port", &port, "HTTP port of the OpenAI routes; 0 = any free one");
   flags.AddPort("grpc-port", &grpc_port, "port of swiftlet.v1.InferenceService; 0 = any free one");
+  flags.Add("grpc-reflection", &grpc_reflection, "answer gRPC server reflection on --grpc-port, to every caller");
   flags.Add("tokenizer-endpoints", &tokenizer_endpoints, "tokenizers, as host:port,host:port");
   flags.Add("worker-endpoints", &worker_endpoints, "model workers, as host:port,host:port");
   flags.Add("endpoint-refresh-seconds", &endpoint_refresh_seconds, "between two look-ups of their names", {0.1, 3600});
@@ -18,6 +19,9 @@ void GatewayFlags::AddTo(Flags& flags) {
   flags.Add("http-threads", &http_threads, "threads for connections", {1, 256});
   flags.Add("max-connections", &max_connections, "open HTTP connections", {1, 1 << 20});
   flags.Add("max-requests", &max_requests, "accepted requests that have not ended", {1, 1 << 24});
+  flags.Add("max-outstanding-tokens", &max_outstanding_tokens,
+            "tokens of those requests together: prompts, and what max_tokens lets them generate",
+            {1, int64_t{1} << 40});
 }
 
 int32_t GatewayFlags::DefaultHttpThreads() {

@@ -15,6 +15,7 @@ namespace swiftlet {
 struct GatewayFlags {
   int32_t port = 8000;
   int32_t grpc_port = 8001;
+  bool grpc_reflection = false;
   std::string tokenizer_endpoints = "127.0.0.1:8101";
   std::string worker_endpoints = "127.0.0.1:8201";
   double endpoint_refresh_seconds = 5;
@@ -24,6 +25,7 @@ struct GatewayFlags {
   int32_t http_threads = DefaultHttpThreads();
   int32_t max_connections = HttpServerOptions().max_connections;
   int64_t max_requests = Admission::Options().max_requests;
+  int64_t max_outstanding_tokens = Admission::Options().max_tokens;
 
   void AddTo(Flags& flags);
 

@@ -30,7 +30,8 @@ struct GatewayMetrics::Watched {
   explicit Watched(Metrics& metrics)
       : running(metrics.AddGauge("swiftlet_gateway_requests_running", "requests that have their first token")),
         waiting(metrics.AddGauge("swiftlet_gateway_requests_waiting", "accepted requests without a token so far")),
-        prompt_tokens(metrics.AddGauge("swiftlet_gateway_active_prompt_tokens", "prompt tokens of active requests")),
+        outstanding_tokens(metrics.AddGauge("swiftlet_gateway_outstanding_tokens",
+                                            "prompts of active requests and what they may generate")),
         connections(metrics.AddGauge("swiftlet_gateway_http_connections", "open HTTP connections")),
         workers_known(metrics.AddGauge("swiftlet_gateway_workers", "model workers listed")),
         workers_routable(metrics.AddGauge("swiftlet_gateway_workers_routable", "model workers that take requests")),
@@ -44,7 +45,7 @@ struct GatewayMetrics::Watched {
     const auto with_token = static_cast<double>(streaming.load());
     running.Set(with_token);
     waiting.Set(std::max(0.0, static_cast<double>(now.active_requests) - with_token));
-    prompt_tokens.Set(static_cast<double>(now.prompt_tokens));
+    outstanding_tokens.Set(static_cast<double>(now.outstanding_tokens));
     connections.Set(static_cast<double>(now.http_connections));
     workers_known.Set(static_cast<double>(now.workers_known));
     workers_routable.Set(static_cast<double>(now.workers_routable));
@@ -54,7 +55,7 @@ struct GatewayMetrics::Watched {
 
   prometheus::Gauge& running;
   prometheus::Gauge& waiting;
-  prometheus::Gauge& prompt_tokens;
+  prometheus::Gauge& outstanding_tokens;
   prometheus::Gauge& connections;
   prometheus::Gauge& workers_known;
   prometheus::Gauge& workers_routable;

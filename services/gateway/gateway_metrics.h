@@ -14,8 +14,8 @@ namespace swiftlet {
 
 // As of now, asked at each scrape.
 struct GatewayLoad {
-  int64_t active_requests = 0;  // accepted and not ended
-  int64_t prompt_tokens = 0;    // of those
+  int64_t active_requests = 0;     // accepted and not ended
+  int64_t outstanding_tokens = 0;  // of those, as Admission counts
   int64_t http_connections = 0;
   int64_t workers_known = 0;
   int64_t workers_routable = 0;

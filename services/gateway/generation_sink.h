@@ -2,24 +2,38 @@
 // Owned by the Generation; called on the generation's home executor alone, so it needs no lock.
 #pragma once
 
+#include <absl/status/status.h>
+
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
-#include <absl/status/status.h>
-
+#include "services/text/decode/decoder_rules.h"
+#include "services/text/decode/vocabulary.h"
 #include "swiftlet/v1/common.pb.h"
 
 namespace swiftlet {
+
+// What is known of the prompt when the answer begins.
+struct PromptFacts {
+  std::span<const int32_t> ids;  // valid during the call alone
+  std::shared_ptr<const Vocabulary> vocabulary;
+  DecoderRules join;  // how the vocabulary's bytes join to text
+};
 
 // What was added to one choice since the last event.
 struct ChoiceDelta {
   int32_t choice = 0;
   std::string reasoning;  // whole UTF-8 characters; either may be empty
   std::string text;
-  std::vector<int32_t> token_ids;                      // ids accepted since the last event, stop tokens included
-  std::vector<v1::PositionLogprobs> logprobs;          // one per id, when asked for
-  std::vector<v1::PositionLogprobs> prompt_logprobs;   // choice 0, before its first text, when asked for
+  std::vector<int32_t> token_ids;              // ids accepted since the last event, stop tokens included
+  std::vector<v1::PositionLogprobs> logprobs;  // one per id, when asked for
+  std::vector<int32_t> text_offsets;           // one per id, with logprobs: characters that the ids before it make
+  // When asked for: of every prompt position but the first, at once, in the first delta of choice 0, with which the
+  // answer begins.
+  std::vector<v1::PositionLogprobs> prompt_logprobs;
   v1::FinishReason finish_reason = v1::FINISH_REASON_UNSPECIFIED;  // in the choice's last delta, exactly once
 };
 
@@ -28,7 +42,7 @@ class GenerationSink {
   virtual ~GenerationSink() = default;
 
   // The prompt is encoded and the request accepted by a worker; a streamed answer may send its head.
-  virtual void OnStart(int32_t prompt_tokens) = 0;
+  virtual void OnStart(const PromptFacts& prompt) = 0;
   // Deltas of one step, one per choice that moved. May be called many times, after OnStart.
   virtual void OnDeltas(std::vector<ChoiceDelta> deltas) = 0;
   // The last call, exactly once, with or without OnStart before it. OK: every choice has finished.

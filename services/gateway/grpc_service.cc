@@ -1,12 +1,10 @@
 #include "services/gateway/grpc_service.h"
 
-#include <absl/strings/str_cat.h>
 #include <grpcpp/server_context.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <random>
+#include <optional>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -14,9 +12,8 @@
 #include "services/common/grpc_errors.h"
 #include "services/common/limits.h"
 #include "services/gateway/api_keys.h"
-#include "services/gateway/grpc_request.h"
 #include "services/gateway/io_threads.h"
-#include "services/gateway/validator.h"
+#include "services/gateway/method_call.h"
 #include "swiftlet/v1/inference.grpc.pb.h"
 
 namespace swiftlet {
@@ -27,21 +24,22 @@ using std::chrono::steady_clock;
 
 constexpr auto kSlowCallerLimit = std::chrono::seconds(30);  // one message not taken for so long
 
-// One server-streamed call. gRPC's reactions post to `home_`; every member below it is touched there alone. Lives
-// until OnDone: `self_` keeps it, the sink and what was posted share it.
-template <typename Response>
-class StreamCall : public grpc::ServerWriteReactor<Response>,
-                   public std::enable_shared_from_this<StreamCall<Response>> {
+// A call under way. gRPC's reactions post to `home_`; every member below it is touched there alone. Lives until OnDone:
+// `self_` keeps it, the sink and what was posted share it. `Reactor` is gRPC's, with OnCancel and OnDone.
+template <typename Reactor>
+class ServedCall : public Reactor, public std::enable_shared_from_this<ServedCall<Reactor>> {
  public:
-  StreamCall(asio::any_io_executor home, bool return_token_ids)
-      : home_(std::move(home)), return_token_ids_(return_token_ids) {}
+  explicit ServedCall(asio::any_io_executor home) : home_(std::move(home)) {}
 
-  // On gRPC's thread, once, right after construction: what follows is posted.
-  void Start(Generator& generator, ValidRequest request) {
+  // On gRPC's thread, once, right after construction: what follows is posted. `request` lives until OnDone.
+  void Start(MethodCaller& methods, const google::protobuf::MethodDescriptor& method,
+             const google::protobuf::Message& request, std::optional<int64_t> timeout_us) {
     self_ = this->shared_from_this();
-    asio::post(home_, [self = self_, &generator, request = std::move(request)]() mutable {
+    asio::post(home_, [self = self_, &methods, &method, &request, timeout_us] {
       if (self->ended_) return;  // cancelled before it began
-      self->handle_ = generator.Start(std::move(request), std::make_unique<Sink>(self), self->home_);
+      const CallContext context{.home = self->home_, .timeout_us = timeout_us, .id_prefix = "grpc-"};
+      auto handle = methods.Call(method, request, context, std::make_unique<Sink>(self));
+      if (!self->ended_) self->handle_ = std::move(handle);
     });
   }
   void Refuse(const absl::Status& status) {
@@ -49,13 +47,6 @@ class StreamCall : public grpc::ServerWriteReactor<Response>,
     asio::post(home_, [self = self_, status] { self->End(status); });
   }
 
-  void OnWriteDone(bool ok) override {
-    asio::post(home_, [self = this->shared_from_this(), ok] {
-      self->writing_ = false;
-      if (!ok) self->Abandon(absl::CancelledError("the caller is gone"));
-      self->Flush();
-    });
-  }
   void OnCancel() override {
     asio::post(home_, [self = this->shared_from_this()] { self->Abandon(absl::CancelledError("cancelled")); });
   }
@@ -63,53 +54,99 @@ class StreamCall : public grpc::ServerWriteReactor<Response>,
     asio::post(home_, [self = std::move(self_)] {});  // what was posted before still finds everything alive
   }
 
- private:
-  class Sink : public GenerationSink {
-   public:
-    explicit Sink(std::shared_ptr<StreamCall> call) : call_(std::move(call)) {}
-    void OnStart(int32_t) override {}
-    void OnDeltas(std::vector<ChoiceDelta> deltas) override { call_->Append(std::move(deltas)); }
-    void OnEnd(const absl::Status& status, const v1::Usage& usage) override {
-      if (status.ok() && !call_->ended_) *call_->pending_.mutable_usage() = usage;
-      call_->has_pending_ |= status.ok();
-      call_->End(status);
-    }
-
-   private:
-    const std::shared_ptr<StreamCall> call_;
-  };
-
-  void Append(std::vector<ChoiceDelta> deltas) {
-    if (ended_) return;
-    if (pending_bytes_ > limits::kMaxStreamBacklogBytes ||
-        (writing_ && steady_clock::now() - write_began_ > kSlowCallerLimit)) {
-      Abandon(absl::ResourceExhaustedError("the caller reads too slowly"));
-      return;
-    }
-    for (ChoiceDelta& delta : deltas) {
-      v1::Delta& wire = *pending_.add_deltas();
-      ToWire(std::move(delta), return_token_ids_, wire);
-      pending_bytes_ += wire.ByteSizeLong();
-    }
-    has_pending_ = true;
-    Flush();
-  }
+ protected:
+  virtual void OnMessage(google::protobuf::Message& message) = 0;
+  // Hands gRPC the status once nothing is left to be sent.
+  virtual void OnEnded() = 0;
+  virtual void ForgetUnsent() {}
 
   // The caller is gone, or as good as.
   void Abandon(const absl::Status& status) {
     if (ended_) return;
-    pending_.Clear();
-    has_pending_ = false;
+    ForgetUnsent();
     if (const auto handle = std::exchange(handle_, nullptr)) handle->Abandon();
     End(status);
   }
-
   void End(const absl::Status& status) {
     if (ended_) return;
     ended_ = true;
     status_ = status;
     handle_.reset();
+    OnEnded();
+  }
+
+  const asio::any_io_executor home_;
+  bool ended_ = false;  // `status_` is final
+  absl::Status status_;
+
+ private:
+  class Sink : public CallSink {
+   public:
+    explicit Sink(std::shared_ptr<ServedCall> call) : call_(std::move(call)) {}
+    void OnStart() override {}
+    void OnMessage(google::protobuf::Message& message) override {
+      if (!call_->ended_) call_->OnMessage(message);
+    }
+    void OnEnd(const absl::Status& status) override { call_->End(status); }
+
+   private:
+    const std::shared_ptr<ServedCall> call_;
+  };
+
+  std::shared_ptr<ServedCall> self_;  // set before the first post, taken by OnDone, gRPC's last reaction
+  std::shared_ptr<GenerationHandle> handle_;
+};
+
+template <typename Response>
+class UnaryCall : public ServedCall<grpc::ServerUnaryReactor> {
+ public:
+  UnaryCall(asio::any_io_executor home, Response* response) : ServedCall(std::move(home)), response_(response) {}
+
+ private:
+  void OnMessage(google::protobuf::Message& message) override {
+    response_->Swap(google::protobuf::DynamicCastToGenerated<Response>(&message));
+  }
+  void OnEnded() override { Finish(ToGrpcStatus(status_)); }
+
+  Response* const response_;  // gRPC's, until Finish
+};
+
+template <typename Response>
+class StreamCall : public ServedCall<grpc::ServerWriteReactor<Response>> {
+  using Base = ServedCall<grpc::ServerWriteReactor<Response>>;
+
+ public:
+  using Base::Base;
+
+  void OnWriteDone(bool ok) override {
+    asio::post(this->home_, [base = this->shared_from_this(), this, ok] {
+      writing_ = false;
+      if (!ok) this->Abandon(absl::CancelledError("the caller is gone"));
+      Flush();
+    });
+  }
+
+ private:
+  void OnMessage(google::protobuf::Message& message) override {
+    if (pending_bytes_ > limits::kMaxStreamBacklogBytes ||
+        (writing_ && steady_clock::now() - write_began_ > kSlowCallerLimit)) {
+      this->Abandon(absl::ResourceExhaustedError("the caller reads too slowly"));
+      return;
+    }
+    if (writing_) pending_bytes_ += message.ByteSizeLong();
+    Response& typed = *google::protobuf::DynamicCastToGenerated<Response>(&message);
+    if (has_pending_) {
+      pending_.MergeFrom(typed);
+    } else {
+      pending_.Swap(&typed);
+    }
+    has_pending_ = true;
     Flush();
+  }
+  void OnEnded() override { Flush(); }
+  void ForgetUnsent() override {
+    pending_.Clear();
+    has_pending_ = false;
   }
 
   // One message at a time: what gathers during a write goes out together.
@@ -123,25 +160,19 @@ class StreamCall : public grpc::ServerWriteReactor<Response>,
       writing_ = true;
       write_began_ = steady_clock::now();
       this->StartWrite(&current_);
-    } else if (ended_) {
+    } else if (this->ended_) {
       finished_ = true;
-      this->Finish(ToGrpcStatus(status_));
+      this->Finish(ToGrpcStatus(this->status_));
     }
   }
 
-  const asio::any_io_executor home_;
-  const bool return_token_ids_;
-  std::shared_ptr<StreamCall> self_;  // set before the first post, taken by OnDone, gRPC's last reaction
-  std::shared_ptr<GenerationHandle> handle_;
   Response pending_;  // gathered while `current_` is being written
   Response current_;
   size_t pending_bytes_ = 0;
   steady_clock::time_point write_began_;
   bool has_pending_ = false;
   bool writing_ = false;
-  bool ended_ = false;     // `status_` is final
-  bool finished_ = false;  // and was handed to gRPC
-  absl::Status status_;
+  bool finished_ = false;  // the status was handed to gRPC
 };
 
 absl::Status CheckKey(const grpc::CallbackServerContext& context, const ApiKeys& keys) {
@@ -163,61 +194,65 @@ std::optional<int64_t> TimeoutUs(const grpc::CallbackServerContext& context) {
 
 class GrpcDoor::Service : public v1::InferenceService::CallbackService {
  public:
-  Service(Generator& generator, const ApiKeys& keys, IoThreads& io)
-      : generator_(generator), keys_(keys), io_(io), next_id_(std::random_device()()) {}
+  Service(MethodCaller& methods, const ApiKeys& keys, IoThreads& io) : methods_(methods), keys_(keys), io_(io) {}
 
-  grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(grpc::CallbackServerContext* context,
+  using Context = grpc::CallbackServerContext;
+
+  grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(Context* context,
                                                            const v1::GenerateRequest* request) override {
-    return Begin<v1::GenerateResponse>(*context, FromGenerateRequest(*request), request->return_token_ids());
+    return Stream<v1::GenerateResponse>("Generate", *context, *request);
   }
-
-  grpc::ServerWriteReactor<v1::ChatResponse>* Chat(grpc::CallbackServerContext* context,
-                                                   const v1::ChatRequest* request) override {
-    return Begin<v1::ChatResponse>(*context, FromChatRequest(*request), request->return_token_ids());
+  grpc::ServerUnaryReactor* GenerateOnce(Context* context, const v1::GenerateRequest* request,
+                                         v1::GenerateResponse* response) override {
+    return Unary("GenerateOnce", *context, *request, response);
   }
-
-  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context, const v1::ListModelsRequest*,
+  grpc::ServerWriteReactor<v1::ChatResponse>* Chat(Context* context, const v1::ChatRequest* request) override {
+    return Stream<v1::ChatResponse>("Chat", *context, *request);
+  }
+  grpc::ServerUnaryReactor* ChatOnce(Context* context, const v1::ChatRequest* request,
+                                     v1::ChatResponse* response) override {
+    return Unary("ChatOnce", *context, *request, response);
+  }
+  grpc::ServerUnaryReactor* ListModels(Context* context, const v1::ListModelsRequest* request,
                                        v1::ListModelsResponse* response) override {
-    const absl::Status status = CheckKey(*context, keys_);
-    if (status.ok()) {
-      for (const Generator::ServedModel& model : generator_.Models()) {
-        v1::ServedModel& wire = *response->add_models();
-        wire.set_name(model.name);
-        wire.set_max_model_len(model.max_model_len);
-        wire.set_created_unix_s(model.created_unix_s);
-      }
-    }
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(ToGrpcStatus(status));
-    return reactor;
+    return Unary("ListModels", *context, *request, response);
+  }
+  grpc::ServerUnaryReactor* GetModel(Context* context, const v1::GetModelRequest* request,
+                                     v1::GetModelResponse* response) override {
+    return Unary("GetModel", *context, *request, response);
   }
 
  private:
   template <typename Response>
-  grpc::ServerWriteReactor<Response>* Begin(const grpc::CallbackServerContext& context,
-                                            absl::StatusOr<ValidRequest> request, bool return_token_ids) {
-    const auto call = std::make_shared<StreamCall<Response>>(io_.Next().get_executor(), return_token_ids);
-    absl::Status status = CheckKey(context, keys_);
-    if (status.ok()) status = request.status();
-    if (status.ok()) status = Validate(*request, kGrpcNames, generator_.Models());
-    if (!status.ok()) {
+  grpc::ServerWriteReactor<Response>* Stream(const char* method, const Context& context,
+                                             const google::protobuf::Message& request) {
+    return Begin(std::make_shared<StreamCall<Response>>(io_.Next().get_executor()), method, context, request);
+  }
+  template <typename Response>
+  grpc::ServerUnaryReactor* Unary(const char* method, const Context& context, const google::protobuf::Message& request,
+                                  Response* response) {
+    return Begin(std::make_shared<UnaryCall<Response>>(io_.Next().get_executor(), response), method, context, request);
+  }
+  template <typename Call>
+  Call* Begin(const std::shared_ptr<Call>& call, const char* method, const Context& context,
+              const google::protobuf::Message& request) {
+    if (const absl::Status status = CheckKey(context, keys_); !status.ok()) {
       call->Refuse(status);
-      return call.get();
+    } else {
+      call->Start(methods_, *service_.FindMethodByName(method), request, TimeoutUs(context));
     }
-    request->request_id = absl::StrCat("grpc-", absl::Hex(next_id_++, absl::kZeroPad8));
-    request->timeout_us = TimeoutUs(context);
-    call->Start(generator_, *std::move(request));
     return call.get();
   }
 
-  Generator& generator_;
+  const google::protobuf::ServiceDescriptor& service_ =
+      *v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService");
+  MethodCaller& methods_;
   const ApiKeys& keys_;
   IoThreads& io_;
-  std::atomic<uint64_t> next_id_;
 };
 
-GrpcDoor::GrpcDoor(Generator& generator, const ApiKeys& keys, IoThreads& io)
-    : service_(std::make_unique<Service>(generator, keys, io)) {}
+GrpcDoor::GrpcDoor(MethodCaller& methods, const ApiKeys& keys, IoThreads& io)
+    : service_(std::make_unique<Service>(methods, keys, io)) {}
 
 GrpcDoor::~GrpcDoor() = default;
 

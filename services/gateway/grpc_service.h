@@ -1,10 +1,8 @@
 // The gRPC door: swiftlet.v1.InferenceService, on the callback API. A call's reactions on gRPC's threads do nothing but
-// post to the call's home, one of the gateway's io_contexts, where all else happens. Owned by main.
+// post to the call's home, one of the gateway's io_contexts, where all else happens: method_call.h. Owned by main.
 #pragma once
 
 #include <memory>
-
-#include "services/gateway/generation.h"
 
 namespace grpc {
 class Service;
@@ -14,11 +12,12 @@ namespace swiftlet {
 
 class ApiKeys;
 class IoThreads;
+class MethodCaller;
 
 class GrpcDoor {
  public:
   // All outlive the door. `io` runs until the gRPC server has shut down.
-  GrpcDoor(Generator& generator, const ApiKeys& keys, IoThreads& io);
+  GrpcDoor(MethodCaller& methods, const ApiKeys& keys, IoThreads& io);
   ~GrpcDoor();
 
   // To be registered with a GrpcServer.

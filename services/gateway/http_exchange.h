@@ -19,8 +19,12 @@ namespace swiftlet {
 struct HttpRequest {
   std::string method;
   std::string path;           // target up to '?', as sent: never decoded, so that all checks see the same one
+  std::string query;          // what follows the '?', as sent
+  std::string accept;         // header values, empty when absent; of repeated ones all, with commas between
+  std::string grpc_timeout;
   std::string authorization;  // header values, empty when absent
   std::string content_encoding;
+  std::string content_type;
   std::string request_id;  // the caller's X-Request-Id where it is printable and short, else empty
   std::string body;        // empty while HttpHandler::Check looks at the head
 };

@@ -100,8 +100,14 @@ HttpRequest RequestOfHead(const http::request_header<>& head) {
   request.method = std::string(View(head.method_string()));
   const std::string_view target = View(head.target());
   request.path = std::string(target.substr(0, target.find('?')));
+  if (const size_t mark = target.find('?'); mark != target.npos) request.query = std::string(target.substr(mark + 1));
+  for (auto [field, end] = head.equal_range(http::field::accept); field != end; ++field) {
+    absl::StrAppend(&request.accept, request.accept.empty() ? "" : ", ", ToAbsl(View(field->value())));
+  }
+  request.grpc_timeout = std::string(View(head["Grpc-Timeout"]));
   request.authorization = std::string(View(head[http::field::authorization]));
   request.content_encoding = std::string(View(head[http::field::content_encoding]));
+  request.content_type = std::string(View(head[http::field::content_type]));
   request.request_id = RequestId(head);
   return request;
 }

@@ -1,10 +1,13 @@
 #include "services/gateway/http_routes.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
 
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
@@ -12,6 +15,7 @@
 #include "services/gateway/api_keys.h"
 #include "services/gateway/json_writer.h"
 #include "services/gateway/openai_api.h"
+#include "services/gateway/transcode/transcoder.h"
 
 namespace swiftlet {
 namespace {
@@ -45,10 +49,47 @@ const Route& FindRoute(std::string_view path) {
                                                                                                    : kUnknownRoute;
 }
 
+// No type at all is taken as JSON. Another character set than UTF-8 would be read wrong, not refused, further in.
+bool IsJson(std::string_view content_type) {
+  if (content_type.empty()) return true;
+  const std::vector<absl::string_view> parts = absl::StrSplit(ToAbsl(content_type), ';');
+  if (!absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(parts[0]), "application/json")) return false;
+  for (size_t i = 1; i < parts.size(); ++i) {
+    absl::string_view parameter = absl::StripAsciiWhitespace(parts[i]);
+    if (!absl::StartsWithIgnoreCase(parameter, "charset=")) continue;
+    parameter.remove_prefix(absl::string_view("charset=").size());
+    if (parameter.size() >= 2 && parameter.front() == '"' && parameter.back() == '"') {
+      parameter = parameter.substr(1, parameter.size() - 2);
+    }
+    if (!absl::EqualsIgnoreCase(parameter, "utf-8")) return false;
+  }
+  return true;
+}
+
+HttpResponse NotFound() {
+  return ErrorResponse(
+      WithErrorCode(absl::NotFoundError("this path is not served; see /v1/models, /v1/chat/completions, "
+                                        "/v1/completions, /swiftlet/v1/models, /health, /livez and /readyz"),
+                    "unknown_url"));
+}
+
+// What a request with a body says of it.
+std::optional<HttpResponse> CheckBody(const HttpRequest& head) {
+  std::string_view problem;
+  if (!head.content_encoding.empty() && !absl::EqualsIgnoreCase(head.content_encoding, "identity")) {
+    problem = "a compressed body is not accepted";
+  } else if (head.method == "POST" && !IsJson(head.content_type)) {
+    problem = "Content-Type must be application/json, in UTF-8";
+  } else {
+    return std::nullopt;
+  }
+  return ErrorResponse(WithErrorCode(absl::InvalidArgumentError(ToAbsl(problem)), "unsupported_media_type"));
+}
+
 }  // namespace
 
-HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health)
-    : api_(api), keys_(keys), health_(health) {}
+HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health, Transcoder* transcoder)
+    : api_(api), keys_(keys), health_(health), transcoder_(transcoder) {}
 
 std::optional<HttpResponse> HttpRoutes::Check(const HttpRequest& head) {
   const Route& route = FindRoute(head.path);
@@ -56,10 +97,9 @@ std::optional<HttpResponse> HttpRoutes::Check(const HttpRequest& head) {
     if (const absl::Status status = keys_.Check(head.authorization); !status.ok()) return ErrorResponse(status);
   }
   if (route.target == Target::kUnknown) {
-    return ErrorResponse(
-        WithErrorCode(absl::NotFoundError("this path is not served; see /v1/models, /v1/chat/completions, "
-                                          "/v1/completions, /health, /livez and /readyz"),
-                      "unknown_url"));
+    const std::optional<HttpResponse> refusal = transcoder_ != nullptr ? transcoder_->Check(head) : NotFound();
+    if (refusal.has_value()) return refusal->status == 404 ? NotFound() : refusal;
+    return CheckBody(head);
   }
   const bool gets = route.method == "GET";
   if (head.method != route.method && !(gets && head.method == "HEAD")) {
@@ -69,11 +109,7 @@ std::optional<HttpResponse> HttpRoutes::Check(const HttpRequest& head) {
     response.headers.emplace_back("Allow", gets ? "GET, HEAD" : "POST");
     return response;
   }
-  if (!head.content_encoding.empty() && !absl::EqualsIgnoreCase(head.content_encoding, "identity")) {
-    return ErrorResponse(
-        WithErrorCode(absl::InvalidArgumentError("a compressed body is not accepted"), "unsupported_media_type"));
-  }
-  return std::nullopt;
+  return CheckBody(head);
 }
 
 void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
@@ -94,7 +130,7 @@ void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> excha
     case Target::kCompletions:
       return api_.Generate(kCompletionsRoute, std::move(request), std::move(exchange));
     case Target::kUnknown:
-      break;  // Check has answered
+      return transcoder_->Handle(request, std::move(exchange));  // Check has answered what it does not serve
   }
 }
 

@@ -11,11 +11,13 @@ namespace swiftlet {
 class ApiKeys;
 class Health;
 class OpenAiApi;
+class Transcoder;
 
 class HttpRoutes : public HttpHandler {
  public:
   // All outlive the routes.
-  HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health);
+  // `transcoder` has what is not in the table of routes; null: nothing more.
+  HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health, Transcoder* transcoder = nullptr);
 
   // 401, 404, 405 and 415, before a body is read.
   std::optional<HttpResponse> Check(const HttpRequest& head) override;
@@ -27,6 +29,7 @@ class HttpRoutes : public HttpHandler {
   OpenAiApi& api_;
   const ApiKeys& keys_;
   const Health& health_;
+  Transcoder* const transcoder_;
 };
 
 }  // namespace swiftlet

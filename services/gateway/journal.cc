@@ -31,10 +31,4 @@ void Journal::Close(int32_t choice, v1::FinishReason reason) {
   --num_open_;
 }
 
-bool Journal::TakePromptLogprobs(int32_t begin, int32_t count) {
-  if (count == 0 || (next_prompt_logprobs_ >= 0 && begin != next_prompt_logprobs_)) return false;
-  next_prompt_logprobs_ = begin + count;
-  return true;
-}
-
 }  // namespace swiftlet

@@ -26,8 +26,6 @@ class Journal {
   void Append(int32_t choice, std::span<const int32_t> ids);
   // The choice has ended, `reason` says why; it accepts nothing more.
   void Close(int32_t choice, v1::FinishReason reason);
-  // True when prompt log-probabilities that begin at this prompt position are new; they count as seen from then on.
-  bool TakePromptLogprobs(int32_t begin, int32_t count);
   // Another worker takes over: messages of the former ones are ignored from now on.
   void BeginEpoch() { ++epoch_; }
 
@@ -47,8 +45,7 @@ class Journal {
   std::vector<Choice> choices_;
   uint32_t epoch_ = 0;
   int32_t num_open_;
-  int32_t completion_tokens_ = 0;      // sum of the choices' ids
-  int32_t next_prompt_logprobs_ = -1;  // prompt position; -1 = none seen
+  int32_t completion_tokens_ = 0;  // sum of the choices' ids
 };
 
 }  // namespace swiftlet

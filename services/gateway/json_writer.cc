@@ -1,5 +1,6 @@
 #include "services/gateway/json_writer.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace swiftlet {
@@ -57,6 +58,13 @@ void AppendJsonString(std::string& out, std::string_view text) {
 void AppendJsonInt(std::string& out, int64_t value) {
   char digits[24];
   out.append(digits, std::to_chars(digits, digits + sizeof(digits), value).ptr);
+}
+
+void AppendJsonFloat(std::string& out, float value) {
+  char digits[32];
+  char* const end = std::to_chars(digits, digits + sizeof(digits), value).ptr;
+  out.append(digits, static_cast<size_t>(end - digits));
+  if (std::find_if(&digits[0], end, [](char c) { return c == '.' || c == 'e'; }) == end) out.append(".0");
 }
 
 }  // namespace swiftlet

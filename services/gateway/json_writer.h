@@ -15,4 +15,7 @@ void AppendJsonString(std::string& out, std::string_view text);
 
 void AppendJsonInt(std::string& out, int64_t value);
 
+// The shortest text that reads back as `value`, which is finite.
+void AppendJsonFloat(std::string& out, float value);
+
 }  // namespace swiftlet

@@ -12,6 +12,8 @@
 #include <boost/asio/post.hpp>
 
 #include "services/common/grpc_server.h"
+#include "services/common/idle_memory.h"
+#include "services/common/limits.h"
 #include "services/common/server.h"
 #include "services/gateway/admission.h"
 #include "services/gateway/api_keys.h"
@@ -23,13 +25,16 @@
 #include "services/gateway/grpc_service.h"
 #include "services/gateway/http_routes.h"
 #include "services/gateway/http_server.h"
+#include "services/gateway/inference_methods.h"
 #include "services/gateway/io_threads.h"
 #include "services/gateway/openai_api.h"
 #include "services/gateway/readiness.h"
 #include "services/gateway/tokenizer_client_grpc.h"
 #include "services/gateway/tokenizer_pool.h"
+#include "services/gateway/transcode/transcoder.h"
 #include "services/gateway/worker_pool.h"
 #include "services/gateway/worker_transport_grpc.h"
+#include "swiftlet/v1/inference.pb.h"
 
 namespace swiftlet {
 namespace {
@@ -37,6 +42,7 @@ namespace {
 using std::chrono::steady_clock;
 
 int Main(int argc, char** argv) {
+  KeepLargeBlocksApart();
   Server server({.name = "gateway",
                  .program = "swiftlet-gateway",
                  .description = "The door: OpenAI routes and gRPC in front of tokenizers and model workers.",
@@ -65,7 +71,9 @@ int Main(int argc, char** argv) {
   const auto stall_us = static_cast<int64_t>(flags.worker_stall_seconds * 1e6);
   WorkerPool workers({.link = {.gateway_id = gateway_id, .stall_us = stall_us}}, control_executor, clock, transport,
                      directory);
-  Admission admission({.max_requests = flags.max_requests});
+  Admission admission(
+      {.max_requests = flags.max_requests, .max_tokens = flags.max_outstanding_tokens, .jitter_seed = RandomSeed()},
+      clock);
   GatewayMetrics metrics(server.metrics());
   GatewayGenerator generator({.clock = clock,
                               .directory = directory,
@@ -73,7 +81,7 @@ int Main(int argc, char** argv) {
                               .workers = workers,
                               .admission = admission,
                               .observer = metrics,
-                              .random = RandomSeed},
+                              .random = [seeds = std::make_shared<RandomSeeds>()] { return seeds->Next(); }},
                              {});
   const auto refresh_us = static_cast<int64_t>(flags.endpoint_refresh_seconds * 1e6);
   EndpointWatcher tokenizer_watcher(*tokenizer_endpoints, refresh_us, control_executor, clock,
@@ -88,7 +96,11 @@ int Main(int argc, char** argv) {
   const ApiKeys keys(flags.api_keys);
   OpenAiApi api(generator, {.strict_parameters = flags.strict_parameters,
                             .count_unknown = [&](int count) { metrics.CountUnknownParameters(count); }});
-  HttpRoutes routes(api, keys, server.health());
+  InferenceMethods methods(generator);
+  auto bindings = BindingTable::Of(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
+  if (!bindings.ok()) return server.Fail(bindings.status());
+  Transcoder transcoder(*std::move(bindings), methods);
+  HttpRoutes routes(api, keys, server.health(), &transcoder);
   HttpServerOptions http_options;
   http_options.host = server.host();
   http_options.port = static_cast<uint16_t>(flags.port);
@@ -96,17 +108,19 @@ int Main(int argc, char** argv) {
   http_options.on_response = [&](int status) { metrics.CountHttpResponse(status); };
   auto http = HttpServer::Start(http_options, io, routes);
   if (!http.ok()) return server.Fail(http.status());
-  GrpcDoor door(generator, keys, io);
+  GrpcDoor door(methods, keys, io);
   auto grpc = GrpcServer::Start({.host = server.host(),
                                  .port = flags.grpc_port,
                                  .port_flag = "--grpc-port",
+                                 .max_received_bytes = static_cast<int>(limits::kMaxBodyBytes),
+                                 .reflection = flags.grpc_reflection,
                                  .health_names = {"swiftlet.v1.InferenceService"}},
                                 {&door.service()});
   if (!grpc.ok()) return server.Fail(grpc.status());
   server.health().Listen([&](bool serving) { (*grpc)->SetServing(serving); });
   metrics.Watch([&] {
     return GatewayLoad{.active_requests = generator.active(),
-                       .prompt_tokens = admission.outstanding().prompt_tokens,
+                       .outstanding_tokens = admission.outstanding().tokens,
                        .http_connections = (*http)->num_connections(),
                        .workers_known = workers.counts().known,
                        .workers_routable = workers.counts().routable,

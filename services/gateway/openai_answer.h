@@ -10,7 +10,9 @@
 #include "services/gateway/generation.h"
 #include "services/gateway/generation_sink.h"
 #include "services/gateway/http_exchange.h"
+#include "services/gateway/logprobs_text.h"
 #include "services/gateway/openai_render.h"
+#include "services/gateway/prompt_text.h"
 
 namespace swiftlet {
 
@@ -18,6 +20,12 @@ struct AnswerOptions {
   AnswerHead head;
   bool stream = false;
   bool include_usage = false;
+  bool continuous_usage = false;  // every chunk tells the usage so far
+  bool echo = false;              // completions: each choice begins with its prompt
+  bool return_token_ids = false;  // tell the ids of prompts and choices
+  bool tokens_as_ids = false;     // log-probabilities spell tokens "token_id:7"
+  int32_t logprobs = 0;           // 0 = none, k + 1 = the chosen token and the k most likely
+  int32_t prompt_logprobs = 0;    // likewise
   int32_t choices_per_generation = 1;
 };
 
@@ -31,8 +39,28 @@ class OpenAiAnswer : public std::enable_shared_from_this<OpenAiAnswer> {
  private:
   class Sink;
 
-  void OnStart();
-  void OnDeltas(std::vector<ChoiceDelta> deltas, int32_t first_choice);
+  // What a generation said of its prompt.
+  struct Prompt {
+    TokenSpelling spelling;
+    std::vector<int32_t> ids;  // where the answer tells of them
+    PromptText text;           // where it is echoed
+    std::vector<v1::PositionLogprobs> logprobs;
+  };
+  struct Choice {
+    bool opened = false;  // its first piece has come
+    LogprobsText logprobs;
+    WholeChoice whole = {};  // not streamed: what gathered so far
+    std::vector<int32_t> token_ids = {};
+  };
+
+  void OnStart(size_t generation, const PromptFacts& facts);
+  void OnDeltas(size_t generation, std::vector<ChoiceDelta> deltas);
+  void SendHead();
+  void Gather(Choice& choice, ChoiceDelta&& delta, const Prompt& prompt);
+  void AppendChunk(Choice& choice, ChoiceDelta&& delta, int32_t index, const Prompt& prompt);
+  void AddLogprobs(Choice& choice, const ChoiceDelta& delta, const Prompt& prompt) const;
+  // What tells of a prompt, each with a comma before it.
+  std::string PromptMembers(const Prompt& prompt) const;
   void OnEnd(const absl::Status& status, const v1::Usage& usage);
   void Fail(const absl::Status& status);
   void Finish();
@@ -44,10 +72,13 @@ class OpenAiAnswer : public std::enable_shared_from_this<OpenAiAnswer> {
   std::vector<std::shared_ptr<GenerationHandle>> handles_;  // likewise empty
   size_t num_running_ = 0;                                  // generations that have not ended
   bool head_sent_ = false;
-  std::vector<bool> opened_;          // streamed: the choice's first chunk was written
-  std::vector<WholeChoice> choices_;  // whole: what gathered so far
-  v1::Usage usage_;                   // sum over the generations that ended
-  std::string events_;                // scratch
+  const bool tells_tokens_;      // log-probabilities or ids: a piece without text says something too
+  std::vector<Prompt> prompts_;  // by generation
+  std::vector<Choice> choices_;
+  bool any_opened_ = false;
+  v1::Usage usage_;     // sum over the generations that ended
+  v1::Usage so_far_;    // tokens of the prompts known and of the pieces that came
+  std::string events_;  // scratch
 };
 
 }  // namespace swiftlet

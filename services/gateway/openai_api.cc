@@ -82,6 +82,12 @@ void OpenAiApi::Generate(ParameterRoute route, HttpRequest request, std::shared_
   answer.head.model = parsed->generations.front().model;
   answer.stream = parsed->stream;
   answer.include_usage = parsed->include_usage;
+  answer.continuous_usage = parsed->include_usage && parsed->continuous_usage;
+  answer.echo = parsed->generations.front().echo;
+  answer.return_token_ids = parsed->generations.front().return_token_ids;
+  answer.tokens_as_ids = parsed->tokens_as_ids;
+  answer.logprobs = parsed->generations.front().logprobs;
+  answer.prompt_logprobs = parsed->prompt_logprobs;
   answer.choices_per_generation = parsed->generations.front().num_choices;
   std::make_shared<OpenAiAnswer>(std::move(answer), std::move(exchange))
       ->Start(generator_, std::move(parsed->generations));

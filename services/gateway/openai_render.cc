@@ -57,11 +57,12 @@ std::string_view FinishReasonName(v1::FinishReason reason) {
 ChunkRenderer::ChunkRenderer(const AnswerHead& head, bool with_usage) : style_(head.style) {
   head_ = sse::kDataPrefix;
   AppendHead(head_, head, style_ == OpenAiStyle::kChat ? "chat.completion.chunk" : "text_completion");
-  end_ = with_usage ? R"(}],"usage":null})" : "}]}";
+  end_ = with_usage ? R"(,"usage":null})" : "}";
   end_ += sse::kEventEnd;
 }
 
-void ChunkRenderer::AppendDelta(std::string& out, const ChoiceDelta& delta, int32_t index, bool first) const {
+void ChunkRenderer::AppendDelta(std::string& out, const ChoiceDelta& delta, int32_t index, bool first,
+                                const ChunkExtras& extras) const {
   out += head_;
   out += R"({"index":)";
   AppendJsonInt(out, index);
@@ -86,13 +87,26 @@ void ChunkRenderer::AppendDelta(std::string& out, const ChoiceDelta& delta, int3
     out += "}";
   } else {
     out += R"(,"text":")";
+    AppendJsonEscaped(out, extras.echo);
     AppendJsonEscaped(out, delta.reasoning);
     AppendJsonEscaped(out, delta.text);
     out += '"';
   }
-  out += R"(,"logprobs":null,"finish_reason":)";
+  out += R"(,"logprobs":)";
+  out += extras.logprobs;
+  out += R"(,"finish_reason":)";
   AppendFinish(out, delta.finish_reason);
-  out += end_;
+  out += extras.choice_members;
+  out += "}]";
+  out += extras.answer_members;
+  if (extras.usage == nullptr) {
+    out += end_;
+    return;
+  }
+  out += R"(,"usage":)";
+  AppendUsageObject(out, *extras.usage);
+  out += '}';
+  out += sse::kEventEnd;
 }
 
 void ChunkRenderer::AppendUsage(std::string& out, const v1::Usage& usage) const {
@@ -103,7 +117,8 @@ void ChunkRenderer::AppendUsage(std::string& out, const v1::Usage& usage) const 
   out += sse::kEventEnd;
 }
 
-std::string RenderWhole(const AnswerHead& head, const std::vector<WholeChoice>& choices, const v1::Usage& usage) {
+std::string RenderWhole(const AnswerHead& head, const std::vector<WholeChoice>& choices, const v1::Usage& usage,
+                        std::string_view answer_members) {
   std::string out;
   const bool chat = head.style == OpenAiStyle::kChat;
   AppendHead(out, head, chat ? "chat.completion" : "text_completion");
@@ -126,11 +141,16 @@ std::string RenderWhole(const AnswerHead& head, const std::vector<WholeChoice>& 
       out += R"(,"text":)";
       AppendJsonString(out, choice.text);
     }
-    out += R"(,"logprobs":null,"finish_reason":)";
+    out += R"(,"logprobs":)";
+    out += choice.logprobs;
+    out += R"(,"finish_reason":)";
     AppendFinish(out, choice.finish_reason);
+    out += choice.members;
     out += '}';
   }
-  out += R"(],"usage":)";
+  out += ']';
+  out += answer_members;
+  out += R"(,"usage":)";
   AppendUsageObject(out, usage);
   out += '}';
   return out;

@@ -26,20 +26,30 @@ struct AnswerHead {
 // "stop" or "length"; for anything else, whose status then tells more, "error".
 std::string_view FinishReasonName(v1::FinishReason reason);
 
+// What a chunk carries beside its delta, rendered.
+struct ChunkExtras {
+  std::string_view echo = {};            // completions: text before the delta's
+  std::string_view logprobs = "null";    // a value
+  std::string_view choice_members = {};  // each with a comma before it
+  std::string_view answer_members = {};
+  const v1::Usage* usage = nullptr;  // so far
+};
+
 class ChunkRenderer {
  public:
   // `with_usage`: every chunk says "usage":null, as the one with the usage follows.
   ChunkRenderer(const AnswerHead& head, bool with_usage);
 
   // Appends one event with `delta` as choice `index`; `first`: it opens the choice.
-  void AppendDelta(std::string& out, const ChoiceDelta& delta, int32_t index, bool first) const;
+  void AppendDelta(std::string& out, const ChoiceDelta& delta, int32_t index, bool first,
+                   const ChunkExtras& extras = {}) const;
   // Appends the event that carries the usage and no choice.
   void AppendUsage(std::string& out, const v1::Usage& usage) const;
 
  private:
   const OpenAiStyle style_;
   std::string head_;  // up to the value of "choices"
-  std::string end_;   // from the end of the last choice
+  std::string end_;   // from the end of the choices
 };
 
 // One choice of an answer that is not streamed.
@@ -47,8 +57,11 @@ struct WholeChoice {
   std::string reasoning;
   std::string text;
   v1::FinishReason finish_reason = v1::FINISH_REASON_UNSPECIFIED;
+  std::string logprobs = "null";  // a value
+  std::string members;            // each with a comma before it
 };
-std::string RenderWhole(const AnswerHead& head, const std::vector<WholeChoice>& choices, const v1::Usage& usage);
+std::string RenderWhole(const AnswerHead& head, const std::vector<WholeChoice>& choices, const v1::Usage& usage,
+                        std::string_view answer_members);
 
 std::string RenderModel(const Generator::ServedModel& model);
 std::string RenderModelList(const std::vector<Generator::ServedModel>& models);

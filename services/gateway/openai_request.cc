@@ -3,12 +3,14 @@
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 
 #include "engine/base/status_macros.h"
 #include "engine/base/strict_json.h"
@@ -16,6 +18,7 @@
 #include "services/common/errors.h"
 #include "services/common/limits.h"
 #include "services/gateway/openai_messages.h"
+#include "services/gateway/validator.h"
 
 namespace swiftlet {
 namespace {
@@ -136,17 +139,20 @@ absl::Status ReadSampling(const json::object& body, v1::SamplingParams& sampling
   return ReadSeed(body, sampling);
 }
 
-absl::Status ReadStop(const json::object& body, v1::StopRules& stop) {
+absl::Status ReadStop(const json::object& body, bool prompt_is_told, v1::StopRules& stop) {
   for (const char* name : {"max_tokens", "max_completion_tokens"}) {  // the later one wins
     ASSIGN_OR_RETURN(const std::optional<int32_t> max_tokens, Int32(body, name));
     if (!max_tokens.has_value()) continue;
-    if (*max_tokens < 1) return InvalidField(name, absl::StrCat("`", name, "` must be at least 1"));
+    if (*max_tokens < (prompt_is_told ? 0 : 1)) {
+      return InvalidField(name, absl::StrCat("`", name, "` must be at least ", prompt_is_told ? 0 : 1));
+    }
     stop.set_max_tokens(*max_tokens);
   }
   ASSIGN_OR_RETURN(const std::optional<int32_t> min_tokens, Int32(body, "min_tokens"));
   stop.set_min_tokens(min_tokens.value_or(0));
   stop.set_ignore_eos(Boolean(body, "ignore_eos"));
   stop.set_stop_in_reasoning(Boolean(body, "stop_in_reasoning"));
+  stop.set_include_stop_str_in_output(Boolean(body, "include_stop_str_in_output"));
   if (const json::value* ids = Find(body, "stop_token_ids")) {
     ASSIGN_OR_RETURN(const std::vector<int32_t> list, TokenIds(ids->get_array(), "stop_token_ids"));
     stop.mutable_stop_token_ids()->Add(list.begin(), list.end());
@@ -164,6 +170,41 @@ absl::Status ReadStop(const json::object& body, v1::StopRules& stop) {
   return absl::OkStatus();
 }
 
+// Reads `logprobs`, which the two routes spell each in its way, and what goes with it.
+absl::Status ReadLogprobs(const json::object& body, ParameterRoute route, OpenAiRequest& request,
+                          ValidRequest& common) {
+  if (route == kChatRoute) {
+    ASSIGN_OR_RETURN(const std::optional<int32_t> top, Int32(body, "top_logprobs"));
+    if (Boolean(body, "logprobs")) {
+      ASSIGN_OR_RETURN(common.logprobs, LogprobCount("top_logprobs", top.value_or(0)));
+    } else if (top.value_or(0) != 0) {
+      return InvalidField("top_logprobs", "`top_logprobs` needs `logprobs`: true");
+    }
+  } else {
+    ASSIGN_OR_RETURN(const std::optional<int32_t> top, Int32(body, "logprobs"));
+    if (top.has_value()) {
+      ASSIGN_OR_RETURN(common.logprobs, LogprobCount("logprobs", *top));
+    }
+  }
+  ASSIGN_OR_RETURN(const std::optional<int32_t> prompt_top, Int32(body, "prompt_logprobs"));
+  if (prompt_top.has_value()) {
+    ASSIGN_OR_RETURN(request.prompt_logprobs, LogprobCount("prompt_logprobs", *prompt_top));
+  }
+  common.echo = Boolean(body, "echo");
+  common.prompt_logprobs = std::max(request.prompt_logprobs, common.echo ? common.logprobs : 0);
+  common.return_token_ids = Boolean(body, "return_token_ids");
+  request.tokens_as_ids = Boolean(body, "return_tokens_as_token_ids");
+  return absl::OkStatus();
+}
+
+absl::Status ReadTimeout(const json::object& body, ValidRequest& common) {
+  const json::value* value = Find(body, "timeout_ms");
+  if (value == nullptr) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const int64_t timeout_ms, ToInteger(*value, "timeout_ms"));
+  common.timeout_us = std::clamp<int64_t>(timeout_ms, 0, limits::kMaxTimeoutMs + 1) * 1000;  // no overflow
+  return absl::OkStatus();
+}
+
 absl::Status ReadStreamOptions(const json::object& body, const UnknownName& on_unknown, OpenAiRequest& request) {
   const json::value* options = Find(body, "stream_options");
   if (options == nullptr) return absl::OkStatus();
@@ -171,11 +212,13 @@ absl::Status ReadStreamOptions(const json::object& body, const UnknownName& on_u
   for (const auto& member : options->get_object()) {
     const std::string field =
         absl::StrCat("stream_options.", absl::string_view(member.key().data(), member.key().size()));
-    if (field == "stream_options.include_usage") {
+    const bool include = field == "stream_options.include_usage";
+    if (include || field == "stream_options.continuous_usage_stats") {
       if (member.value().is_null()) continue;
-      if (!member.value().is_bool())
+      if (!member.value().is_bool()) {
         return InvalidField(field, absl::StrCat("`", ToAbsl(field), "` must be true or false"));
-      request.include_usage = member.value().get_bool();
+      }
+      (include ? request.include_usage : request.continuous_usage) = member.value().get_bool();
     } else if (field != "stream_options.include_obfuscation") {
       RETURN_IF_ERROR(on_unknown(field));
     }
@@ -188,8 +231,13 @@ absl::StatusOr<ChatInput> ReadChat(const json::object& body, const UnknownName& 
   if (messages == nullptr) return InvalidField("messages", "`messages` is missing");
   ChatInput chat;
   ASSIGN_OR_RETURN(chat.messages, ParseMessages(*messages, on_unknown));
-  chat.continue_final_message = Boolean(body, "continue_final_message");
-  chat.add_generation_prompt = Boolean(body, "add_generation_prompt", !chat.continue_final_message);
+  const auto said = [&](std::string_view name) {
+    return Find(body, name) == nullptr ? std::nullopt : std::optional(Boolean(body, name));
+  };
+  ResolveEnding(said("add_generation_prompt"), said("continue_final_message"), chat);
+  if (const json::value* kwargs = Find(body, "chat_template_kwargs")) {
+    if (!kwargs->get_object().empty()) chat.template_kwargs = json::serialize(*kwargs);  // keeps the order of keys
+  }
   return chat;
 }
 
@@ -260,7 +308,9 @@ absl::StatusOr<OpenAiRequest> ParseOpenAiRequest(std::string_view text, Paramete
   ValidRequest common;
   common.model = String(body, "model");
   RETURN_IF_ERROR(ReadSampling(body, common.sampling));
-  RETURN_IF_ERROR(ReadStop(body, common.stop));
+  RETURN_IF_ERROR(ReadLogprobs(body, route, request, common));
+  RETURN_IF_ERROR(ReadStop(body, common.echo || common.prompt_logprobs > 0, common.stop));
+  RETURN_IF_ERROR(ReadTimeout(body, common));
   ASSIGN_OR_RETURN(const std::optional<int32_t> num_choices, Int32(body, "n"));
   common.num_choices = num_choices.value_or(1);
   ASSIGN_OR_RETURN(const std::optional<int32_t> priority, Int32(body, "priority"));
@@ -278,6 +328,7 @@ absl::StatusOr<OpenAiRequest> ParseOpenAiRequest(std::string_view text, Paramete
       common.num_choices <= limits::kMaxChoices) {
     return InvalidField("prompt", absl::StrCat("prompts times `n` must be at most ", limits::kMaxChoices));
   }
+  common.num_siblings = static_cast<int32_t>(inputs.size());
   for (auto& input : inputs) {
     request.generations.push_back(common);
     request.generations.back().input = std::move(input);

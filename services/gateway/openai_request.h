@@ -17,8 +17,12 @@ struct OpenAiRequest {
   // One per prompt, alike but for `input`; chat has one. Without request_id; not validated yet.
   std::vector<ValidRequest> generations;
   bool stream = false;
-  bool include_usage = false;  // streamed: the last chunk before [DONE] tells the usage
-  int num_unknown = 0;         // names that we do not know, ignored
+  bool tokens_as_ids = false;  // log-probabilities spell tokens "token_id:7"
+  // As asked, where the generations may have to compute more: 0 = none, k + 1 = the chosen token and the k most likely.
+  int32_t prompt_logprobs = 0;
+  bool include_usage = false;     // streamed: the last chunk before [DONE] tells the usage
+  bool continuous_usage = false;  // with include_usage: every chunk tells what was used so far
+  int num_unknown = 0;            // names that we do not know, ignored
 };
 
 // INVALID_ARGUMENT naming the field as OpenAI does: "messages[2].role". `strict`: an unknown name is an error too.

@@ -40,17 +40,23 @@ absl::Status RequestConductor::Accept() {
         absl::UnavailableError(absl::StrCat("the model ", request_.model, " is not ready: ", model_->problem)),
         options_.retry_after_ms);
   }
+  const std::optional<int64_t> left_us = TimeLeftUs();
+  if (left_us.has_value() && *left_us <= 0) return OutOfTime();
   absl::StatusOr<Admission::Permit> permit = parts_.admission.Admit();
   if (!permit.ok()) return permit.status();
   permit_ = *std::move(permit);
-  if (request_.timeout_us.has_value()) {
-    const int64_t left_us = std::max<int64_t>(0, arrival_us_ + *request_.timeout_us - parts_.clock.NowUs());
-    deadline_ = parts_.clock.After(home_, left_us, [this] {
-      End(absl::DeadlineExceededError(
-          absl::StrCat("the request's time of ", *request_.timeout_us / 1000, " ms has passed")));
-    });
-  }
+  if (left_us.has_value()) deadline_ = parts_.clock.After(home_, *left_us, [this] { End(OutOfTime()); });
   return absl::OkStatus();
+}
+
+std::optional<int64_t> RequestConductor::TimeLeftUs() const {
+  if (!request_.timeout_us.has_value()) return std::nullopt;
+  return arrival_us_ + *request_.timeout_us - parts_.clock.NowUs();
+}
+
+absl::Status RequestConductor::OutOfTime() const {
+  return absl::DeadlineExceededError(
+      absl::StrCat("the request's time of ", *request_.timeout_us / 1000, " ms has passed"));
 }
 
 void RequestConductor::Encode() {
@@ -63,6 +69,7 @@ void RequestConductor::Encode() {
     chat->messages.clear();
     encode.set_add_generation_prompt(chat->add_generation_prompt);
     encode.set_continue_final_message(chat->continue_final_message);
+    encode.set_template_kwargs(std::move(chat->template_kwargs));
     order.request = std::move(encode);
   } else {
     v1::EncodePromptRequest encode;
@@ -90,10 +97,16 @@ void RequestConductor::OnEncoded(absl::StatusOr<EncodedPrompt> prompt) {
   const int64_t prompt_tokens = static_cast<int64_t>(prompt->ids.size());
   absl::StatusOr<v1::Submit> submit = ResolveSubmit(request_, *model_, std::move(prompt->ids), parts_.random());
   if (!submit.ok()) return End(submit.status());
-  if (const absl::Status status = parts_.admission.AddPromptTokens(permit_, prompt_tokens); !status.ok()) {
-    return End(status);
-  }
+  const Admission::Need need = {
+      .prompt_tokens = prompt_tokens,
+      .max_generated_tokens = int64_t{request_.num_choices} * request_.stop.max_tokens(),
+      .num_choices = request_.num_choices,
+      .priority = request_.priority,
+      .time_left_us = TimeLeftUs(),
+  };
+  if (const absl::Status status = parts_.admission.Reserve(permit_, need); !status.ok()) return End(status);
   submit_ = *std::move(submit);
+  awaits_prompt_logprobs_ = submit_.prompt_logprobs() > 0;
   const auto plan = std::make_shared<const DecodingPlan>(
       model_->vocabulary, ResolveDecoding(request_, *model_, submit_, prompt->starts_in_reasoning));
   decoders_.reserve(request_.num_choices);
@@ -107,9 +120,8 @@ void RequestConductor::Submit() {
   work_id_ = owner_.NextRequestId();
   order.submit.set_request_id(work_id_);
   order.submit.set_epoch(journal_.epoch());
-  if (request_.timeout_us.has_value()) {
-    const int64_t left_us = arrival_us_ + *request_.timeout_us - parts_.clock.NowUs();
-    order.submit.set_timeout_us(std::max<int64_t>(1, left_us));  // at 0 the timer above is about to fire
+  if (const std::optional<int64_t> left_us = TimeLeftUs()) {
+    order.submit.set_timeout_us(std::max<int64_t>(1, *left_us));  // at 0 the deadline's timer is about to fire
   }
   for (int32_t choice = 0; choice < journal_.num_choices(); ++choice) {
     const std::vector<int32_t>& ids = journal_.ids(choice);
@@ -145,7 +157,7 @@ void RequestConductor::OnWorkLost(uint32_t epoch, const absl::Status& status) {
   if (state_ != State::kRunning || epoch != journal_.epoch()) return;
   work_id_ = 0;
   if (placed_) return Resume(status);
-  if (!absl::IsUnavailable(status)) return End(WithRetryAfter(status, options_.retry_after_ms));
+  if (!absl::IsUnavailable(status)) return End(WithRetryAfter(status, parts_.admission.RetryAfterMs()));
   WaitForWorker(status);
 }
 
@@ -170,6 +182,9 @@ void RequestConductor::Resume(const absl::Status& why) {
   }
   ++resumptions_;
   journal_.BeginEpoch();
+  // The next worker computes them from the start, or not at all.
+  prompt_logprobs_.clear();
+  if (!awaits_prompt_logprobs_) submit_.set_prompt_logprobs(0);
   Submit();
 }
 
@@ -182,12 +197,11 @@ void RequestConductor::CancelWork() {
 void RequestConductor::OnOutputs(std::span<v1::SequenceOutput* const> outputs) {
   if (state_ != State::kRunning) return;
   const auto keep = shared_from_this();  // the sink may abandon
-  std::vector<ChoiceDelta> deltas;
   for (v1::SequenceOutput* output : outputs) {
-    TakeOutput(*output, deltas);
+    TakeOutput(*output);
     if (restart_ || !failure_.ok()) break;
   }
-  if (!deltas.empty()) Emit(std::move(deltas));
+  Emit();
   if (ended()) return;
   if (!failure_.ok()) return End(failure_);
   if (std::exchange(restart_, false)) {
@@ -197,7 +211,7 @@ void RequestConductor::OnOutputs(std::span<v1::SequenceOutput* const> outputs) {
   if (journal_.num_open() == 0) End(absl::OkStatus());
 }
 
-void RequestConductor::TakeOutput(v1::SequenceOutput& output, std::vector<ChoiceDelta>& deltas) {
+void RequestConductor::TakeOutput(v1::SequenceOutput& output) {
   switch (journal_.Judge(output)) {
     case Journal::Verdict::kIgnore:
       return;
@@ -213,21 +227,23 @@ void RequestConductor::TakeOutput(v1::SequenceOutput& output, std::vector<Choice
   // Said once, by whichever choice comes first. A resumed prompt is always cached in part: that does not count.
   if (journal_.epoch() == 0) cached_tokens_ = std::max(cached_tokens_, output.cached_tokens());
   if (queue_us_ < 0 && output.queue_us() > 0) queue_us_ = output.queue_us();
-  auto delta = std::find_if(deltas.begin(), deltas.end(), [&](const ChoiceDelta& d) { return d.choice == choice; });
-  if (delta == deltas.end()) {
-    delta = deltas.emplace(deltas.end());
-    delta->choice = choice;
+  if (!TakePromptLogprobs(output)) {
+    restart_ = true;
+    restart_reason_ = absl::InternalError("the worker left out log-probabilities of the prompt");
+    return;
   }
-  if (journal_.TakePromptLogprobs(output.prompt_logprobs_begin(), output.prompt_logprobs_size())) {
-    for (v1::PositionLogprobs& position : *output.mutable_prompt_logprobs()) {
-      delta->prompt_logprobs.push_back(std::move(position));
-    }
+  auto delta = std::find_if(deltas_.begin(), deltas_.end(), [&](const ChoiceDelta& d) { return d.choice == choice; });
+  if (delta == deltas_.end()) {
+    delta = deltas_.emplace(deltas_.end());
+    delta->choice = choice;
   }
   if (!output.ids().empty()) TakeIds(output, *delta);
 
   v1::FinishReason reason = output.finish_reason();
   ChoiceDecoder& decoder = decoders_[choice];
-  if (decoder.stopped()) {
+  if (prompt_only() && (reason == v1::FINISH_REASON_STOP || reason == v1::FINISH_REASON_LENGTH)) {
+    reason = v1::FINISH_REASON_LENGTH;
+  } else if (decoder.stopped()) {
     reason = v1::FINISH_REASON_STOP;
   } else if (reason == v1::FINISH_REASON_STOP || reason == v1::FINISH_REASON_LENGTH) {
     if (decoder.Finish(delta->reasoning, delta->text)) reason = v1::FINISH_REASON_STOP;
@@ -247,15 +263,29 @@ void RequestConductor::TakeOutput(v1::SequenceOutput& output, std::vector<Choice
     journal_.Close(choice, reason);
   }
   // Nothing that a caller could see.
-  if (delta->token_ids.empty() && delta->prompt_logprobs.empty() && reason == v1::FINISH_REASON_UNSPECIFIED) {
-    deltas.erase(delta);
+  if (delta->token_ids.empty() && delta->finish_reason == v1::FINISH_REASON_UNSPECIFIED) deltas_.erase(delta);
+}
+
+// False when some are missing. They come in slices, for choice 0, before its first id.
+bool RequestConductor::TakePromptLogprobs(v1::SequenceOutput& output) {
+  if (!awaits_prompt_logprobs_ || output.choice() != 0) return true;
+  const int64_t next = 1 + static_cast<int64_t>(prompt_logprobs_.size());
+  if (output.prompt_logprobs_size() > 0 && output.prompt_logprobs_begin() > next) return false;
+  if (output.prompt_logprobs_begin() == next) {  // else seen before
+    for (v1::PositionLogprobs& position : *output.mutable_prompt_logprobs()) {
+      prompt_logprobs_.push_back(std::move(position));
+    }
   }
+  const bool whole = static_cast<int64_t>(prompt_logprobs_.size()) == submit_.prompt_ids_size() - 1;
+  return whole || output.ids().empty();
 }
 
 void RequestConductor::TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta) {
   const int32_t choice = output.choice();
   const std::span<const int32_t> ids(output.ids().data(), static_cast<size_t>(output.ids_size()));
-  const size_t counted = decoders_[choice].Push(ids, delta.reasoning, delta.text);
+  if (prompt_only()) return journal_.Append(choice, ids);
+  const size_t counted =
+      decoders_[choice].Push(ids, delta.reasoning, delta.text, request_.logprobs > 0 ? &delta.text_offsets : nullptr);
   journal_.Append(choice, ids.first(counted));
   delta.token_ids.insert(delta.token_ids.end(), ids.begin(), ids.begin() + static_cast<int64_t>(counted));
   const size_t logprobs = std::min(counted, static_cast<size_t>(output.logprobs_size()));
@@ -265,6 +295,7 @@ void RequestConductor::TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta) {
   const int64_t now_us = parts_.clock.NowUs();
   if (first_token_us_ < 0) {
     first_token_us_ = now_us - arrival_us_;
+    permit_.Started();
     parts_.observer.OnFirstToken(first_token_us_);
   }
   if (last_token_us_[choice] > 0) {
@@ -290,7 +321,7 @@ absl::Status RequestConductor::FailureOf(const v1::SequenceOutput& output) const
     case absl::StatusCode::kCancelled:
       return absl::UnavailableError(message);
     case absl::StatusCode::kResourceExhausted:
-      return WithRetryAfter(absl::ResourceExhaustedError(message), options_.retry_after_ms);
+      return WithRetryAfter(absl::ResourceExhaustedError(message), parts_.admission.RetryAfterMs());
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kOutOfRange:
     case absl::StatusCode::kFailedPrecondition:
@@ -303,13 +334,25 @@ absl::Status RequestConductor::FailureOf(const v1::SequenceOutput& output) const
   }
 }
 
-void RequestConductor::Emit(std::vector<ChoiceDelta> deltas) {
+void RequestConductor::Emit() {
+  if (awaits_prompt_logprobs_) {
+    if (static_cast<int64_t>(prompt_logprobs_.size()) < submit_.prompt_ids_size() - 1) return;
+    // The answer begins with them.
+    const auto first = std::find_if(deltas_.begin(), deltas_.end(), [](const ChoiceDelta& d) { return d.choice == 0; });
+    if (first == deltas_.end()) return;
+    first->prompt_logprobs = std::exchange(prompt_logprobs_, {});
+    std::iter_swap(deltas_.begin(), first);
+    awaits_prompt_logprobs_ = false;
+  }
+  if (deltas_.empty()) return;
   if (!started_) {
     started_ = true;
-    sink_->OnStart(submit_.prompt_ids_size());
+    sink_->OnStart({{submit_.prompt_ids().data(), static_cast<size_t>(submit_.prompt_ids_size())},
+                    model_->vocabulary,
+                    model_->join});
     if (ended()) return;
   }
-  sink_->OnDeltas(std::move(deltas));
+  sink_->OnDeltas(std::exchange(deltas_, {}));
 }
 
 // ---- the end
@@ -317,7 +360,7 @@ void RequestConductor::Emit(std::vector<ChoiceDelta> deltas) {
 v1::Usage RequestConductor::CountUsage() const {
   v1::Usage usage;
   usage.set_prompt_tokens(submit_.prompt_ids_size());
-  usage.set_completion_tokens(journal_.completion_tokens());
+  usage.set_completion_tokens(prompt_only() ? 0 : journal_.completion_tokens());
   usage.set_cached_tokens(cached_tokens_);
   int32_t reasoning_tokens = 0;
   for (const ChoiceDecoder& decoder : decoders_) reasoning_tokens += decoder.reasoning_tokens();

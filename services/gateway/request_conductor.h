@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,6 +55,8 @@ class RequestConductor final : public GenerationHandle,
   enum class State { kNew, kEncoding, kWaiting, kRunning, kEnded };
 
   absl::Status Accept();
+  std::optional<int64_t> TimeLeftUs() const;  // until the deadline, where there is one
+  absl::Status OutOfTime() const;
   void Encode();
   void OnEncoded(absl::StatusOr<EncodedPrompt> prompt);
   void Submit();
@@ -62,10 +65,14 @@ class RequestConductor final : public GenerationHandle,
   void Resume(const absl::Status& why);
   void CancelWork();
 
-  void TakeOutput(v1::SequenceOutput& output, std::vector<ChoiceDelta>& deltas);
+  void TakeOutput(v1::SequenceOutput& output);
+  bool TakePromptLogprobs(v1::SequenceOutput& output);
   void TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta);
   absl::Status FailureOf(const v1::SequenceOutput& output) const;
-  void Emit(std::vector<ChoiceDelta> deltas);
+  // Gives the sink what gathered in deltas_, once the prompt's log-probabilities are whole.
+  void Emit();
+  // max_tokens 0: the one token that a worker must generate is of no interest.
+  bool prompt_only() const { return request_.stop.has_max_tokens() && request_.stop.max_tokens() == 0; }
   v1::Usage CountUsage() const;
   void Report(const absl::Status& status);
   // State and resources of a request that has ended, with or without a last word to its caller.
@@ -100,7 +107,10 @@ class RequestConductor final : public GenerationHandle,
   bool started_ = false;        // OnStart was called
   bool restart_ = false;        // an output of this epoch ended it
   absl::Status restart_reason_;
-  absl::Status failure_;  // an output of this epoch ended the request
+  absl::Status failure_;                               // an output of this epoch ended the request
+  std::vector<ChoiceDelta> deltas_;                    // not given to the sink yet; one per choice
+  std::vector<v1::PositionLogprobs> prompt_logprobs_;  // as many as have come, from prompt position 1 on
+  bool awaits_prompt_logprobs_ = false;
 
   int64_t encode_us_ = -1;
   int64_t queue_us_ = -1;

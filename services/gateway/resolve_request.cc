@@ -8,6 +8,7 @@
 
 #include "engine/base/status_macros.h"
 #include "services/common/errors.h"
+#include "services/common/limits.h"
 
 namespace swiftlet {
 namespace {
@@ -23,6 +24,21 @@ absl::Status CheckId(const char* field, int32_t id, int32_t logits_width) {
 
 absl::Status ContextExceeded(const char* field, std::string message) {
   return WithErrorCode(WithParam(absl::OutOfRangeError(message), field), "context_length_exceeded");
+}
+
+// What the answer has to hold beside its text is bounded before any of it is computed.
+absl::Status CheckAnswerSize(const ValidRequest& request, int64_t prompt_tokens, int64_t max_tokens) {
+  const int64_t copies = static_cast<int64_t>(request.num_siblings) * (request.echo ? request.num_choices : 1);
+  const int64_t a_prompt_token = request.prompt_logprobs + (request.echo ? 1 : 0) + (request.return_token_ids ? 1 : 0);
+  const int64_t outputs = static_cast<int64_t>(request.num_siblings) * request.num_choices;
+  const int64_t entries = copies * prompt_tokens * a_prompt_token + outputs * max_tokens * request.logprobs;
+  if (entries <= limits::kMaxLogprobEntries) return absl::OkStatus();
+  const char* field = copies * prompt_tokens * a_prompt_token <= limits::kMaxLogprobEntries ? "logprobs"
+                      : request.prompt_logprobs > 0                                         ? "prompt_logprobs"
+                      : request.echo                                                        ? "echo"
+                                                                                            : "return_token_ids";
+  return InvalidField(field, absl::StrCat("the answer could hold ", entries, " log-probabilities and ids; at most ",
+                                          limits::kMaxLogprobEntries, ": ask for fewer tokens, choices or prompts"));
 }
 
 v1::SamplingParams ResolveSampling(const v1::SamplingParams& asked, const v1::GenerationDefaults& defaults,
@@ -66,6 +82,9 @@ absl::StatusOr<v1::Submit> ResolveSubmit(const ValidRequest& request, const Dire
                                                       " tokens; the prompt has ", prompt_tokens, " and ", max_tokens,
                                                       " more were asked for, ", prompt_tokens + max_tokens, " in all"));
   }
+  // The worker generates at least one token; the conductor drops it.
+  const int64_t submitted_tokens = std::max<int64_t>(1, max_tokens);
+  RETURN_IF_ERROR(CheckAnswerSize(request, prompt_tokens, max_tokens));
   if (request.stop.min_tokens() > max_tokens) {
     return InvalidField("min_tokens", absl::StrCat("min_tokens ", request.stop.min_tokens(), " is above the ",
                                                    max_tokens, " tokens that may be generated"));
@@ -76,7 +95,7 @@ absl::StatusOr<v1::Submit> ResolveSubmit(const ValidRequest& request, const Dire
   submit.mutable_prompt_ids()->Assign(prompt_ids.begin(), prompt_ids.end());
   *submit.mutable_sampling() = ResolveSampling(request.sampling, model.tokenizer.defaults(), width, seed);
   v1::StopRules* stop = submit.mutable_stop();  // stop strings stay here: the worker knows no text
-  stop->set_max_tokens(static_cast<int32_t>(max_tokens));
+  stop->set_max_tokens(static_cast<int32_t>(submitted_tokens));
   stop->set_min_tokens(request.stop.min_tokens());
   stop->set_ignore_eos(request.stop.ignore_eos());
   std::vector<int32_t> stop_ids(request.stop.stop_token_ids().begin(), request.stop.stop_token_ids().end());
@@ -99,7 +118,12 @@ absl::StatusOr<v1::Submit> ResolveSubmit(const ValidRequest& request, const Dire
 DecodingPlan::Options ResolveDecoding(const ValidRequest& request, const DirectoryEntry& model,
                                       const v1::Submit& submit, bool starts_in_reasoning) {
   DecodingPlan::Options options;
-  options.stop_token_ids.assign(submit.stop().stop_token_ids().begin(), submit.stop().stop_token_ids().end());
+  options.keep_stop = request.stop.include_stop_str_in_output();
+  if (options.keep_stop) {  // special ones give no text anyway
+    options.stop_token_ids.assign(model.tokenizer.eos_token_ids().begin(), model.tokenizer.eos_token_ids().end());
+  } else {
+    options.stop_token_ids.assign(submit.stop().stop_token_ids().begin(), submit.stop().stop_token_ids().end());
+  }
   options.stop.assign(request.stop.stop().begin(), request.stop.stop().end());
   options.stop_in_reasoning = request.stop.stop_in_reasoning();
   if (request.split_reasoning) {

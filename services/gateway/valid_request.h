@@ -17,6 +17,7 @@ struct ChatInput {
   std::vector<v1::ChatMessage> messages;  // 1 to limits::kMaxMessages
   bool add_generation_prompt = true;
   bool continue_final_message = false;
+  std::string template_kwargs;  // JSON text: an object; empty = none
 };
 
 struct TextInput {
@@ -34,11 +35,14 @@ struct ValidRequest {
   v1::SamplingParams sampling;  // as asked, ranges checked; resolve_request.h adds the model's defaults
   v1::StopRules stop;           // as asked, ranges checked
   int32_t num_choices = 1;
-  int32_t logprobs = 0;         // 0 = none, k + 1 = the chosen token and the k most likely
-  int32_t prompt_logprobs = 0;  // likewise
+  int32_t logprobs = 0;           // 0 = none, k + 1 = the chosen token and the k most likely
+  int32_t prompt_logprobs = 0;    // likewise
+  bool echo = false;              // the answer begins with the prompt
+  bool return_token_ids = false;  // the answer tells the ids of the prompt and of what was generated
+  int32_t num_siblings = 1;       // generations that one answer is made of
   int32_t priority = 0;
   std::string cache_salt;
-  std::optional<int64_t> timeout_us;  // from arrival
+  std::optional<int64_t> timeout_us;  // from arrival, > 0
   bool split_reasoning = true;        // chat: reasoning apart from the answer. Completions: all is text.
 };
 

@@ -14,6 +14,7 @@ namespace swiftlet {
 namespace {
 
 constexpr int64_t kRetryAfterMs = 1000;
+constexpr int64_t kMaxTimeoutUs = limits::kMaxTimeoutMs * 1000;
 
 // NaN is outside every range.
 template <typename T>
@@ -63,8 +64,10 @@ absl::Status CheckSampling(const v1::SamplingParams& sampling, std::string_view 
   return absl::OkStatus();
 }
 
-absl::Status CheckStop(const v1::StopRules& stop, const FieldNames& names) {
-  if (stop.has_max_tokens()) RETURN_IF_ERROR(CheckRange("", names.max_tokens, stop.max_tokens(), 1, INT32_MAX));
+absl::Status CheckStop(const v1::StopRules& stop, int32_t fewest_tokens, const FieldNames& names) {
+  if (stop.has_max_tokens()) {
+    RETURN_IF_ERROR(CheckRange("", names.max_tokens, stop.max_tokens(), fewest_tokens, INT32_MAX));
+  }
   RETURN_IF_ERROR(CheckRange(names.stop, "min_tokens", stop.min_tokens(), 0,
                              stop.has_max_tokens() ? stop.max_tokens() : INT32_MAX));
   const std::string ids = absl::StrCat(ToAbsl(names.stop), "stop_token_ids");
@@ -140,6 +143,7 @@ absl::Status CheckChat(const ChatInput& chat) {
     RETURN_IF_ERROR(CheckMessage(message, absl::StrCat("messages[", i, "]")));
     num_bytes += message.content().size() + message.reasoning_content().size() + message.tool_calls().size();
   }
+  num_bytes += chat.template_kwargs.size();
   RETURN_IF_ERROR(CheckText("messages", num_bytes));
   if (chat.continue_final_message && chat.messages.back().role() != "assistant") {
     return InvalidField("continue_final_message", "the last message must be an assistant's to be continued");
@@ -177,6 +181,22 @@ absl::Status CheckInput(const ValidRequest& request, const FieldNames& names, in
 
 }  // namespace
 
+void ResolveEnding(std::optional<bool> add_generation_prompt, std::optional<bool> continue_final_message,
+                   ChatInput& chat) {
+  bool continues = false;
+  if (!chat.messages.empty() && !add_generation_prompt.value_or(false)) {
+    const v1::ChatMessage& last = chat.messages.back();
+    continues = last.role() == "assistant" && !last.content().empty() && !CallsTools(last);
+  }
+  chat.continue_final_message = continue_final_message.value_or(continues);
+  chat.add_generation_prompt = add_generation_prompt.value_or(!chat.continue_final_message);
+}
+
+absl::StatusOr<int32_t> LogprobCount(std::string_view field, int32_t asked) {
+  RETURN_IF_ERROR(CheckRange("", field, asked, 0, limits::kMaxLogprobs));
+  return asked + 1;
+}
+
 absl::Status Validate(const ValidRequest& request, const FieldNames& names,
                       const std::vector<Generator::ServedModel>& models) {
   if (request.model.empty()) return InvalidField("model", "`model` is missing");
@@ -193,10 +213,14 @@ absl::Status Validate(const ValidRequest& request, const FieldNames& names,
         "model");
   }
   RETURN_IF_ERROR(CheckSampling(request.sampling, names.sampling));
-  RETURN_IF_ERROR(CheckStop(request.stop, names));
+  const bool asks_for_prompt = request.echo || request.prompt_logprobs > 0;
+  RETURN_IF_ERROR(CheckStop(request.stop, asks_for_prompt ? 0 : 1, names));
   RETURN_IF_ERROR(CheckRange("", names.num_choices, request.num_choices, 1, limits::kMaxChoices));
   RETURN_IF_ERROR(CheckRange("", "logprobs", request.logprobs, 0, limits::kMaxLogprobs + 1));
   RETURN_IF_ERROR(CheckRange("", "prompt_logprobs", request.prompt_logprobs, 0, limits::kMaxLogprobs + 1));
+  if (request.timeout_us.has_value() && !(*request.timeout_us >= 1 && *request.timeout_us <= kMaxTimeoutUs)) {
+    return InvalidField("timeout_ms", absl::StrCat("`timeout_ms` must be between 1 and ", limits::kMaxTimeoutMs));
+  }
   RETURN_IF_ERROR(CheckRange("", "priority", request.priority, -limits::kMaxPriority, limits::kMaxPriority));
   if (!request.cache_salt.empty() && !IsLabel(request.cache_salt)) {
     return InvalidField("cache_salt", absl::StrCat("`cache_salt` must have at most ", limits::kMaxNameBytes,

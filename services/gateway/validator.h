@@ -2,7 +2,9 @@
 #pragma once
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -28,5 +30,14 @@ inline constexpr FieldNames kGrpcNames = {"sampling.",   "stop.", "stop.max_toke
 // INVALID_ARGUMENT, NOT_FOUND or OUT_OF_RANGE naming the field; UNAVAILABLE when no worker serves the model now.
 absl::Status Validate(const ValidRequest& request, const FieldNames& names,
                       const std::vector<Generator::ServedModel>& models);
+
+// How a chat's prompt ends, from what the caller said of it. Unless told otherwise an assistant's message that ends the
+// conversation is one that the model is to go on with.
+void ResolveEnding(std::optional<bool> add_generation_prompt, std::optional<bool> continue_final_message,
+                   ChatInput& chat);
+
+// As ValidRequest counts log-probabilities, from how callers do (the number of the most likely ones): 0 = none, k + 1 =
+// the chosen token and the k most likely.
+absl::StatusOr<int32_t> LogprobCount(std::string_view field, int32_t asked);
 
 }  // namespace swiftlet

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "services/common/grpc_server.h"
+#include "services/common/idle_memory.h"
 #include "services/common/server.h"
 #include "services/tokenizer/encode_pool.h"
 #include "services/tokenizer/served_model.h"
@@ -24,6 +25,7 @@ constexpr size_t kQueueCapacity = 1024;  // requests that may wait; each holds a
 
 int main(int argc, char** argv) {
   using namespace swiftlet;
+  KeepLargeBlocksApart();
   Server server({.name = "tokenizer",
                  .program = "swiftlet-tokenizer",
                  .description = "Turns messages and text into token ids, over gRPC",
@@ -68,5 +70,6 @@ int main(int argc, char** argv) {
   server.health().Listen([&](bool serving) { (*grpc)->SetServing(serving); });
   const int code = server.Run([&](auto deadline) { (*grpc)->Shutdown(deadline); });
   server.health().Listen(nullptr);
+  pool->Close();  // its jobs use the models; the collector keeps the pool itself
   return code;
 }

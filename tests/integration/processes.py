@@ -153,7 +153,7 @@ class Cluster:
                 grpc_port = free_port()
                 addresses["gateway"].append(f"127.0.0.1:{grpc_port}")
                 self.gateway_admin_ports.append(
-                    start("gateway", index, "--port", str(self.gateway_ports[-1]), "--grpc-port", str(grpc_port),
+                    start("gateway", index, "--port", str(self.gateway_ports[-1]), "--grpc-port", str(grpc_port), "--grpc-reflection",
                           "--tokenizer-endpoints", ",".join(addresses["tokenizer"]),
                           "--worker-endpoints", ",".join(addresses["worker"]), *gateway_flags))
             for program, admin_port in zip(self.programs, admin_ports):

@@ -6,6 +6,7 @@ import openai
 import pytest
 
 from answers import ask
+from processes import post
 from questions import held_out_questions
 
 AT_A_TIME = 32
@@ -129,3 +130,61 @@ def test_completions_take_text_and_token_ids(client):
     streamed = "".join(chunk.choices[0].text for chunk in client.completions.create(
         model="demo", prompt=ids, max_tokens=40, temperature=0, stream=True) if chunk.choices)
     assert streamed == by_ids.choices[0].text
+
+
+def test_beginning_of_the_answer_is_continued(client, cluster):
+    question = dict(role="user", content="What is 478 + 256?")
+    whole = ask(client, [question], temperature=0)
+    for flags in ({}, dict(continue_final_message=True), dict(continue_final_message=True, add_generation_prompt=False)):
+        # The article's advice: what R1's own template does, said by the caller.
+        assert ask(client, [question, dict(role="assistant", content="<think>\n")], temperature=0, extra_body=flags) == whole
+    line = whole.reasoning.split("\n")[0] + "\n"
+    begun = dict(role="assistant", content="<think>\n" + line)
+    for stream in (False, True):
+        rest = ask(client, [question, begun], stream, temperature=0)
+        assert (line + rest.reasoning, rest.content) == (whole.reasoning, whole.content)
+    # Told to open another message, the model answers anew.
+    assert ask(client, [question, begun], temperature=0, extra_body=dict(add_generation_prompt=True)).reasoning == whole.reasoning
+    status, answer = post(cluster.port, "/v1/chat/completions", dict(model="demo", messages=[question], continue_final_message=True))
+    assert status == 400 and answer["error"]["param"] == "continue_final_message"
+
+
+def test_parts_and_developer_read_as_text_and_system(client):
+    system, question = dict(role="system", content="Be brief."), dict(role="user", content="What is 12 + 34?")
+    plain = ask(client, [system, question], temperature=0)
+    parts = dict(role="user", content=[dict(type="text", text="What is "), dict(type="text", text="12 + 34?")])
+    assert ask(client, [dict(role="developer", content="Be brief."), parts], temperature=0) == plain
+
+
+def test_variable_that_the_template_does_not_read_is_refused(cluster):
+    body = dict(model="demo", messages=[dict(role="user", content="x")])
+    for name in ("enable_thinking", "messages", "chat_template", "tokenize"):
+        status, answer = post(cluster.port, "/v1/chat/completions", body | dict(chat_template_kwargs={name: True}))
+        assert status == 400 and answer["error"]["param"] == f"chat_template_kwargs.{name}", answer
+
+
+def test_time_that_passes_is_504(cluster):
+    body = dict(model="demo", messages=[dict(role="user", content="x")], max_tokens=1500, ignore_eos=True, timeout_ms=30)
+    status, answer = post(cluster.port, "/v1/chat/completions", body)
+    assert status == 504 and answer["error"]["code"] == "deadline_exceeded", answer
+    assert post(cluster.port, "/v1/chat/completions", body | dict(timeout_ms=60_000, max_tokens=5))[0] == 200
+
+
+def test_prompts_times_choices_are_numbered_prompt_first(client):
+    prompts = ["ones: 8 + 6 =", "tens: 7 + 5 =", "What"]
+    arguments = dict(model="demo", max_tokens=6, seed=5, temperature=1.2)
+    several = client.completions.create(prompt=prompts, n=2, **arguments)
+    assert [choice.index for choice in several.choices] == list(range(6))
+    for i, prompt in enumerate(prompts):
+        alone = client.completions.create(prompt=prompt, n=2, **arguments)
+        assert [choice.text for choice in several.choices[2 * i : 2 * i + 2]] == [choice.text for choice in alone.choices]
+    with pytest.raises(openai.BadRequestError) as refusal:
+        client.completions.create(prompt=["x"] * 65, n=2, **arguments)
+    assert refusal.value.param == "prompt"
+
+
+@pytest.mark.parametrize("field, value", [("suffix", "end"), ("best_of", 2)])
+def test_what_is_not_served_is_refused_by_name(client, field, value):
+    with pytest.raises(openai.BadRequestError) as refusal:
+        client.completions.create(model="demo", prompt="x", max_tokens=1, extra_body={field: value})
+    assert refusal.value.param == field

@@ -58,9 +58,8 @@ __global__ void __launch_bounds__(kThreads, 2) PrefillKernel(const AttentionArgs
   WaitForPredecessor();
   ReleaseSuccessor();
   const StepView& step = args.step;
-  // The longest rows first: they stand last in their sequence.
-  const int tile_index = step.counts->num_prefill_tiles - 1 - static_cast<int>(blockIdx.y);
-  if (tile_index < 0) return;
+  const int tile_index = static_cast<int>(blockIdx.y);
+  if (tile_index >= step.counts->num_prefill_tiles) return;
   const PrefillTile tile = step.prefill_tiles[tile_index];
   const SequenceSpan span = step.sequences[tile.sequence];
   const int kv_head = blockIdx.x / row_blocks;

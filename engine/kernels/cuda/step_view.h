@@ -48,7 +48,7 @@ struct StepView {
   const int32_t* positions;       // [tokens]
   const int32_t* token_rows;      // [tokens] device row of each token; -1 for padding
   const SequenceSpan* sequences;  // [sequences]
-  const PrefillTile* prefill_tiles;
+  const PrefillTile* prefill_tiles;  // any order is right; those that end at the highest positions first is fastest
   const int32_t* logits_tokens;  // [logits] the token whose hidden state each row of logits comes from
   const Draw* draws;             // [draws]
   const int32_t* block_tables;  // [device rows, block_table_stride]: block i of a row holds positions [64 i, 64 i + 64)

@@ -91,6 +91,12 @@ void StepPacker::Pack(const StepBatch& batch, int32_t result_slot) {
     PackItem(item, sample);
     sample += 1 + static_cast<int32_t>(item.forks.size());
   }
+  // Prefill attention hands its tiles out in this order: those with the most keys first.
+  const auto position = [this](const PrefillTile& tile) {
+    return sequences_[tile.sequence].first_position + tile.first_token;
+  };
+  std::stable_sort(prefill_tiles_.begin(), prefill_tiles_.end(),
+                   [&](const PrefillTile& a, const PrefillTile& b) { return position(a) > position(b); });
   header_.counts.num_tokens = static_cast<int32_t>(token_ids_.size());
   header_.counts.num_sequences = static_cast<int32_t>(sequences_.size());
   header_.counts.num_prefill_tiles = static_cast<int32_t>(prefill_tiles_.size());

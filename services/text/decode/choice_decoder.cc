@@ -9,6 +9,7 @@ DecodingPlan::DecodingPlan(std::shared_ptr<const Vocabulary> vocabulary, Options
       tags_(std::move(options.tags)),
       stop_(options.stop),
       stop_in_reasoning_(options.stop_in_reasoning),
+      keep_stop_(options.keep_stop),
       starts_in_reasoning_(options.starts_in_reasoning) {
   rules_.join = options.join;
   rules_.continues_text = ContinuesText(*vocabulary_, options.join, options.prompt_ids);
@@ -25,8 +26,8 @@ ChoiceDecoder::ChoiceDecoder(std::shared_ptr<const DecodingPlan> plan)
     : plan_(std::move(plan)),
       decoder_(*plan_->vocabulary_, plan_->rules_),
       splitter_(plan_->tags_, plan_->starts_in_reasoning_),
-      reasoning_stops_(plan_->stop_),
-      answer_stops_(plan_->stop_) {}
+      reasoning_stops_(plan_->stop_, plan_->keep_stop_),
+      answer_stops_(plan_->stop_, plan_->keep_stop_) {}
 
 bool ChoiceDecoder::MatchAnswer(std::string_view piece, std::string& text) {
   if (plan_->stop_.empty()) {
@@ -51,11 +52,16 @@ bool ChoiceDecoder::PushCharacters(std::string& reasoning, std::string& text) {
   return MatchAnswer(answer_piece_, text);
 }
 
-size_t ChoiceDecoder::Push(std::span<const int32_t> ids, std::string& reasoning, std::string& text) {
+size_t ChoiceDecoder::Push(std::span<const int32_t> ids, std::string& reasoning, std::string& text,
+                           std::vector<int32_t>* offsets) {
   CHECK(!stopped_) << "ids after a stop string";
   for (size_t i = 0; i < ids.size(); ++i) {
     characters_.clear();
     decoder_.Push(ids[i], characters_);
+    if (offsets != nullptr) {
+      offsets->push_back(num_characters_);
+      num_characters_ += CountCharacters(characters_);
+    }
     const bool was_in_reasoning = splitter_.in_reasoning();
     stopped_ = PushCharacters(reasoning, text);
     if (was_in_reasoning && splitter_.in_reasoning()) ++reasoning_tokens_;

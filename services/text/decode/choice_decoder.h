@@ -28,6 +28,7 @@ class DecodingPlan {
     std::vector<int32_t> stop_token_ids = {};  // they give no text
     std::vector<std::string> stop = {};        // at most 16 of 1 to 256 bytes
     bool stop_in_reasoning = false;
+    bool keep_stop = false;   // the text ends behind the stop string
     ReasoningTags tags = {};  // empty: all is answer
     bool starts_in_reasoning = false;
     DecoderRules join = {};
@@ -41,6 +42,7 @@ class DecodingPlan {
   const ReasoningTags tags_;
   const StopStrings stop_;
   const bool stop_in_reasoning_;
+  const bool keep_stop_;
   const bool starts_in_reasoning_;
   DecodingRules rules_;
 };
@@ -50,8 +52,10 @@ class ChoiceDecoder {
   explicit ChoiceDecoder(std::shared_ptr<const DecodingPlan> plan);
 
   // Appends what `ids` add. Returns how many of them count: all, unless a stop string was completed, by the last one
-  // that counts. Nothing may be pushed after that.
-  size_t Push(std::span<const int32_t> ids, std::string& reasoning, std::string& text);
+  // that counts. Nothing may be pushed after that. `offsets`, unless null, gets one entry for each id that counts: how
+  // many characters the ids before it make, tags and stop strings included.
+  size_t Push(std::span<const int32_t> ids, std::string& reasoning, std::string& text,
+              std::vector<int32_t>* offsets = nullptr);
   // The choice ended by other means than a stop string: appends what was held back. True when a stop string appeared
   // in it (a U+FFFD for the rest of a broken character may complete one).
   bool Finish(std::string& reasoning, std::string& text);
@@ -70,6 +74,7 @@ class ChoiceDecoder {
   StopMatcher reasoning_stops_;
   StopMatcher answer_stops_;
   bool stopped_ = false;
+  int32_t num_characters_ = 0;  // counted where offsets are asked for
   int32_t reasoning_tokens_ = 0;
   // Between the stages, kept for their capacity.
   std::string characters_;

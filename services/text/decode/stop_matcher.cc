@@ -65,7 +65,7 @@ bool StopMatcher::Push(std::string_view text, std::string& out) {
     node_ = strings_.Next(node_, static_cast<uint8_t>(text[i]));
     if (const size_t match = strings_.MatchLength(node_); match > 0) {
       held_.append(text.substr(0, i + 1));
-      out.append(held_, 0, held_.size() - match);
+      out.append(held_, 0, held_.size() - (keep_match_ ? 0 : match));
       held_.clear();
       return true;
     }

@@ -1,7 +1,7 @@
 // Finds stop strings in text that arrives in pieces, and holds back what may yet become one.
 //
 // The match that is complete first wins; of several complete at the same byte, the longest. Text before it is let
-// through, the match and what follows are not.
+// through, the match as the request wishes, and what follows is not.
 #pragma once
 
 #include <bitset>
@@ -47,17 +47,19 @@ class StopStrings {
 // The place of one choice in that automaton.
 class StopMatcher {
  public:
-  // `strings` outlives the matcher.
-  explicit StopMatcher(const StopStrings& strings) : strings_(strings) {}
+  // `strings` outlives the matcher. `keep_match`: the text ends behind the stop string, not before it.
+  explicit StopMatcher(const StopStrings& strings, bool keep_match = false)
+      : strings_(strings), keep_match_(keep_match) {}
 
-  // Appends to `out` what can no longer belong to a stop string. True when one was found: `out` then ends before it,
-  // and nothing may follow.
+  // Appends to `out` what can no longer belong to a stop string. True when one was found: `out` then ends with what
+  // is let through of it, and nothing may follow.
   bool Push(std::string_view text, std::string& out);
   // No text follows: what was held back is text after all.
   void Flush(std::string& out);
 
  private:
   const StopStrings& strings_;
+  const bool keep_match_;
   int32_t node_ = StopStrings::kRoot;
   std::string held_;  // the last Depth(node_) bytes
 };

@@ -1,5 +1,7 @@
 #include "services/text/decode/utf8_stream.h"
 
+#include <algorithm>
+
 namespace swiftlet {
 
 void Utf8Stream::Begin(uint8_t byte, std::string& out) {
@@ -58,6 +60,11 @@ void Utf8Stream::Flush(std::string& out) {
   Replace(out);
   missing_ = 0;
   held_size_ = 0;
+}
+
+int32_t CountCharacters(std::string_view text) {
+  return static_cast<int32_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
 }
 
 }  // namespace swiftlet

@@ -37,4 +37,7 @@ class Utf8Stream {
   bool is_lossy_ = false;
 };
 
+// Characters of `text`, which is UTF-8.
+int32_t CountCharacters(std::string_view text);
+
 }  // namespace swiftlet

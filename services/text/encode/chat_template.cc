@@ -55,8 +55,8 @@ std::string Sha256(std::string_view bytes) {
   return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), sizeof(digest)));
 }
 
-// Where the last message's content ends in `prompt`: what follows is the template's, and cut off.
-absl::StatusOr<size_t> EndOfFinalMessage(const Text& prompt, const boost::json::value& messages) {
+// Where the last message's content stands in `prompt`: what follows is the template's, and cut off.
+absl::StatusOr<jinja::ByteRange> FindFinalMessage(const Text& prompt, const boost::json::value& messages) {
   const boost::json::array& array = messages.get_array();
   const boost::json::value* content =
       !array.empty() && array.back().is_object() ? array.back().get_object().if_contains("content") : nullptr;
@@ -73,8 +73,25 @@ absl::StatusOr<size_t> EndOfFinalMessage(const Text& prompt, const boost::json::
   }
   // Blanks at the message's end stay where the template kept them.
   const std::string_view with_tail = text.substr(inner.begin);
-  return prompt.bytes.compare(found, with_tail.size(), with_tail) == 0 ? found + with_tail.size()
-                                                                       : found + stripped.size();
+  const bool keeps_tail = prompt.bytes.compare(found, with_tail.size(), with_tail) == 0;
+  return jinja::ByteRange{found, found + (keeps_tail ? with_tail : stripped).size()};
+}
+
+// The prompt up to `message`'s end. Reasoning tags inside it count as the template's: who puts words into the model's
+// mouth may open and close its reasoning.
+Text CutBehindMessage(const Text& prompt, const jinja::ByteRange& message, const std::optional<TagPair>& tags) {
+  jinja::TextBuilder cut;
+  size_t at = 0;
+  for (size_t i = message.begin; tags.has_value() && i < message.end; ++i) {
+    for (const std::string& tag : {tags->open, tags->close}) {
+      if (i + tag.size() > message.end || prompt.bytes.compare(i, tag.size(), tag) != 0) continue;
+      cut.Append(prompt, at, i);
+      cut.Append(tag);
+      at = i + tag.size();
+    }
+  }
+  cut.Append(prompt, at, message.end);
+  return cut.Build();
 }
 
 }  // namespace
@@ -158,8 +175,8 @@ absl::StatusOr<RenderedChat> ChatTemplate::Render(const ChatInput& input) const 
   absl::StatusOr<Text> text = compiled_->Run(program, special_tokens_, input);
   if (!text.ok()) return absl::InvalidArgumentError(text.status().message());
   if (input.continue_final_message) {
-    ASSIGN_OR_RETURN(const size_t end, EndOfFinalMessage(*text, input.messages));
-    *text = jinja::Substring(*text, 0, end);
+    ASSIGN_OR_RETURN(const jinja::ByteRange message, FindFinalMessage(*text, input.messages));
+    *text = CutBehindMessage(*text, message, reasoning_tags_);
   }
   RenderedChat chat;
   size_t at = 0;

@@ -23,6 +23,15 @@ constexpr Pair kKnown[] = {
     {"<reasoning>", "</reasoning>"},
 };
 
+// Where the last `tag` begins that no message spells.
+size_t LastOfTemplate(const jinja::Text& prompt, std::string_view tag) {
+  size_t found = prompt.bytes.rfind(tag);
+  while (found != std::string::npos && prompt.IsUser(found)) {
+    found = found == 0 ? std::string::npos : prompt.bytes.rfind(tag, found - 1);
+  }
+  return found;
+}
+
 }  // namespace
 
 std::optional<TagPair> DetectReasoningTags(std::string_view template_source,
@@ -42,9 +51,9 @@ std::optional<TagPair> DetectReasoningTags(std::string_view template_source,
 }
 
 bool EndsInsideReasoning(const jinja::Text& prompt, const TagPair& tags, bool continues_message) {
-  const size_t open = prompt.bytes.rfind(tags.open);
+  const size_t open = LastOfTemplate(prompt, tags.open);
   if (open == std::string::npos) return false;
-  const size_t close = prompt.bytes.rfind(tags.close);
+  const size_t close = LastOfTemplate(prompt, tags.close);
   if (close != std::string::npos && close > open) return false;
   if (continues_message) return true;
   return prompt.user_ranges.empty() || prompt.user_ranges.back().end <= open;

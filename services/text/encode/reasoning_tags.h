@@ -22,7 +22,8 @@ std::optional<TagPair> DetectReasoningTags(std::string_view template_source,
                                            const std::vector<std::string>& added_tokens);
 
 // Whether what the model writes next is reasoning: the template's own last opening mark stands after every closing one
-// and only the template speaks after it. A mark inside a message does not count, unless the prompt `continues_message`.
+// and only the template speaks after it, or the message that the prompt continues. A mark inside a message does not
+// count.
 bool EndsInsideReasoning(const jinja::Text& prompt, const TagPair& tags, bool continues_message);
 
 }  // namespace swiftlet

@@ -350,6 +350,48 @@ class History {
   int64_t now_us_ = 0;
 };
 
+// Random arrivals, lengths, ends and cancellations: whoever starts is the first in (priority, arrival) of those who
+// wait.
+TEST(Scheduler, NobodyStartsBeforeAnEarlierOneOfEqualOrBetterPriority) {
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    std::mt19937_64 random(seed);
+    const auto below = [&](int32_t bound) { return static_cast<int32_t>(random() % static_cast<uint64_t>(bound)); };
+    SchedulerConfig config = Config(8 + below(20), 1 + below(6), 16 + below(200));
+    config.use_priorities = seed % 3 != 0;
+    Scheduler scheduler(config);
+    std::set<std::pair<int32_t, uint64_t>> waiting;  // (priority, id) of those that never ran
+    std::map<uint64_t, int32_t> priorities;
+    uint64_t last_id = 0;
+    int32_t starts = 0;
+    for (int32_t step = 0; step < 300; ++step) {
+      for (int32_t i = below(3); i > 0; --i) {
+        ScheduledRequest request = Request(++last_id, 1 + below(150), 1 + below(30));
+        request.priority = below(3) - 1;
+        priorities[last_id] = config.use_priorities ? request.priority : 0;
+        waiting.emplace(priorities[last_id], last_id);
+        scheduler.Add(request);
+      }
+      if (below(10) == 0 && last_id > 0) {
+        const uint64_t id = 1 + random() % last_id;
+        scheduler.Cancel(id);
+        waiting.erase({priorities[id], id});
+      }
+      const StepPlan plan = scheduler.Plan(step);
+      std::set<std::pair<int32_t, uint64_t>> started;
+      for (const StepPlan::Item& item : plan.items) {
+        const std::pair key(priorities[item.request], item.request);
+        if (waiting.erase(key) == 1) started.insert(key);
+      }
+      starts += static_cast<int32_t>(started.size());
+      if (!started.empty() && !waiting.empty()) {
+        ASSERT_LT(*started.rbegin(), *waiting.begin()) << "seed " << seed << " step " << step;
+      }
+      scheduler.Apply(plan, Samples(plan, [&] { return StepSample{.token_id = 5, .stop = below(20) == 0}; }));
+    }
+    EXPECT_GT(starts, 20) << seed;
+  }
+}
+
 TEST(Scheduler, RandomHistoriesLeakNothingAndStarveNobody) {
   uint64_t preemptions = 0;
   for (uint64_t seed = 0; seed < 150; ++seed) {

@@ -83,10 +83,15 @@ TEST_F(GrpcServerTest, HealthServiceFollowsSetServing) {
   EXPECT_EQ(Call("/grpc.health.v1.Health/Check", ""), "\x08\x01");
 }
 
-TEST_F(GrpcServerTest, ReflectionListsTheService) {
+TEST_F(GrpcServerTest, ReflectionListsTheServiceWhereItIsAskedFor) {
+  const std::string method = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
   const std::string list_services = "\x3a\x01*";  // field 7: list_services
-  EXPECT_THAT(Call("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", list_services),
-              HasSubstr("swiftlet.v1.TokenizerService"));
+  Tokenizer other;
+  const auto open = GrpcServer::Start({.host = "127.0.0.1", .reflection = true}, {&other});
+  ASSERT_TRUE(open.ok()) << open.status();
+  EXPECT_EQ(Call(method, list_services), "");  // the other server of this process says nothing
+  channel_ = MakeChannel("127.0.0.1:" + std::to_string((*open)->port()));
+  EXPECT_THAT(Call(method, list_services), HasSubstr("swiftlet.v1.TokenizerService"));
 }
 
 TEST_F(GrpcServerTest, TakenPortIsRefusedWithItsFlag) {

@@ -27,7 +27,7 @@ FakeScript TextScript(const std::vector<std::string>& texts) {
   FakeScript script;
   for (const std::string& text : texts) script.steps.push_back({TextDelta(text)});
   script.steps.back()[0].finish_reason = v1::FINISH_REASON_STOP;
-  script.usage.set_prompt_tokens(script.prompt_tokens);
+  script.usage.set_prompt_tokens(static_cast<int32_t>(script.prompt_ids.size()));
   script.usage.set_completion_tokens(static_cast<int32_t>(texts.size()));
   return script;
 }
@@ -40,7 +40,7 @@ class FakeGenerator::Run : public GenerationHandle, public std::enable_shared_fr
   void Begin() {
     boost::asio::post(timer_.get_executor(), [self = shared_from_this()] {
       if (self->sink_ == nullptr) return;
-      if (self->script_.start) self->sink_->OnStart(self->script_.prompt_tokens);
+      if (self->script_.start) self->sink_->OnStart({self->script_.prompt_ids, self->script_.vocabulary, {}});
       self->Step();
     });
   }

@@ -12,7 +12,8 @@
 namespace swiftlet {
 
 struct FakeScript {
-  int32_t prompt_tokens = 3;
+  std::vector<int32_t> prompt_ids = {1, 2, 3};
+  std::shared_ptr<const Vocabulary> vocabulary = std::make_shared<Vocabulary>();
   bool start = true;  // call OnStart
   std::vector<std::vector<ChoiceDelta>> steps;
   std::chrono::microseconds pause{0};  // before each step

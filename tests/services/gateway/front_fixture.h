@@ -12,8 +12,11 @@
 #include "services/gateway/api_keys.h"
 #include "services/gateway/http_routes.h"
 #include "services/gateway/http_server.h"
+#include "services/gateway/inference_methods.h"
 #include "services/gateway/io_threads.h"
 #include "services/gateway/openai_api.h"
+#include "services/gateway/transcode/transcoder.h"
+#include "swiftlet/v1/inference.pb.h"
 #include "tests/services/gateway/fake_generator.h"
 #include "tests/services/gateway/http_client.h"
 
@@ -24,13 +27,22 @@ inline constexpr std::string_view kChatBody = R"({"model":"tiny","messages":[{"r
 inline constexpr std::string_view kStreamBody =
     R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"stream":true})";
 
+// Of the public service.
+inline BindingTable InferenceBindings() {
+  auto table = BindingTable::Of(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
+  EXPECT_TRUE(table.ok()) << table.status();
+  return *std::move(table);
+}
+
 struct Front {
   explicit Front(std::function<FakeScript(const ValidRequest&)> script, HttpServerOptions options = {},
                  bool strict = false, std::vector<std::string> api_keys = {})
       : generator(std::move(script)),
         keys(api_keys),
         api(generator, {.strict_parameters = strict, .count_unknown = [this](int count) { num_unknown += count; }}),
-        routes(api, keys, health) {
+        methods(generator),
+        transcoder(InferenceBindings(), methods),
+        routes(api, keys, health, &transcoder) {
     health.Set(HealthState::kServing);
     options.host = "127.0.0.1";
     options.port = 0;
@@ -39,8 +51,8 @@ struct Front {
     EXPECT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
   }
-  // An answer and its generation hold each other until one of them ends: let what still runs find out that its caller is
-  // gone, while there are threads for it to run on.
+  // An answer and its generation hold each other until one of them ends: let what still runs find out that its caller
+  // is gone, while there are threads for it to run on.
   ~Front() {
     for (int i = 0; i < 2000 && generator.num_running() > 0; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -65,6 +77,8 @@ struct Front {
   Health health;
   ApiKeys keys;
   OpenAiApi api;
+  InferenceMethods methods;
+  Transcoder transcoder;
   HttpRoutes routes;
   IoThreads io{2};
   std::unique_ptr<HttpServer> server;

@@ -60,6 +60,87 @@ TEST(Generation, TextPromptKeepsTagsInTheText) {
   EXPECT_EQ(answer->choices[0].reasoning, "");
 }
 
+TEST(Generation, AnswerBeginsWithThePromptsLogprobs) {
+  ToyGateway gateway(1, 1);
+  ValidRequest request = LongRequest(3, 20);
+  request.prompt_logprobs = 3;
+  request.logprobs = 2;
+  ExpectGolden(request, *gateway.Ask(request));  // the other choices run ahead of the first at the worker
+  request.num_choices = 1;
+  request.input = TokenInput{{7}};
+  ExpectGolden(request, *gateway.Ask(request));  // a prompt of one token has none
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, PromptsLogprobsSurviveALostWorker) {
+  ToyGateway gateway(2, 1);
+  ValidRequest request = LongRequest(2, 40);
+  request.prompt_logprobs = 1;
+  for (int64_t after_us = 0; after_us < 80'000; after_us += 7'000) {
+    const auto started = gateway.Start(request);
+    gateway.RunFor(after_us);
+    for (int i = 0; i < 2; ++i) {
+      if (gateway.workers_wire.running() > 0) gateway.workers_wire.Kill(ToyGateway::WorkerAddress(i), 50'000);
+      gateway.RunFor(10'000);
+    }
+    ASSERT_TRUE(gateway.Run([&] { return started.answer->ends > 0; }));
+    ExpectGolden(request, *started.answer);
+    gateway.RunFor(2'000'000);  // the killed ones come back
+  }
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, MaxTokensZeroTellsOfThePromptAlone) {
+  ToyGateway gateway(1, 1);
+  ValidRequest request = ChatRequest("what is 1 + 1?", 0, 7);
+  request.num_choices = 2;
+  request.prompt_logprobs = 1;
+  request.logprobs = 1;
+  const auto answer = gateway.Ask(request);
+  EXPECT_TRUE(answer->status.ok()) << answer->status;
+  EXPECT_EQ(answer->prompt_logprob_ids.size(), 13u);
+  ASSERT_EQ(answer->choices.size(), 2u);
+  for (const Answer::Choice& choice : answer->choices) {
+    EXPECT_TRUE(choice.ids.empty() && choice.text.empty() && choice.reasoning.empty() && choice.logprob_ids.empty());
+    EXPECT_EQ(choice.reason, v1::FINISH_REASON_LENGTH);
+  }
+  EXPECT_EQ(answer->usage.completion_tokens(), 0);
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, AnswerThatCouldHoldTooMuchIsRefusedByName) {
+  ToyGateway gateway(1, 1);
+  const auto fault = [&](auto change) {
+    ValidRequest request = ChatRequest("what is 1 + 1?", 400, 7);
+    change(request);
+    return ErrorParam(gateway.Ask(request)->status).value_or("");
+  };
+  EXPECT_EQ(fault([](ValidRequest& request) { request.logprobs = 21, request.num_choices = 128; }), "logprobs");
+  EXPECT_EQ(fault([](ValidRequest& request) {
+              request.prompt_logprobs = 21, request.echo = true, request.num_siblings = 100;
+              request.num_choices = 128;
+            }),
+            "prompt_logprobs");
+  EXPECT_EQ(
+      fault([](ValidRequest& request) { request.echo = true, request.num_siblings = 1000, request.num_choices = 128; }),
+      "echo");
+  EXPECT_EQ(fault([](ValidRequest& request) { request.return_token_ids = true, request.num_siblings = 100'000; }),
+            "return_token_ids");
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, TextEndsBehindTheStopStringWhereAskedFor) {
+  ToyGateway gateway(1, 1);
+  const ValidRequest plain = LongRequest(1, 100);
+  ValidRequest request = plain;
+  const std::string text = Golden(plain, 0).text;
+  request.stop.add_stop(text.substr(10, 6));
+  request.stop.set_include_stop_str_in_output(true);
+  const auto answer = gateway.Ask(request);
+  ExpectGolden(request, *answer);
+  EXPECT_EQ(answer->choices[0].text, text.substr(0, text.find(text.substr(10, 6)) + 6));
+}
+
 TEST(Generation, StopStringCancelsAtTheWorkerWithinAStep) {
   ToyGateway gateway(1, 1);
   const ValidRequest plain = LongRequest(1, 100);
@@ -180,6 +261,47 @@ TEST(Generation, DeadlineEndsItAtTheWorkerToo) {
   EXPECT_THAT(gateway.observer.records.at(0).finish_reasons, ElementsAre(v1::FINISH_REASON_DEADLINE));
   gateway.RunFor(kStepUs);
   EXPECT_EQ(gateway.workers_wire.running(), 0);
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, DeadlineThatHasPassedIsRefusedAtOnce) {
+  ToyGateway gateway(1, 1);
+  ValidRequest request = LongRequest(1, 200);
+  request.timeout_us = 0;
+  const auto answer = gateway.Ask(request);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(answer->status)) << answer->status;
+  EXPECT_TRUE(gateway.workers_wire.seen().empty());
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, DeadlinePassesWhileItWaits) {
+  ToyGateway gateway(1, 1);
+  gateway.workers_wire.Kill(ToyGateway::WorkerAddress(0), 5'000'000);
+  ValidRequest request = LongRequest(1, 200);
+  request.timeout_us = 300'000;
+  const int64_t start_us = gateway.clock.NowUs();
+  const auto answer = gateway.Ask(request);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(answer->status)) << answer->status;
+  EXPECT_EQ(gateway.clock.NowUs() - start_us, 300'000);
+  gateway.RunFor(10'000'000);
+  gateway.ExpectIdle();
+}
+
+TEST(Generation, FullGatewaySaysWhenToComeBack) {
+  ToyGateway gateway(1, 1);
+  std::vector<ToyGateway::Started> started;
+  for (int i = 0; i < 80; ++i) started.push_back(gateway.Start(LongRequest(1, 100)));
+  ASSERT_TRUE(gateway.Run([&] {
+    return std::all_of(started.begin(), started.end(), [](const auto& one) { return one.answer->ends > 0; });
+  }));
+  int refused = 0;
+  for (const auto& one : started) {
+    if (one.answer->status.ok()) continue;
+    ++refused;
+    EXPECT_TRUE(absl::IsResourceExhausted(one.answer->status)) << one.answer->status;
+    EXPECT_GE(RetryAfterMs(one.answer->status).value_or(0), Admission::kShortestRetryMs);
+  }
+  EXPECT_EQ(refused, 16);
   gateway.ExpectIdle();
 }
 

@@ -132,7 +132,7 @@ class PromiseSink : public GenerationSink {
     v1::Usage usage;
   };
   explicit PromiseSink(std::promise<Result>& promise) : promise_(promise) {}
-  void OnStart(int32_t) override {}
+  void OnStart(const PromptFacts&) override {}
   void OnDeltas(std::vector<ChoiceDelta> deltas) override {
     for (const ChoiceDelta& delta : deltas) result_.text += delta.reasoning + "|" + delta.text;
   }
@@ -224,7 +224,7 @@ class GrpcPath : public testing::Test {
   GrpcTokenizerConnector connector_;
   GrpcWorkerTransport transport_;
   ModelDirectory directory_;
-  Admission admission_{Admission::Options{}};
+  Admission admission_{Admission::Options{}, clock_};
   NullObserver observer_;
   TokenizerPool tokenizers_{{}, control_.get_executor(), clock_, connector_, directory_};
   WorkerPool workers_{{.link = {.gateway_id = "test"}}, control_.get_executor(), clock_, transport_, directory_};

@@ -5,11 +5,14 @@
 #include <grpcpp/client_context.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "services/common/errors.h"
 #include "services/common/grpc_channel.h"
 #include "services/common/grpc_errors.h"
 #include "services/common/grpc_server.h"
 #include "services/gateway/api_keys.h"
+#include "services/gateway/inference_methods.h"
 #include "services/gateway/io_threads.h"
 #include "swiftlet/v1/inference.grpc.pb.h"
 #include "tests/services/gateway/fake_generator.h"
@@ -23,7 +26,7 @@ using testing::ElementsAre;
 
 struct Door {
   explicit Door(std::function<FakeScript(const ValidRequest&)> script, std::vector<std::string> api_keys = {})
-      : generator(std::move(script)), keys(api_keys), door(generator, keys, io) {
+      : generator(std::move(script)), keys(api_keys), methods(generator), door(methods, keys, io) {
     auto started = GrpcServer::Start({.host = "127.0.0.1"}, {&door.service()});
     EXPECT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
@@ -34,6 +37,7 @@ struct Door {
   FakeGenerator generator;
   ApiKeys keys;
   IoThreads io{2};
+  InferenceMethods methods;
   GrpcDoor door;
   std::unique_ptr<GrpcServer> server;
   std::unique_ptr<v1::InferenceService::Stub> stub;
@@ -214,6 +218,91 @@ TEST(GrpcDoor, ListsModels) {
   ASSERT_EQ(response.models_size(), 1);
   EXPECT_EQ(response.models(0).name(), "tiny");
   EXPECT_EQ(response.models(0).max_model_len(), 1000);
+}
+
+TEST(GrpcDoor, GetsOneModel) {
+  Door door([](const ValidRequest&) { return TextScript({"x"}); });
+  v1::GetModelRequest request;
+  const auto get = [&](v1::GetModelResponse* response) {
+    grpc::ClientContext context;
+    return FromGrpcStatus(door.stub->GetModel(&context, request, response));
+  };
+  v1::GetModelResponse response;
+  EXPECT_EQ(ErrorParam(get(&response)), "name");
+  request.set_name("none");
+  EXPECT_EQ(get(&response).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ErrorCode(get(&response)), "model_not_found");
+  request.set_name("tiny");
+  EXPECT_TRUE(get(&response).ok());
+  EXPECT_EQ(response.model().max_model_len(), 1000);
+}
+
+TEST(GrpcDoor, AnswersWhole) {
+  Door door([](const ValidRequest&) {
+    FakeScript script = TextScript({"an", "swer"});
+    script.steps.insert(script.steps.begin(), {ReasoningDelta("why")});
+    script.steps.push_back({TextDelta("other", v1::FINISH_REASON_LENGTH, 1)});
+    return script;
+  });
+  v1::ChatRequest request = Hello();
+  request.set_num_choices(2);
+  request.set_return_token_ids(true);
+  grpc::ClientContext context;
+  v1::ChatResponse response;
+  ASSERT_TRUE(door.stub->ChatOnce(&context, request, &response).ok());
+  ASSERT_EQ(response.deltas_size(), 2);
+  EXPECT_EQ(response.deltas(0).text(), "answer");
+  EXPECT_EQ(response.deltas(0).reasoning(), "why");
+  EXPECT_THAT(response.deltas(0).token_ids(), ElementsAre(8, 7, 7));
+  EXPECT_EQ(response.deltas(0).finish_reason(), v1::FINISH_REASON_STOP);
+  EXPECT_EQ(response.deltas(1).choice(), 1);
+  EXPECT_EQ(response.deltas(1).text(), "other");
+  EXPECT_EQ(response.deltas(1).finish_reason(), v1::FINISH_REASON_LENGTH);
+  EXPECT_EQ(response.usage().prompt_tokens(), 3);
+
+  v1::GenerateRequest generate;
+  generate.set_model("tiny");
+  grpc::ClientContext refused;
+  v1::GenerateResponse nothing;
+  EXPECT_EQ(ErrorParam(FromGrpcStatus(door.stub->GenerateOnce(&refused, generate, &nothing))), "prompt");
+  generate.set_text("x");
+  generate.set_num_choices(2);
+  grpc::ClientContext served;
+  EXPECT_TRUE(door.stub->GenerateOnce(&served, generate, &nothing).ok());
+  EXPECT_EQ(nothing.deltas_size(), 2);
+}
+
+TEST(GrpcDoor, WholeAnswersEndWithTheirCallersAndDeadlines) {
+  Door door(NeverEnding);
+  grpc::ClientContext late;
+  late.set_deadline(std::chrono::system_clock::now() + milliseconds(100));
+  v1::ChatResponse response;
+  EXPECT_EQ(door.stub->ChatOnce(&late, Hello(), &response).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_TRUE(Eventually([&] { return door.generator.num_abandoned() == 1; }));
+  EXPECT_LE(door.generator.requests().at(0).timeout_us, 120'000);
+
+  grpc::ClientContext cancelled;
+  std::thread caller([&] {
+    v1::ChatResponse none;
+    EXPECT_EQ(door.stub->ChatOnce(&cancelled, Hello(), &none).error_code(), grpc::StatusCode::CANCELLED);
+  });
+  EXPECT_TRUE(Eventually([&] { return door.generator.num_running() == 1; }));
+  cancelled.TryCancel();
+  caller.join();
+  EXPECT_TRUE(Eventually([&] { return door.generator.num_abandoned() == 2; }));
+}
+
+TEST(GrpcDoor, WholeAnswersFailWhole) {
+  Door door([](const ValidRequest&) {
+    FakeScript script = TextScript({"par", "tial"});
+    script.end = WithRetryAfter(absl::UnavailableError("the worker is gone"), 700);
+    return script;
+  });
+  grpc::ClientContext context;
+  v1::ChatResponse response;
+  const absl::Status status = FromGrpcStatus(door.stub->ChatOnce(&context, Hello(), &response));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(RetryAfterMs(status), 700);
 }
 
 TEST(GrpcDoor, ShutdownCutsWhatOutlastsIt) {

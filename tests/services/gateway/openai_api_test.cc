@@ -12,6 +12,7 @@
 
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
+#include "services/text/decode/vocabulary.h"
 #include "tests/services/gateway/front_fixture.h"
 
 namespace swiftlet {
@@ -152,6 +153,127 @@ TEST(OpenAiApi, NumbersChoicesOfSeveralPrompts) {
   EXPECT_EQ(events[6], "[DONE]");
 }
 
+// Two choices of "ab<end>" and "b", with what they say of their tokens; the prompt is "<end>ab".
+FakeScript TokensScript() {
+  FakeScript script;
+  auto vocabulary = std::make_shared<Vocabulary>();
+  for (const char* token : {"<end>", "a", "b"}) EXPECT_TRUE(vocabulary->Append(token).ok());
+  EXPECT_TRUE(vocabulary->MarkSpecial(0).ok());
+  script.vocabulary = vocabulary;
+  script.prompt_ids = {0, 1, 2};
+  const auto position = [](int32_t id, float logprob) {
+    v1::PositionLogprobs position;
+    position.mutable_chosen()->set_token_id(id);
+    position.mutable_chosen()->set_logprob(logprob);
+    *position.add_top() = position.chosen();
+    return position;
+  };
+  const auto delta = [&](int32_t choice, std::string text, std::vector<int32_t> ids, std::vector<int32_t> offsets,
+                         v1::FinishReason reason = v1::FINISH_REASON_UNSPECIFIED) {
+    ChoiceDelta delta = TextDelta(std::move(text), reason, choice);
+    delta.token_ids = std::move(ids);
+    delta.text_offsets = std::move(offsets);
+    for (const int32_t id : delta.token_ids) delta.logprobs.push_back(position(id, -0.5f - static_cast<float>(id)));
+    return delta;
+  };
+  script.steps = {{delta(0, "", {1}, {0})},  // held back
+                  {delta(1, "b", {2}, {0}, v1::FINISH_REASON_LENGTH), delta(0, "ab", {2}, {1})},
+                  {delta(0, "", {0}, {2}, v1::FINISH_REASON_STOP)}};
+  script.steps[0][0].prompt_logprobs = {position(1, -1.25f), position(2, -2.25f)};
+  return script;
+}
+
+constexpr std::string_view kTellAll =
+    R"("n":2,"echo":true,"logprobs":1,"prompt_logprobs":0,"return_token_ids":true,"max_tokens":5)";
+
+TEST(OpenAiApi, CompletionTellsOfItsTokens) {
+  Front front([](const ValidRequest&) { return TokensScript(); });
+  const json::value body =
+      Json(front.Ask("POST", "/v1/completions", absl::StrCat(R"({"model":"tiny","prompt":"x",)", ToAbsl(kTellAll), "}"))
+               .body);
+  const json::value& first = body.at("choices").at(0);
+  EXPECT_EQ(Text(first.at("text")), "abab");
+  EXPECT_EQ(first.at("logprobs"), Json(R"({"tokens":["<end>","a","b","a","b","<end>"],
+      "token_logprobs":[null,-1.25,-2.25,-1.5,-2.5,-0.5],
+      "top_logprobs":[null,{"a":-1.25},{"b":-2.25},{"a":-1.5},{"b":-2.5},{"<end>":-0.5}],
+      "text_offset":[0,0,1,2,3,4]})"));
+  EXPECT_EQ(first.at("token_ids"), Json("[1,2,0]"));
+  EXPECT_EQ(first.at("prompt_token_ids"), Json("[0,1,2]"));
+  EXPECT_EQ(first.at("prompt_logprobs"), Json(R"([null,{"1":{"logprob":-1.25,"rank":null,"decoded_token":"a"}},
+                                                       {"2":{"logprob":-2.25,"rank":null,"decoded_token":"b"}}])"));
+  const json::value& second = body.at("choices").at(1);
+  EXPECT_EQ(Text(second.at("text")), "abb");
+  EXPECT_EQ(second.at("logprobs").at("tokens"), Json(R"(["<end>","a","b","b"])"));
+  EXPECT_EQ(second.at("token_ids"), Json("[2]"));
+  EXPECT_EQ(second.at("prompt_logprobs"), first.at("prompt_logprobs"));
+}
+
+// Lists joined, text joined, anything else as it came first.
+void Join(json::object& into, const json::object& piece) {
+  for (const auto& member : piece) {
+    json::value& value = into[member.key()];
+    if (value.is_null()) {
+      value = member.value();
+    } else if (value.is_object() && member.value().is_object()) {
+      Join(value.get_object(), member.value().get_object());
+    } else if (value.is_array()) {
+      for (const json::value& one : member.value().get_array()) value.get_array().push_back(one);
+    } else if (value.is_string() && member.value().is_string() && member.key() != "role") {
+      value.get_string().append(member.value().get_string());
+    }
+  }
+}
+
+TEST(OpenAiApi, StreamTellsTheSameOfTokens) {
+  for (const bool chat : {false, true}) {
+    Front front([](const ValidRequest&) { return TokensScript(); });
+    const std::string body =
+        chat ? R"({"model":"tiny","messages":[{"role":"user","content":"x"}],"n":2,"logprobs":true,"top_logprobs":1,
+                   "prompt_logprobs":0,"return_token_ids":true)"
+             : absl::StrCat(R"({"model":"tiny","prompt":"x",)", ToAbsl(kTellAll));
+    const std::string_view path = chat ? kChatPath : "/v1/completions";
+    const json::value whole = Json(front.Ask("POST", path, body + "}").body);
+    const std::vector<std::string> events = Events(front.Ask("POST", path, body + R"(,"stream":true})").body);
+    std::vector<json::object> choices(2);
+    json::object answer;
+    for (size_t i = 0; i + 1 < events.size(); ++i) {
+      json::object chunk = Json(events[i]).get_object();
+      const json::object& choice = chunk.at("choices").at(0).get_object();
+      Join(choices[static_cast<size_t>(choice.at("index").get_int64())], choice);
+      chunk.erase("choices");
+      Join(answer, chunk);
+    }
+    EXPECT_EQ(events.size(), 5u);  // one for each delta, the one without text too
+    for (size_t i = 0; i < 2; ++i) {
+      const json::object& expected = whole.at("choices").at(i).get_object();
+      EXPECT_EQ(choices[i].at("logprobs"), expected.at("logprobs"));
+      EXPECT_EQ(choices[i].at("token_ids"), expected.at("token_ids"));
+      EXPECT_EQ(choices[i].at("finish_reason"), expected.at("finish_reason"));
+      if (chat) {
+        EXPECT_EQ(choices[i].at("delta").at("content"), expected.at("message").at("content"));
+        EXPECT_EQ(expected.at("logprobs").at("content").get_array().size(), i == 0 ? 3u : 1u);
+      } else {
+        EXPECT_EQ(choices[i].at("text"), expected.at("text"));
+        EXPECT_EQ(choices[i].at("prompt_token_ids"), expected.at("prompt_token_ids"));
+        EXPECT_EQ(choices[i].at("prompt_logprobs"), expected.at("prompt_logprobs"));
+      }
+    }
+    if (!chat) continue;
+    EXPECT_EQ(answer.at("prompt_token_ids"), whole.at("prompt_token_ids"));
+    EXPECT_EQ(answer.at("prompt_logprobs"), whole.at("prompt_logprobs"));
+    EXPECT_EQ(whole.at("prompt_token_ids"), Json("[0,1,2]"));
+  }
+}
+
+TEST(OpenAiApi, TellsNothingOfTokensUnlessAsked) {
+  Front front([](const ValidRequest&) { return TokensScript(); });
+  const std::string body = front.Ask("POST", "/v1/completions", R"({"model":"tiny","prompt":"x","n":2})").body;
+  EXPECT_THAT(body, testing::Not(HasSubstr("token_ids")));
+  EXPECT_THAT(body, testing::Not(HasSubstr("prompt_logprobs")));
+  EXPECT_TRUE(Json(body).at("choices").at(0).at("logprobs").is_null());
+  EXPECT_EQ(Text(Json(body).at("choices").at(0).at("text")), "ab");
+}
+
 TEST(OpenAiApi, OneFailedPromptEndsTheOthers) {
   Front front([](const ValidRequest& request) {
     FakeScript script = TextScript({"x"});
@@ -220,6 +342,12 @@ TEST(OpenAiApi, ErrorsAreOpenAisOnEveryPath) {
            Case{"POST", "/v1/chat/completions", R"({"model":"none","messages":[]})", key, 404, "model_not_found"},
            Case{"POST", "/v1/chat/completions", "{}", key + "Content-Encoding: gzip\r\n", 415,
                 "unsupported_media_type"},
+           Case{"POST", "/v1/chat/completions", "{}", key + "Content-Type: text/plain\r\n", 415,
+                "unsupported_media_type"},
+           Case{"POST", "/v1/chat/completions", "{}", key + "Content-Type: application/json; charset=utf-16\r\n", 415,
+                "unsupported_media_type"},
+           Case{"POST", "/v1/chat/completions", "{", key + "Content-Type: application/json;charset=\"UTF-8\"\r\n", 400,
+                "invalid_value"},
            Case{"GET", "/v1/models", "", "", 401, "invalid_api_key"},
            Case{"GET", "/nope", "", "", 401, "invalid_api_key"},
            Case{"GET", "/v1/models", "", "Authorization: Bearer secre\r\n", 401, "invalid_api_key"},

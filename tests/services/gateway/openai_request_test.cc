@@ -93,6 +93,70 @@ TEST(OpenAiRequest, ReadsEveryServedParameter) {
   EXPECT_TRUE(Validate(generation, kOpenAiNames, kModels).ok());
 }
 
+TEST(OpenAiRequest, ReadsWhatToTellOfTokens) {
+  const ValidRequest plain = Parse(Chat(R"("logprobs":false,"top_logprobs":0,"return_token_ids":false)"));
+  EXPECT_EQ(plain.logprobs, 0);
+  EXPECT_EQ(plain.prompt_logprobs, 0);
+  EXPECT_FALSE(plain.return_token_ids);
+  EXPECT_EQ(Parse(Chat(R"("logprobs":true)")).logprobs, 1);
+  EXPECT_EQ(Parse(Chat(R"("logprobs":true,"top_logprobs":20)")).logprobs, 21);
+  EXPECT_EQ(Parse(Chat(R"("prompt_logprobs":0)")).prompt_logprobs, 1);
+  EXPECT_TRUE(Parse(Chat(R"("return_token_ids":true)")).return_token_ids);
+  EXPECT_TRUE(Parse(Chat(R"("include_stop_str_in_output":true)")).stop.include_stop_str_in_output());
+
+  const auto with = [](std::string_view more) {
+    return absl::StrCat(R"({"model":"tiny","prompt":["a","b"],)", ToAbsl(more), "}");
+  };
+  EXPECT_EQ(Parse(with(R"("logprobs":0)"), kCompletionsRoute).logprobs, 1);
+  const auto echo = ParseOpenAiRequest(
+      with(R"("logprobs":3,"echo":true,"max_tokens":0,"prompt_logprobs":1,"return_tokens_as_token_ids":true)"),
+      kCompletionsRoute, true);
+  ASSERT_TRUE(echo.ok()) << echo.status();
+  EXPECT_EQ(echo->generations[0].logprobs, 4);
+  EXPECT_EQ(echo->generations[0].prompt_logprobs, 4);  // the echo needs them
+  EXPECT_EQ(echo->prompt_logprobs, 2);
+  EXPECT_TRUE(echo->tokens_as_ids);
+  EXPECT_TRUE(echo->generations[1].echo);
+  EXPECT_EQ(echo->generations[1].num_siblings, 2);
+  EXPECT_TRUE(Validate(echo->generations[0], kOpenAiNames, kModels).ok());
+  EXPECT_EQ(Check(with(R"("echo":true,"max_tokens":0)"), kCompletionsRoute), absl::OkStatus());
+  EXPECT_EQ(Check(with(R"("prompt_logprobs":0,"max_tokens":0)"), kCompletionsRoute), absl::OkStatus());
+  EXPECT_EQ(Fault(with(R"("echo":false,"max_tokens":0)"), kCompletionsRoute), "max_tokens");
+  EXPECT_EQ(Fault(with(R"("echo":true,"max_tokens":-1)"), kCompletionsRoute), "max_tokens");
+  EXPECT_EQ(Fault(with(R"("logprobs":21)"), kCompletionsRoute), "logprobs");
+  EXPECT_EQ(Fault(with(R"("logprobs":-1)"), kCompletionsRoute), "logprobs");
+  EXPECT_EQ(Fault(with(R"("logprobs":true)"), kCompletionsRoute), "logprobs");
+}
+
+TEST(OpenAiRequest, ReadsTimeAndTemplateVariables) {
+  EXPECT_FALSE(Parse(Chat("")).timeout_us.has_value());
+  EXPECT_EQ(Parse(Chat(R"("timeout_ms":1500)")).timeout_us, 1'500'000);
+  const ValidRequest request = Parse(Chat(R"("chat_template_kwargs":{"b":2,"a":[1.5,"x"]})"));
+  EXPECT_EQ(std::get<ChatInput>(request.input).template_kwargs, R"({"b":2,"a":[1.5E0,"x"]})");
+  EXPECT_EQ(std::get<ChatInput>(Parse(Chat(R"("chat_template_kwargs":{})")).input).template_kwargs, "");
+}
+
+TEST(OpenAiRequest, ContinuesAnAssistantsLastMessageUnlessToldOtherwise) {
+  const auto ending = [](std::string_view last, std::string_view more) {
+    const ValidRequest request = Parse(absl::StrCat(R"({"model":"tiny","messages":[{"role":"user","content":"x"},)",
+                                                    ToAbsl(last), "]", ToAbsl(more), "}"));
+    EXPECT_EQ(Validate(request, kOpenAiNames, kModels), absl::OkStatus());
+    const auto& chat = std::get<ChatInput>(request.input);
+    EXPECT_FALSE(chat.continue_final_message && chat.add_generation_prompt);
+    return chat.continue_final_message ? "continued" : chat.add_generation_prompt ? "opened" : "as it is";
+  };
+  const char* assistant = R"({"role":"assistant","content":"<think>\n"})";
+  EXPECT_STREQ(ending(assistant, ""), "continued");
+  EXPECT_STREQ(ending(assistant, R"(,"continue_final_message":true,"add_generation_prompt":false)"), "continued");
+  EXPECT_STREQ(ending(assistant, R"(,"add_generation_prompt":true)"), "opened");
+  EXPECT_STREQ(ending(assistant, R"(,"continue_final_message":false)"), "opened");
+  EXPECT_STREQ(ending(assistant, R"(,"continue_final_message":false,"add_generation_prompt":false)"), "as it is");
+  EXPECT_STREQ(ending(R"({"role":"assistant","content":""})", ""), "opened");
+  EXPECT_STREQ(ending(R"({"role":"assistant","content":"x","tool_calls":[{}]})", ""), "opened");
+  EXPECT_STREQ(ending(R"({"role":"user","content":"x"})", ""), "opened");
+  EXPECT_STREQ(ending(R"({"role":"user","content":"x"})", R"(,"add_generation_prompt":false)"), "as it is");
+}
+
 TEST(OpenAiRequest, LeavesOutWhatWasNotSaid) {
   const ValidRequest request = Parse(Chat(R"("temperature":null)"));
   EXPECT_FALSE(request.sampling.has_temperature());
@@ -218,8 +282,27 @@ TEST(OpenAiRequest, NamesTheParameterOutOfRange) {
       {R"("logit_bias":{"1":101})", "logit_bias"},
       {R"("logit_bias":{"1":"1"})", "logit_bias"},
       {R"("priority":101)", "priority"},
+      {R"("logprobs":1)", "logprobs"},
+      {R"("top_logprobs":1)", "top_logprobs"},
+      {R"("logprobs":false,"top_logprobs":1)", "top_logprobs"},
+      {R"("logprobs":true,"top_logprobs":21)", "top_logprobs"},
+      {R"("logprobs":true,"top_logprobs":-1)", "top_logprobs"},
+      {R"("logprobs":true,"top_logprobs":1.5)", "top_logprobs"},
+      {R"("prompt_logprobs":21)", "prompt_logprobs"},
+      {R"("prompt_logprobs":-1)", "prompt_logprobs"},
+      {R"("echo":true)", "echo"},
+      {R"("return_token_ids":1)", "return_token_ids"},
+      {R"("include_stop_str_in_output":"yes")", "include_stop_str_in_output"},
+      {R"("timeout_ms":0)", "timeout_ms"},
+      {R"("timeout_ms":-5)", "timeout_ms"},
+      {R"("timeout_ms":86400001)", "timeout_ms"},
+      {R"("timeout_ms":9223372036854775807)", "timeout_ms"},
+      {R"("timeout_ms":1.5)", "timeout_ms"},
+      {R"("chat_template_kwargs":[])", "chat_template_kwargs"},
+      {R"("best_of":2)", "best_of"},
       {R"("stream_options":{"include_usage":true})", "stream_options"},
       {R"("stream":true,"stream_options":{"include_usage":1})", "stream_options.include_usage"},
+      {R"("stream":true,"stream_options":{"continuous_usage_stats":"x"})", "stream_options.continuous_usage_stats"},
       {R"("stream":"true")", "stream"},
       {R"("continue_final_message":true)", "continue_final_message"},
   };

@@ -135,7 +135,7 @@ class SharedObserver : public GenerationObserver {
 TEST(Threads, RequestsOfManyHomesShareTheWireAndSurviveACut) {
   SteadyClock clock;
   ModelDirectory directory;
-  Admission admission{Admission::Options{}};
+  Admission admission{Admission::Options{}, clock};
   SharedObserver observer;
   std::vector<std::pair<ValidRequest, std::shared_ptr<Answer>>> asked;
   {

@@ -10,10 +10,10 @@
 
 namespace swiftlet {
 
-void RecordingSink::OnStart(int32_t prompt_tokens) {
+void RecordingSink::OnStart(const PromptFacts& prompt) {
   EXPECT_EQ(answer_->starts++, 0);
   EXPECT_EQ(answer_->ends, 0);
-  answer_->prompt_tokens = prompt_tokens;
+  answer_->prompt_tokens = static_cast<int32_t>(prompt.ids.size());
 }
 
 void RecordingSink::OnDeltas(std::vector<ChoiceDelta> deltas) {
@@ -30,6 +30,11 @@ void RecordingSink::OnDeltas(std::vector<ChoiceDelta> deltas) {
     choice.ids.insert(choice.ids.end(), delta.token_ids.begin(), delta.token_ids.end());
     for (const v1::PositionLogprobs& logprobs : delta.logprobs) {
       choice.logprob_ids.push_back(logprobs.chosen().token_id());
+    }
+    choice.text_offsets.insert(choice.text_offsets.end(), delta.text_offsets.begin(), delta.text_offsets.end());
+    for (const v1::PositionLogprobs& logprobs : delta.prompt_logprobs) {
+      EXPECT_EQ(answer_->deltas, 1) << "the answer begins with them";
+      answer_->prompt_logprob_ids.push_back(logprobs.chosen().token_id());
     }
     choice.reason = delta.finish_reason;
   }
@@ -111,7 +116,7 @@ void ToyGateway::ExpectIdle() {
   EXPECT_EQ(workers_wire.running(), 0);
   EXPECT_EQ(tokenizers.counts().pending, 0);
   EXPECT_EQ(admission.outstanding().requests, 0);
-  EXPECT_EQ(admission.outstanding().prompt_tokens, 0);
+  EXPECT_EQ(admission.outstanding().tokens, 0);
 }
 
 v1::Submit GoldenSubmit(const ValidRequest& request) {
@@ -142,7 +147,7 @@ Answer::Choice Golden(const ValidRequest& request, int32_t choice, bool starts_i
                                                          ResolveDecoding(request, model, submit, starts_in_reasoning));
   ChoiceDecoder decoder(plan);
   Answer::Choice golden;
-  const size_t counted = decoder.Push(all.ids, golden.reasoning, golden.text);
+  const size_t counted = decoder.Push(all.ids, golden.reasoning, golden.text, &golden.text_offsets);
   golden.ids.assign(all.ids.begin(), all.ids.begin() + static_cast<int64_t>(counted));
   golden.reason = all.reason;
   if (decoder.stopped() || decoder.Finish(golden.reasoning, golden.text)) golden.reason = v1::FINISH_REASON_STOP;
@@ -161,8 +166,14 @@ void ExpectGolden(const ValidRequest& request, const Answer& answer, bool starts
     EXPECT_EQ(answer.choices[choice].reason, golden.reason);
     if (request.logprobs > 0) {
       EXPECT_EQ(answer.choices[choice].logprob_ids, golden.ids);
+      EXPECT_EQ(answer.choices[choice].text_offsets, golden.text_offsets);
     }
     completion_tokens += static_cast<int32_t>(golden.ids.size());
+  }
+  if (request.prompt_logprobs > 0) {
+    const v1::Submit submit = GoldenSubmit(request);
+    EXPECT_EQ(answer.prompt_logprob_ids,
+              std::vector<int32_t>(submit.prompt_ids().begin() + 1, submit.prompt_ids().end()));
   }
   EXPECT_EQ(answer.usage.completion_tokens(), completion_tokens);
   EXPECT_EQ(answer.usage.prompt_tokens(), GoldenSubmit(request).prompt_ids_size());

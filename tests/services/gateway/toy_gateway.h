@@ -23,9 +23,11 @@ struct Answer {
     std::string text;
     std::vector<int32_t> ids;
     std::vector<int32_t> logprob_ids;
+    std::vector<int32_t> text_offsets;
     v1::FinishReason reason = v1::FINISH_REASON_UNSPECIFIED;
   };
   std::vector<Choice> choices;
+  std::vector<int32_t> prompt_logprob_ids;
   int32_t starts = 0;
   int32_t prompt_tokens = 0;
   int32_t deltas = 0;
@@ -41,7 +43,7 @@ class RecordingSink : public GenerationSink {
  public:
   explicit RecordingSink(std::shared_ptr<Answer> answer) : answer_(std::move(answer)) {}
   ~RecordingSink() override { answer_->sink_alive = false; }
-  void OnStart(int32_t prompt_tokens) override;
+  void OnStart(const PromptFacts& prompt) override;
   void OnDeltas(std::vector<ChoiceDelta> deltas) override;
   void OnEnd(const absl::Status& status, const v1::Usage& usage) override;
 
@@ -87,7 +89,7 @@ struct ToyGateway {
   ToyWorkers workers_wire;
   ToyTokenizers tokenizers_wire{clock};
   ModelDirectory directory;
-  Admission admission{Admission::Options{.max_requests = 64, .max_prompt_tokens = 4096}};
+  Admission admission{Admission::Options{.max_requests = 64, .max_tokens = 1 << 16}, clock};
   CountingObserver observer;
   TokenizerPool tokenizers;
   WorkerPool workers;

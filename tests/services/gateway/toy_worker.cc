@@ -109,7 +109,9 @@ void ToyWorkers::Receive(const std::shared_ptr<Stream>& stream, v1::AttachReques
   ++process.submits;
   seen_.push_back(submit);
   for (int32_t choice = 0; choice < submit.num_choices(); ++choice) {
-    Sequence sequence{submit, choice, {}, false};
+    Sequence sequence;
+    sequence.submit = submit;
+    sequence.choice = choice;
     for (const v1::ResumedChoice& resumed : submit.resumed()) {
       if (resumed.choice() == choice) sequence.ids.assign(resumed.ids().begin(), resumed.ids().end());
     }
@@ -163,6 +165,14 @@ void ToyWorkers::Step(const std::shared_ptr<Stream>& stream) {
       return static_cast<int32_t>(sequence.ids.size()) >= submit.stop().max_tokens() ? v1::FINISH_REASON_LENGTH
                                                                                      : v1::FINISH_REASON_UNSPECIFIED;
     };
+    if (submit.prompt_logprobs() > 0 && sequence.choice == 0 && sequence.prompt_told < submit.prompt_ids_size()) {
+      output.set_prompt_logprobs_begin(sequence.prompt_told);
+      for (int i = 0; i < 5 && sequence.prompt_told < submit.prompt_ids_size(); ++i) {
+        output.add_prompt_logprobs()->mutable_chosen()->set_token_id(submit.prompt_ids(sequence.prompt_told++));
+      }
+      going.push_back(std::move(sequence));
+      continue;
+    }
     v1::FinishReason reason = end_of();  // resumed ids may have ended it
     for (uint64_t i = 1 + random_() % 3; i > 0 && reason == v1::FINISH_REASON_UNSPECIFIED; --i) {
       const int32_t id = toy::NextToken(prompt, sequence.ids, submit.sampling().seed(), sequence.choice);

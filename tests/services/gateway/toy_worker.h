@@ -52,7 +52,8 @@ class ToyWorkers : public WorkerTransport {
     v1::Submit submit;
     int32_t choice = 0;
     std::vector<int32_t> ids;
-    bool told = false;  // an output went out
+    int32_t prompt_told = 1;  // prompt positions whose log-probabilities went out; the first has none
+    bool told = false;        // an output went out
   };
   struct Process {
     int64_t life = 0;  // counts restarts

@@ -98,7 +98,9 @@ TEST(StepUpload, PutsDecodesAndChunksWhereBeginStepReadsThem) {
     EXPECT_EQ(step.draws()[0].sample, 0);
     EXPECT_EQ(step.tokens()[129], 100 + 129);
     EXPECT_EQ(step.tokens()[130], 100);
-    EXPECT_EQ(step.tiles()[2].first_token, 128);
+    EXPECT_EQ(step.tiles()[0].first_token, 128) << "the most keys first";
+    EXPECT_EQ(step.tiles()[1].first_token, 64);
+    EXPECT_EQ(step.tiles()[2].sequence, 0);
     EXPECT_EQ(step.tiles()[3].sequence, 1);
     EXPECT_EQ(step.block_patches().size(), 3u + 1u);
   }

@@ -70,6 +70,28 @@ TEST(ChoiceDecoder, StopStringDoesNotReachAcrossTheTag) {
   EXPECT_EQ(Decode(options, {4, 2, 5}), (Result{"a", "b", 3, false, 1}));
 }
 
+TEST(ChoiceDecoder, TextEndsBehindTheStopStringWhereAskedFor) {
+  DecodingPlan::Options options{.stop = {"ab", "b"}, .keep_stop = true, .tags = kTags, .starts_in_reasoning = true};
+  EXPECT_EQ(Decode(options, {4, 5, 2, 8, 4, 5, 4}), (Result{"ab", "/think>ab", 6, true, 2}));
+  options.stop_in_reasoning = true;
+  EXPECT_EQ(Decode(options, {4, 5, 4}), (Result{"ab", "", 2, true, 2}));
+}
+
+TEST(ChoiceDecoder, CountsCharactersBeforeEachId) {
+  //                              a  ab  E4  BD  A0  。  <|end|>  FF  " c"  ab
+  const std::vector<int32_t> ids = {4, 6, 9, 10, 11, 12, 0, 13, 14, 6};
+  const auto plan = std::make_shared<const DecodingPlan>(MakeVocabulary(), DecodingPlan::Options{.stop = {"cab"}});
+  for (size_t cut = 0; cut <= ids.size(); ++cut) {
+    ChoiceDecoder decoder(plan);
+    std::string text;
+    std::vector<int32_t> offsets;
+    decoder.Push(std::span(ids).first(cut), text, text, &offsets);
+    if (!decoder.stopped()) decoder.Push(std::span(ids).subspan(cut), text, text, &offsets);
+    EXPECT_EQ(text, "aab你。\xEF\xBF\xBD ");
+    EXPECT_EQ(offsets, (std::vector<int32_t>{0, 1, 3, 3, 3, 4, 5, 5, 6, 8}));
+  }
+}
+
 TEST(ChoiceDecoder, StopTokensGiveNoText) {
   EXPECT_EQ(Decode({.stop_token_ids = {5}}, {4, 5}), (Result{"", "a", 2, false, 0}));
 }

@@ -86,6 +86,27 @@ TEST(ChatTemplate, ContinuedMessageStaysOpen) {
   EXPECT_THAT(Text(*chat_template, input), HasSubstr("continue_final_message"));
 }
 
+// Whoever writes the beginning of the answer may open its reasoning; a user's message may not.
+TEST(ChatTemplate, ReasoningTagsOfTheContinuedMessageAreTheTemplates) {
+  const auto chat_template = Compile(kChat);
+  ChatInput input = Conversation({{"user", "<think>"}, {"assistant", "<think>\nso</s> </think>\n\n4"}});
+  input.continue_final_message = true;
+  const auto chat = chat_template->Render(input);
+  ASSERT_TRUE(chat.ok()) << chat.status();
+  std::vector<std::string> of_user;
+  for (const RenderedSegment& segment : chat->segments) {
+    if (segment.from_user) of_user.push_back(segment.text);
+  }
+  EXPECT_THAT(of_user, testing::ElementsAre("<think>", "\nso</s> ", "\n\n4"));
+  input = Conversation({{"user", "<think>"}, {"assistant", "so"}});
+  input.continue_final_message = true;
+  EXPECT_FALSE(chat_template->Render(input)->starts_in_reasoning);
+  input = Conversation({{"user", "a"}, {"assistant", "<think>\n"}});
+  input.continue_final_message = true;
+  EXPECT_TRUE(chat_template->Render(input)->starts_in_reasoning);
+  EXPECT_EQ(chat_template->Render(input)->segments.size(), 4u);
+}
+
 TEST(ChatTemplate, KeywordsAreWhatTheTemplateReads) {
   const auto chat_template =
       Compile("{% set a = b %}{% for x in messages %}{{ x.role ~ a ~ c }}{% endfor %}{{ bos_token }}");

@@ -1,23 +1,13 @@
-#include "services/gateway/grpc_request.h"
-
-#include <absl/strings/str_cat.h>
+#include "services/gateway/inference_request.h"
 
 #include <utility>
 
 #include "engine/base/status_macros.h"
-#include "engine/base/string_view.h"
 #include "services/common/errors.h"
-#include "services/common/limits.h"
+#include "services/gateway/validator.h"
 
 namespace swiftlet {
 namespace {
-
-// As ValidRequest counts them: 0 = none, k + 1 = the chosen token and the k most likely.
-absl::StatusOr<int32_t> LogprobCount(std::string_view field, int32_t asked) {
-  if (asked >= 0 && asked <= limits::kMaxLogprobs) return asked + 1;
-  return InvalidField(
-      field, absl::StrCat("`", ToAbsl(field), "` must be between 0 and ", limits::kMaxLogprobs, ", not ", asked));
-}
 
 template <typename Request>
 absl::StatusOr<ValidRequest> Common(const Request& request) {
@@ -29,8 +19,12 @@ absl::StatusOr<ValidRequest> Common(const Request& request) {
   if (request.has_logprobs()) {
     ASSIGN_OR_RETURN(valid.logprobs, LogprobCount("logprobs", request.logprobs()));
   }
+  if (request.has_prompt_logprobs()) {
+    ASSIGN_OR_RETURN(valid.prompt_logprobs, LogprobCount("prompt_logprobs", request.prompt_logprobs()));
+  }
   valid.priority = request.priority();
   valid.cache_salt = request.cache_salt();
+  valid.return_token_ids = request.return_token_ids();
   return valid;
 }
 
@@ -39,9 +33,6 @@ absl::StatusOr<ValidRequest> Common(const Request& request) {
 absl::StatusOr<ValidRequest> FromGenerateRequest(const v1::GenerateRequest& request) {
   ASSIGN_OR_RETURN(ValidRequest valid, Common(request));
   valid.split_reasoning = false;
-  if (request.has_prompt_logprobs()) {
-    ASSIGN_OR_RETURN(valid.prompt_logprobs, LogprobCount("prompt_logprobs", request.prompt_logprobs()));
-  }
   switch (request.prompt_case()) {
     case v1::GenerateRequest::kText:
       valid.input = TextInput{request.text()};
@@ -61,8 +52,10 @@ absl::StatusOr<ValidRequest> FromChatRequest(const v1::ChatRequest& request) {
   ASSIGN_OR_RETURN(ValidRequest valid, Common(request));
   ChatInput chat;
   chat.messages.assign(request.messages().begin(), request.messages().end());
-  chat.continue_final_message = request.continue_final_message();
-  chat.add_generation_prompt = !chat.continue_final_message;
+  ResolveEnding(request.has_add_generation_prompt() ? std::optional(request.add_generation_prompt()) : std::nullopt,
+                request.has_continue_final_message() ? std::optional(request.continue_final_message()) : std::nullopt,
+                chat);
+  chat.template_kwargs = request.template_kwargs();
   valid.input = std::move(chat);
   return valid;
 }

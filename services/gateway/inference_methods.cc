@@ -1,0 +1,174 @@
+#include "services/gateway/inference_methods.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/base/string_view.h"
+#include "services/common/errors.h"
+#include "services/gateway/inference_request.h"
+#include "services/gateway/validator.h"
+
+namespace swiftlet {
+namespace {
+
+// Each step's deltas as a message of the stream; the usage in the last.
+template <typename Response>
+class StreamedAnswer : public GenerationSink {
+ public:
+  StreamedAnswer(std::unique_ptr<CallSink> sink, bool return_token_ids)
+      : sink_(std::move(sink)), return_token_ids_(return_token_ids) {}
+
+  void OnStart(const PromptFacts&) override { sink_->OnStart(); }
+  void OnDeltas(std::vector<ChoiceDelta> deltas) override {
+    Response message;
+    for (ChoiceDelta& delta : deltas) ToWire(std::move(delta), return_token_ids_, *message.add_deltas());
+    sink_->OnMessage(message);
+  }
+  void OnEnd(const absl::Status& status, const v1::Usage& usage) override {
+    if (status.ok()) {
+      Response message;
+      *message.mutable_usage() = usage;
+      sink_->OnMessage(message);
+    }
+    sink_->OnEnd(status);
+  }
+
+ private:
+  const std::unique_ptr<CallSink> sink_;
+  const bool return_token_ids_;
+};
+
+// All deltas of a choice as one.
+template <typename Response>
+class WholeAnswer : public GenerationSink {
+ public:
+  WholeAnswer(std::unique_ptr<CallSink> sink, bool return_token_ids, int32_t num_choices)
+      : sink_(std::move(sink)), return_token_ids_(return_token_ids) {
+    for (int32_t choice = 0; choice < num_choices; ++choice) message_.add_deltas()->set_choice(choice);
+  }
+
+  void OnStart(const PromptFacts&) override { sink_->OnStart(); }
+  void OnDeltas(std::vector<ChoiceDelta> deltas) override {
+    for (ChoiceDelta& delta : deltas) {
+      v1::Delta& whole = *message_.mutable_deltas(delta.choice);
+      v1::Delta part;
+      ToWire(std::move(delta), return_token_ids_, part);
+      whole.mutable_text()->append(part.text());
+      whole.mutable_reasoning()->append(part.reasoning());
+      part.clear_text();
+      part.clear_reasoning();
+      whole.MergeFrom(part);
+    }
+  }
+  void OnEnd(const absl::Status& status, const v1::Usage& usage) override {
+    if (status.ok()) {
+      *message_.mutable_usage() = usage;
+      sink_->OnMessage(message_);
+    }
+    sink_->OnEnd(status);
+  }
+
+ private:
+  const std::unique_ptr<CallSink> sink_;
+  const bool return_token_ids_;
+  Response message_;
+};
+
+absl::StatusOr<ValidRequest> ToValidRequest(const v1::GenerateRequest& request) {
+  return FromGenerateRequest(request);
+}
+absl::StatusOr<ValidRequest> ToValidRequest(const v1::ChatRequest& request) {
+  return FromChatRequest(request);
+}
+
+v1::ServedModel ToWire(const Generator::ServedModel& model) {
+  v1::ServedModel wire;
+  wire.set_name(model.name);
+  wire.set_max_model_len(model.max_model_len);
+  wire.set_created_unix_s(model.created_unix_s);
+  return wire;
+}
+
+v1::ListModelsResponse ListModels(const Generator& generator) {
+  v1::ListModelsResponse response;
+  for (const Generator::ServedModel& model : generator.Models()) *response.add_models() = ToWire(model);
+  return response;
+}
+
+absl::StatusOr<v1::GetModelResponse> GetModel(const Generator& generator, const v1::GetModelRequest& request) {
+  if (request.name().empty()) return InvalidField("name", "`name` is missing");
+  const auto models = generator.Models();
+  const auto found =
+      std::find_if(models.begin(), models.end(), [&](const auto& model) { return model.name == request.name(); });
+  if (found == models.end()) {
+    return WithParam(WithErrorCode(absl::NotFoundError("The model does not exist"), "model_not_found"), "name");
+  }
+  v1::GetModelResponse response;
+  *response.mutable_model() = ToWire(*found);
+  return response;
+}
+
+template <typename Response>
+std::shared_ptr<GenerationHandle> AnswerAtOnce(absl::StatusOr<Response> response, CallSink& sink) {
+  if (response.ok()) sink.OnMessage(*response);
+  sink.OnEnd(response.status());
+  return nullptr;
+}
+
+// `message` as the type it is.
+template <typename T>
+const T& As(const google::protobuf::Message& message) {
+  return *google::protobuf::DynamicCastToGenerated<T>(&message);
+}
+
+}  // namespace
+
+InferenceMethods::InferenceMethods(Generator& generator) : generator_(generator), next_id_(std::random_device()()) {}
+
+template <typename Request, typename Response>
+std::shared_ptr<GenerationHandle> InferenceMethods::Generate(const Request& request, bool stream,
+                                                             const CallContext& context,
+                                                             std::unique_ptr<CallSink> sink) {
+  absl::StatusOr<ValidRequest> valid = ToValidRequest(request);
+  absl::Status status = valid.status();
+  if (status.ok()) status = Validate(*valid, kGrpcNames, generator_.Models());
+  if (!status.ok()) {
+    sink->OnEnd(status);
+    return nullptr;
+  }
+  valid->request_id = absl::StrCat(ToAbsl(context.id_prefix), absl::Hex(next_id_++, absl::kZeroPad8));
+  valid->timeout_us = context.timeout_us;
+  const int32_t num_choices = valid->num_choices;
+  std::unique_ptr<GenerationSink> answer;
+  if (stream) {
+    answer = std::make_unique<StreamedAnswer<Response>>(std::move(sink), request.return_token_ids());
+  } else {
+    answer = std::make_unique<WholeAnswer<Response>>(std::move(sink), request.return_token_ids(), num_choices);
+  }
+  return generator_.Start(*std::move(valid), std::move(answer), context.home);
+}
+
+std::shared_ptr<GenerationHandle> InferenceMethods::Call(const google::protobuf::MethodDescriptor& method,
+                                                         const google::protobuf::Message& request,
+                                                         const CallContext& context, std::unique_ptr<CallSink> sink) {
+  const std::string& name = method.name();
+  const bool stream = method.server_streaming();
+  if (method.input_type() == v1::GenerateRequest::descriptor()) {
+    return Generate<v1::GenerateRequest, v1::GenerateResponse>(As<v1::GenerateRequest>(request), stream, context,
+                                                               std::move(sink));
+  }
+  if (method.input_type() == v1::ChatRequest::descriptor()) {
+    return Generate<v1::ChatRequest, v1::ChatResponse>(As<v1::ChatRequest>(request), stream, context, std::move(sink));
+  }
+  if (name == "ListModels") return AnswerAtOnce<v1::ListModelsResponse>(ListModels(generator_), *sink);
+  if (name == "GetModel") return AnswerAtOnce(GetModel(generator_, As<v1::GetModelRequest>(request)), *sink);
+  sink->OnEnd(absl::UnimplementedError(absl::StrCat("the method ", name, " is not implemented")));
+  return nullptr;
+}
+
+}  // namespace swiftlet

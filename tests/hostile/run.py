@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""Runs the hostile corpus against the real binaries and prints the table: passed / changed / pending / not applicable.
+
+Beside every case 31 well-behaved streams run; a byte of theirs that differs from the undisturbed run fails the batch it
+happened in. At the end nothing may be held, every process must end cleanly, and memory is compared with what it was."""
+
+import argparse
+import pathlib
+import sys
+import tempfile
+import time
+import traceback
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+
+import scripts_api, scripts_grpc, scripts_http, scripts_isolation, scripts_resources, scripts_text  # noqa: E401 - they register
+from bystanders import Bystanders
+from corpus import load
+from doors import chat, completions, run_grpc, run_rest, run_socket
+from processes import Cluster, Program, free_port
+from scripts import KEYS, SCRIPTS, Service, resident_bytes
+
+MODULES = (scripts_api, scripts_grpc, scripts_http, scripts_isolation, scripts_resources, scripts_text)
+SECTIONS = {"A": range(1, 55), "B": range(55, 71), "C": range(71, 81), "D": range(81, 104), "E": range(104, 113), "F": range(113, 122), "G": range(122, 131)}
+MEMORY_RATIO = 1.10
+KV_BYTES = 64 << 20  # small, so that all of it has been touched before memory is measured
+REGEX_STACKS_BYTES = 32 << 20  # of the tokenizer's threads: each keeps the depth that its longest text needed
+MEMORY_WAIT_S = 12  # idle processes give back what they do not need every 2 s
+
+
+def start(options, logs: pathlib.Path) -> Service:
+    cluster = Cluster(options.binaries, options.checkpoint, logs, worker_flags=("--kv-cache-memory-bytes", str(KV_BYTES)))
+    port, grpc_port, admin_port = free_port(), free_port(), free_port()
+    keyed = Program(options.binaries / "swiftlet-gateway", "--host", "127.0.0.1", "--drain-seconds", "20", "--port", str(port), "--grpc-port", str(grpc_port),
+                    "--admin-port", str(admin_port), "--tokenizer-endpoints", cluster.grpc_addresses["tokenizer"][0],
+                    "--worker-endpoints", cluster.grpc_addresses["worker"][0], "--strict-parameters", "--max-connections", "200",
+                    "--max-requests", "8", *(flag for key in KEYS for flag in ("--api-key", key)), log=logs / "keyed.log")
+    keyed.wait_ready(admin_port)
+    return Service(cluster, port, keyed, f"127.0.0.1:{grpc_port}", admin_port, options.binaries, options.checkpoint, logs, options.full)
+
+
+def too_much(program: Program, before: int) -> bool:
+    stacks = REGEX_STACKS_BYTES if program.name == "swiftlet-tokenizer" else 0
+    return resident_bytes(program) > before * MEMORY_RATIO + stacks
+
+
+def warm_up(port: int) -> None:
+    """What a service keeps once it has worked: the pages of its KV pool, and room for the longest texts."""
+    for first in range(12):
+        assert completions(port, prompt=[first + 5] * 2040, max_tokens=1).status == 200
+    for unit in ("a", "\n", " ", "小") * 3:
+        assert chat(port, messages=[dict(role="user", content=unit * 1_000_000)]).status == 400
+
+
+def run_case(service: Service, case: dict) -> str:
+    """"" or what was wrong."""
+    try:
+        for entry in case.get("rest", []):
+            run_rest(service.port, entry)
+        for entry in case.get("sockets", []):
+            run_socket(service.port, entry)
+        for entry in case.get("grpc", []):
+            run_grpc(service.grpc, entry)
+        if "script" in case:
+            SCRIPTS[case["script"]](service)
+        assert all(program.running() for program in service.programs()), "a process has ended"
+    except Exception as failure:  # one case's failure must not hide the others
+        last = traceback.extract_tb(failure.__traceback__)[-1]
+        return f"{type(failure).__name__} at {pathlib.Path(last.filename).name}:{last.lineno}: {str(failure)[:600]}"
+    return ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binaries", type=pathlib.Path, default=ROOT / "build" / "cpu-release" / "bin")
+    parser.add_argument("--checkpoint", type=pathlib.Path, default=ROOT / "tools" / "demo_model" / "checkpoint")
+    parser.add_argument("--full", action="store_true", help="the long forms: ten minutes of overload, 10,000 connections")
+    parser.add_argument("--section", choices=SECTIONS)
+    parser.add_argument("--case", type=int, action="append")
+    parser.add_argument("--compare-memory", action="store_true", help="fail where a process keeps a tenth more than it held idle; otherwise it is told")
+    options = parser.parse_args()
+    options.binaries, options.checkpoint = options.binaries.resolve(), options.checkpoint.resolve()
+
+    cases = [case for case in load() if (not options.section or case["case"] in SECTIONS[options.section]) and (not options.case or case["case"] in options.case)]
+    missing = {case["script"] for case in cases if "script" in case} - set(SCRIPTS)
+    assert not missing, f"no such scripts: {missing}"
+    begun = time.monotonic()
+    rows, failures, slow, num_streams = [], [], [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        service = start(options, pathlib.Path(folder))
+        try:
+            bystanders = Bystanders(service.port)
+            warm_up(service.port)
+            bystanders.start()  # once in full before memory is measured: idle is a service that has worked
+            time.sleep(2)
+            bystanders.stop()
+            service.cluster.wait_idle()
+            idle = {program: resident_bytes(program) for program in service.programs()}
+            bystanders.take()
+            bystanders.start()
+            for case in cases:
+                start_s = time.monotonic()
+                wrong = run_case(service, case) if case["state"] != "not applicable" else ""
+                seconds = time.monotonic() - start_s
+                streams, changed = bystanders.take()
+                num_streams += streams
+                slow.append((seconds, case["case"]))
+                if changed:
+                    failures.append(f"case {case['case']} (or the one before): {len(changed)} bystanders changed: {changed[0][:500]}")
+                outcome = {"served": "passed"}.get(case["state"], case["state"])
+                if case["state"] == "pending":
+                    done = "nothing of it runs" if not any(key in case for key in ("rest", "grpc", "sockets", "script")) else "holds already" if not wrong else "does not hold yet"
+                    rows.append((case, f"pending ({done})", case["why"]))
+                elif wrong:
+                    failures.append(f"case {case['case']} ({case['what']}): {wrong}")
+                    rows.append((case, "FAILED", wrong[:100]))
+                else:
+                    rows.append((case, outcome, case.get("why", "")))
+                if not all(program.running() for program in service.programs()):
+                    break
+            bystanders.stop()
+            streams, changed = bystanders.take()
+            num_streams += streams
+            failures += [f"behind the last case: {one[:500]}" for one in changed]
+            service.cluster.wait_idle()
+            assert chat(service.port).status == 200
+            end = time.monotonic() + MEMORY_WAIT_S
+            while time.monotonic() < end and any(too_much(program, before) for program, before in idle.items()):
+                time.sleep(0.5)
+            for program, before in idle.items():
+                after = resident_bytes(program)
+                service.notes.append(f"memory of {program.name}: {before >> 20} MiB idle before, {after >> 20} MiB after ({after / before - 1:+.1%})")
+                if options.compare_memory and too_much(program, before):
+                    failures.append(service.notes[-1])
+        finally:
+            for stop in (service.keyed.stop, service.cluster.stop):
+                try:
+                    stop()
+                except AssertionError as failure:
+                    failures.append(str(failure)[:6000])
+
+    for case, outcome, why in rows:
+        print(f"{case['case']:>4}  {outcome:<27} {case['what']}" + (f"  [{why}]" if why else ""))
+    print(*service.notes, sep="\n")
+    counts: dict[str, int] = {}
+    for _, outcome, _ in rows:
+        counts[outcome.partition(" (")[0]] = counts.get(outcome.partition(" (")[0], 0) + 1
+    print(f"slowest: {', '.join(f'{number} ({seconds:.1f} s)' for seconds, number in sorted(slow)[-6:])}")
+    print(f"{num_streams} streams beside the cases, {time.monotonic() - begun:.0f} s")
+    print("hostile corpus: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())))
+    for failure in failures:
+        print(f"FAILURE: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

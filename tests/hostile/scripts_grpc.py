@@ -1,0 +1,139 @@
+"""Section E: gRPC."""
+
+import random
+import socket
+import time
+
+import grpc
+
+from doors import GOOD, Grpc, message, merged
+from processes import Cluster, metric, wait_until
+from scripts import Service, script
+
+LONG = merged(GOOD["Chat"], dict(stop=dict(maxTokens=1500, ignoreEos=True)))
+
+
+def encoded(method: str, request: dict) -> bytes:
+    return message(f"{method}Request", **request).SerializeToString()
+
+
+def health_of(door: Grpc, name: str) -> bytes:
+    request = b"\x0a" + bytes([len(name)]) + name.encode() if name else b""
+    return door.channel.unary_unary("/grpc.health.v1.Health/Check")(request, timeout=20)
+
+
+@script
+def health(service: Service) -> None:
+    with Grpc(service.grpc) as door:
+        for name in ("", "swiftlet.v1.InferenceService"):
+            assert health_of(door, name) == b"\x08\x01"
+        try:
+            health_of(door, "nobody")
+            raise AssertionError("an unknown service has a health")
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.NOT_FOUND
+    draining = Cluster(service.binaries, service.checkpoint, service.logs / "draining")
+    try:
+        with Grpc(draining.grpc_addresses["gateway"][0]) as door:
+            seen = door.channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=60)
+            assert next(seen) == b"\x08\x01"
+            running = door.stream("Chat", encoded("Chat", merged(LONG, dict(stop=dict(maxTokens=300)))))  # well within the drain
+            next(running)
+            draining.gateways()[0].terminate()
+            assert next(seen) == b"\x08\x02"
+            seen.cancel()
+            assert sum(1 for _ in running) > 0 and running.code() == grpc.StatusCode.OK
+        assert draining.gateways()[0].wait() == 0
+    finally:
+        draining.stop()
+
+
+def wait_few_sequences(service: Service) -> None:
+    admin = service.cluster.worker_admin_ports[0]
+    wait_until(lambda: metric(admin, "swiftlet_running_sequences") + metric(admin, "swiftlet_waiting_sequences") <= 31 + 2, 20,
+               "the worker has dropped what ended early")
+
+
+@script
+def short_deadline(service: Service) -> None:
+    with Grpc(service.grpc) as door:
+        for seconds in (0.001, 0.05):
+            assert door.call("Chat", LONG, timeout_s=seconds).code == "DEADLINE_EXCEEDED"
+    wait_few_sequences(service)
+
+
+@script
+def cancelled_calls(service: Service) -> None:
+    with Grpc(service.grpc) as door:
+        expected = door.call("Chat", GOOD["Chat"])
+        for taken in (0, 1, 5):
+            stream = door.stream("Chat", encoded("Chat", LONG))
+            for _ in range(taken):
+                next(stream)
+            stream.cancel()
+            after = door.call("Chat", GOOD["Chat"])
+            assert (after.code, after.text) == ("OK", expected.text), after
+    wait_few_sequences(service)
+
+
+@script
+def large_message(service: Service) -> None:
+    with Grpc(service.grpc, **{"grpc.max_send_message_length": -1}) as door:
+        ended = door.call("Generate", dict(model="demo", text="x" * (9 << 20)))
+        assert ended.code == "RESOURCE_EXHAUSTED", ended
+        ended = door.call("Generate", dict(model="demo", text="x" * (5 << 20)))
+        assert ended.code == "INVALID_ARGUMENT" and "text" in ended.details, ended.code
+
+
+@script
+def unknown_fields(service: Service) -> None:
+    known = encoded("Chat", GOOD["Chat"])
+    with Grpc(service.grpc) as door:
+        for more in (b"\xfa\x3f\x03abc", b"\xf8\x3f\x07", b"\xfd\x3f1234", b"\xf9\x3f12345678"):
+            assert door.call("Chat", known + more).code == "OK", more
+
+
+@script
+def nested_messages(service: Service) -> None:
+    with Grpc(service.grpc) as door:
+        groups = b"\xfb\x3f" * 10_000
+        assert door.call("Chat", encoded("Chat", GOOD["Chat"]) + groups).code != "OK"
+        nested = b""
+        for _ in range(10_000):
+            size, length = len(nested), b""
+            while size >= 0x80:
+                length, size = length + bytes([size & 0x7F | 0x80]), size >> 7
+            nested = b"\x12" + length + bytes([size]) + nested
+        assert door.call("Chat", nested).code != "OK"
+        assert door.call("Chat", GOOD["Chat"]).code == "OK"
+
+
+@script
+def compressed_message(service: Service) -> None:
+    with Grpc(service.grpc, **{"grpc.max_send_message_length": -1}) as door:
+        request = encoded("Generate", dict(model="demo", text="x" * (16 << 20)))
+        ended = door.call("Generate", request, compression=grpc.Compression.Gzip)
+        assert ended.code == "UNIMPLEMENTED" and ended.seconds < 10, ended.code
+
+
+@script
+def random_bytes_inside(service: Service) -> None:
+    source = random.Random(112)
+    for addresses in service.cluster.grpc_addresses.values():
+        for data in (source.randbytes(1 << 16), b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + source.randbytes(1 << 16)):
+            host, _, port = addresses[0].rpartition(":")
+            with socket.create_connection((host, int(port)), 10) as connection:
+                try:
+                    connection.sendall(data)
+                except OSError:
+                    pass
+    time.sleep(0.2)
+    assert all(program.running() for program in service.programs())
+    with Grpc(service.cluster.grpc_addresses["worker"][0]) as door:  # reflection off between processes
+        for version in ("v1alpha", "v1"):
+            stub = door.channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
+            try:
+                next(stub(iter([b"\x3a\x00"]), timeout=10))
+                raise AssertionError("the worker answers reflection")
+            except grpc.RpcError as error:
+                assert error.code() == grpc.StatusCode.UNIMPLEMENTED, error

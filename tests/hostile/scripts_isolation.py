@@ -1,0 +1,163 @@
+"""Section F: keys, and what one caller can see or do of another."""
+
+import math
+import statistics
+import threading
+import time
+
+import grpc
+
+from doors import GOOD, Connection, Grpc, chat, completions, head_of, http, merged
+from processes import get
+from scripts import KEYS, Service, script
+
+
+@script
+def no_key(service: Service) -> None:
+    answer = http(service.keyed_port, "chat", GOOD["chat"])
+    assert answer.status == 401 and answer.error["code"] == "invalid_api_key", answer
+    assert answer.headers.get("www-authenticate", "").startswith("Bearer"), answer.headers
+    with Connection(service.keyed_port) as connection:  # the body is not waited for
+        connection.send(head_of("POST", "/v1/chat/completions", 8 << 20, {}))
+        answer = connection.answer()
+        assert answer.status == 401 and answer.closed, answer
+    with Grpc(service.keyed_grpc) as door:
+        assert door.call("Chat", GOOD["Chat"]).code == "UNAUTHENTICATED"
+        assert door.call("Chat", GOOD["Chat"], metadata=(("authorization", f"Bearer {KEYS[0]}"),)).code == "OK"
+
+
+@script
+def wrong_keys(service: Service) -> None:
+    for value in ("Bearer wrong", "Bearer ", "Bearer", "", KEYS[0], f"Basic {KEYS[0]}", f"Bearer {KEYS[0]} ", f"Bearer  {KEYS[0]}x", "Bearer " + "k" * 10_240,
+                  f"Bearer {KEYS[0]}{KEYS[1]}", f"Bearer {KEYS[0][:-1]}"):
+        answer = http(service.keyed_port, "/v1/models", method="GET", headers={"Authorization": value})
+        assert answer.status == (200 if value.strip() == f"Bearer {KEYS[0]}" else 401), (value[:40], answer)
+    with Connection(service.keyed_port) as connection:
+        twice = f"Authorization: Bearer wrong\r\nAuthorization: Bearer {KEYS[0]}\r\n"
+        connection.send(f"GET /v1/models HTTP/1.1\r\nHost: a\r\n{twice}\r\n".encode())
+        assert connection.answer().status == 400
+    with Connection(service.keyed_port) as connection:
+        connection.send(f"GET /v1/models HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n {KEYS[0]}\r\n\r\n".encode())
+        assert connection.answer().status in (400, 401)
+    with Grpc(service.keyed_grpc) as door:
+        for value in ("Bearer wrong", "Bearer ", KEYS[0]):
+            assert door.call("Chat", GOOD["Chat"], metadata=(("authorization", value),)).code == "UNAUTHENTICATED"
+
+
+@script
+def time_of_wrong_keys(service: Service) -> None:
+    near, far = KEYS[0][:-1] + "!", "!" + KEYS[0][1:]
+    times: dict[str, list[float]] = {near: [], far: []}
+    with Connection(service.keyed_port) as connection:
+        requests = {key: head_of("GET", "/v1/models", None, {"Authorization": f"Bearer {key}"}) for key in times}
+        for _ in range(50_000 if service.full else 500):
+            for key, request in requests.items():
+                start = time.perf_counter()
+                connection.send(request)
+                assert connection.answer().status == 401
+                times[key].append(time.perf_counter() - start)
+    kept = {key: sorted(values)[:len(values) * 9 // 10] for key, values in times.items()}  # the rest is the scheduler
+    a, b = kept[near], kept[far]
+    t = (statistics.mean(a) - statistics.mean(b)) / math.sqrt(statistics.variance(a) / len(a) + statistics.variance(b) / len(b))
+    assert abs(t) < (4.5 if service.full else 8), f"Welch's t is {t:.1f}"
+    service.notes.append(f"case 115: Welch's t {t:+.2f} of {len(times[near])} trials each")
+
+
+@script
+def routes_without_a_key(service: Service) -> None:
+    for path in ("/livez", "/readyz", "/health"):
+        assert http(service.keyed_port, path, method="GET").status == 200, path
+    for path in ("/v1/models", "/v1/models/demo", "/v1/chat/completions", "/v1/completions", "/tokenize", "/detokenize", "/version", "/openapi.json",
+                 "/swiftlet/v1/models", "/v1", "/", "/nothing"):
+        for method in ("GET", "POST", "HEAD", "PUT"):
+            assert http(service.keyed_port, path, method=method).status == 401, (method, path)
+    for path in ("/metrics", "/debug", "/admin", "/abort_requests", "/pause"):
+        assert http(service.port, path, method="GET").status == 404, path
+    listed = Grpc(service.keyed_grpc)
+    with listed as door:
+        try:
+            door.channel.unary_unary("/swiftlet.v1.InferenceService/ListModels")(b"", timeout=20)
+            raise AssertionError("ListModels needs no key")
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+@script
+def equal_request_ids(service: Service) -> None:
+    expected = chat(service.port, max_tokens=100, ignore_eos=True).json()["choices"]
+    for name in ("", "a", "i" * 10_240, "same"):
+        answers = []
+
+        def ask() -> None:
+            answers.append(http(service.port, "chat", merged(GOOD["chat"], dict(max_tokens=100, ignore_eos=True)), headers={"X-Request-Id": name}))
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        aborted = Connection(service.port)  # a third caller of this id goes away
+        body = b'{"model":"demo","messages":[{"role":"user","content":"x"}],"max_tokens":500,"ignore_eos":true}'
+        aborted.send(head_of("POST", "/v1/chat/completions", len(body), {"X-Request-Id": name}) + body)
+        for thread in threads:
+            thread.start()
+        aborted.socket.close()
+        for thread in threads:
+            thread.join(60)
+        assert [answer.json()["choices"] for answer in answers] == [expected] * 3
+        assert len({answer.json()["id"] for answer in answers}) == 3
+
+
+@script
+def salted_prompts(service: Service) -> None:
+    prompt = "This prompt is one caller's own. " * 20
+
+    def cached(**change) -> int:
+        usage = completions(service.port, prompt=prompt, max_tokens=1, **change).json()["usage"]
+        return (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+
+    assert cached(cache_salt="one") == 0
+    assert cached(cache_salt="one") > 0
+    assert cached(cache_salt="two") == 0 and cached() == 0
+
+
+@script
+def churned_slots(service: Service) -> None:
+    """The bystanders are the plain callers; here is what churns beside them."""
+    rounds = 2000 if service.full else 4
+    kinds = [dict(logit_bias={"5": 100}), dict(presence_penalty=2), dict(repetition_penalty=1.9), dict(min_tokens=20), dict(top_k=1),
+             dict(stop_token_ids=[7, 8, 9]), dict(stop=["7", "1"]), dict(frequency_penalty=-2), dict(n=2)]
+
+    def churn(place: int) -> None:
+        for turn in range(rounds):
+            change = dict(max_tokens=30, temperature=1, seed=place) | kinds[(place + turn) % len(kinds)]
+            if (place + turn) % 4 == 0:
+                with Connection(service.port) as connection:
+                    body = b'{"model":"demo","messages":[{"role":"user","content":"x"}],"max_tokens":300,"ignore_eos":true,"stream":true}'
+                    connection.send(head_of("POST", "/v1/chat/completions", len(body), {}) + body)
+                    connection.socket.recv(16)
+            else:
+                assert chat(service.port, **change).status == 200, change
+
+    threads = [threading.Thread(target=churn, args=(place,)) for place in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(600)
+        assert not thread.is_alive()
+
+
+@script
+def canaries(service: Service) -> None:
+    canary = "zq7canary"
+    authorization = {"Authorization": f"Bearer {canary}"}
+    chat(service.port, messages=[dict(role="user", content=canary)])
+    chat(service.port, model=canary)
+    completions(service.port, prompt=[canary, 1])
+    http(service.port, f"/{canary}", method="GET")
+    http(service.keyed_port, "chat", GOOD["chat"], headers=authorization)
+    for place in range(10_000 if service.full else 300):
+        http(service.port, "chat", merged(GOOD["chat"], dict(model=f"{canary}{place}")))
+    time.sleep(0.5)
+    for program in service.programs():
+        assert canary not in program.output(), f"the log of {program.name} has it"
+    for port in (*service.cluster.gateway_admin_ports, *service.cluster.worker_admin_ports, service.keyed_admin_port):
+        text = get(port, "/metrics")[1]
+        assert canary not in text and len(text) < 200_000
+    assert not any(key in program.output() for key in KEYS for program in service.programs())

@@ -1,0 +1,121 @@
+// The same request through gRPC and through REST has the same answer, or the same error.
+#include <absl/strings/str_cat.h>
+#include <google/protobuf/util/json_util.h>
+#include <grpcpp/client_context.h>
+#include <gtest/gtest.h>
+
+#include "engine/base/strict_json.h"
+#include "services/common/errors.h"
+#include "services/common/grpc_channel.h"
+#include "services/common/grpc_errors.h"
+#include "services/common/grpc_server.h"
+#include "services/gateway/grpc_service.h"
+#include "swiftlet/v1/inference.grpc.pb.h"
+#include "tests/services/gateway/front_fixture.h"
+
+namespace swiftlet {
+namespace {
+
+// What a caller gets to see.
+struct Outcome {
+  std::string json;   // of the answer
+  std::string error;  // the body that the error table makes of the status
+};
+
+class Doors : public testing::Test {
+ protected:
+  Doors()
+      : front_([](const ValidRequest& request) {
+          FakeScript script = TextScript({"an", "swer"});
+          if (request.sampling.seed() == 13) {
+            script.end = WithRetryAfter(WithErrorCode(absl::ResourceExhaustedError("full"), "queue_full"), 1500);
+          }
+          return script;
+        }) {
+    auto server = GrpcServer::Start({.host = "127.0.0.1"}, {&door_.service()});
+    EXPECT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    stub_ = v1::InferenceService::NewStub(MakeChannel(absl::StrCat("127.0.0.1:", server_->port())));
+  }
+  ~Doors() override { server_->Shutdown(std::chrono::steady_clock::now()); }
+
+  template <typename Request, typename Response>
+  Outcome ByGrpc(const std::string& body,
+                 grpc::Status (v1::InferenceService::Stub::*method)(grpc::ClientContext*, const Request&, Response*)) {
+    Request request;
+    EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(body, &request).ok()) << body;
+    grpc::ClientContext context;
+    Response response;
+    const absl::Status status = FromGrpcStatus(((*stub_).*method)(&context, request, &response));
+    Outcome outcome;
+    if (!status.ok()) {
+      outcome.error = OpenAiErrorBody(status);
+    } else {
+      google::protobuf::util::JsonPrintOptions options;
+      options.preserve_proto_field_names = true;
+      EXPECT_TRUE(google::protobuf::util::MessageToJsonString(response, &outcome.json, options).ok());
+    }
+    return outcome;
+  }
+  Outcome ByRest(const std::string& path, const std::string& body) {
+    const TestResponse response = front_.Ask("POST", path, body);
+    return response.status == 200 ? Outcome{response.body, ""} : Outcome{"", response.body};
+  }
+
+  Front front_;
+  GrpcDoor door_{front_.methods, front_.keys, front_.io};
+  std::unique_ptr<GrpcServer> server_;
+  std::unique_ptr<v1::InferenceService::Stub> stub_;
+};
+
+TEST_F(Doors, EqualRequestsHaveEqualOutcomes) {
+  const std::vector<std::string> chats = {
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}]})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"return_token_ids":true,"num_choices":2})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"sampling":{"seed":"13"}})",
+      R"({"model":"none","messages":[{"role":"user","content":"hi"}]})",
+      R"({"messages":[{"role":"user","content":"hi"}]})",
+      R"({"model":"tiny"})",
+      R"({"model":"tiny","messages":[{"role":"robot","content":"hi"}]})",
+      R"({"model":"tiny","messages":[{"role":"user"}]})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"sampling":{"temperature":-1}})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"sampling":{"top_p":0}})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"sampling":{"logit_bias":{"-1":1}}})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"stop":{"max_tokens":0}})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"stop":{"stop":[""]}})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"num_choices":129})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"logprobs":21})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"priority":101})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"continue_final_message":true})",
+  };
+  for (const std::string& body : chats) {
+    const Outcome grpc = ByGrpc(body, &v1::InferenceService::Stub::ChatOnce);
+    const Outcome rest = ByRest("/swiftlet/v1/chat", body);
+    EXPECT_EQ(grpc.json, rest.json) << body;
+    EXPECT_EQ(grpc.error, rest.error) << body;
+  }
+  const std::vector<std::string> prompts = {
+      R"({"model":"tiny","text":"x"})",
+      R"({"model":"tiny","token_ids":{"ids":[1,2]}})",
+      R"({"model":"tiny","token_ids":{"ids":[-1]}})",
+      R"({"model":"tiny","text":""})",
+      R"({"model":"tiny"})",
+      R"({"model":"tiny","text":"x","prompt_logprobs":-1})",
+  };
+  for (const std::string& body : prompts) {
+    const Outcome grpc = ByGrpc(body, &v1::InferenceService::Stub::GenerateOnce);
+    const Outcome rest = ByRest("/swiftlet/v1/generate", body);
+    EXPECT_EQ(grpc.json, rest.json) << body;
+    EXPECT_EQ(grpc.error, rest.error) << body;
+  }
+  // Both doors handed the generator the same.
+  const auto requests = front_.generator.requests();
+  ASSERT_EQ(requests.size() % 2, 0u);
+  for (size_t i = 0; i < requests.size(); i += 2) {
+    EXPECT_EQ(requests[i].sampling.SerializeAsString(), requests[i + 1].sampling.SerializeAsString());
+    EXPECT_EQ(requests[i].num_choices, requests[i + 1].num_choices);
+  }
+}
+
+}  // namespace
+}  // namespace swiftlet
