@@ -174,6 +174,7 @@ void WorkerLink::OnMessage(uint64_t attempt, const std::shared_ptr<v1::AttachRes
       return TakeLoad(message->heartbeat().load());
     case v1::AttachResponse::kHello:
       return Fail(absl::InternalError("the worker said Hello twice"));
+    case v1::AttachResponse::kVocabularyRequest:
     case v1::AttachResponse::MESSAGE_NOT_SET:
       return;  // of a newer protocol; a peer within our range sends none that matters
   }

@@ -74,6 +74,7 @@ bool Attachment::HandleMessage() {
       state_.engine().Cancel(request_.cancel().request_id(), this);
       return true;
     case v1::AttachRequest::kHeartbeat:
+    case v1::AttachRequest::kVocabulary:
     case v1::AttachRequest::MESSAGE_NOT_SET:  // of a newer protocol
       return true;
   }
