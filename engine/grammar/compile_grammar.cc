@@ -5,79 +5,58 @@
 
 #include <utility>
 
-#include <boost/json/serialize.hpp>
-
 #include "engine/base/status_macros.h"
-#include "engine/base/strict_json.h"
-#include "engine/base/string_view.h"
 #include "engine/grammar/grammar_builder.h"
 #include "engine/grammar/json_rules.h"
 #include "engine/grammar/json_schema.h"
+#include "engine/grammar/token_vocabulary.h"
 
 namespace swiftlet {
 namespace {
 
-namespace json = boost::json;
+using Node = GrammarBuilder::Node;
 
-constexpr size_t kMaxMarkerBytes = 256;
+constexpr size_t kMaxTagBytes = 256;
 
-absl::Status ReadText(const json::object& object, const char* key, std::string& text) {
-  const json::value* value = object.if_contains(key);
-  if (value == nullptr) return absl::OkStatus();
-  if (!value->is_string()) return absl::InvalidArgumentError(absl::StrCat("tools: ", key, " must be a string"));
-  text.assign(value->get_string().data(), value->get_string().size());
-  if (text.size() > kMaxMarkerBytes) return absl::InvalidArgumentError(absl::StrCat("tools: ", key, " is too long"));
-  return absl::OkStatus();
-}
-
-absl::Status ReadFlag(const json::object& object, const char* key, bool& flag) {
-  const json::value* value = object.if_contains(key);
-  if (value == nullptr) return absl::OkStatus();
-  if (!value->is_bool()) return absl::InvalidArgumentError(absl::StrCat("tools: ", key, " must be true or false"));
-  flag = value->get_bool();
-  return absl::OkStatus();
+// A tag around reasoning: its text, or the special token that spells it (kSpecialTag).
+Node Tag(GrammarBuilder& builder, const std::string& tag, Node next) {
+  const Node literal = builder.Literal(tag, next);
+  return builder.Split({literal, builder.Byte(TokenVocabulary::kSpecialTag, literal)});
 }
 
 }  // namespace
 
 std::string GrammarSpec::Key() const {
-  return absl::StrCat(static_cast<int>(kind), " ", starts_after.size(), " ", starts_after, text);
-}
-
-absl::StatusOr<ToolGrammar> ParseToolGrammar(const std::string& text, const GrammarLimits& limits) {
-  ASSIGN_OR_RETURN(const json::value root, ParseStrictJson(text, {.max_depth = limits.max_json_depth}));
-  const json::object* object = root.if_object();
-  const json::value* listed = object == nullptr ? nullptr : object->if_contains("tools");
-  if (listed == nullptr || !listed->is_array()) return absl::InvalidArgumentError("tools: must be a list");
-  ToolGrammar spec;
-  for (const json::value& item : listed->get_array()) {
-    const json::object* tool = item.if_object();
-    if (tool == nullptr || !tool->contains("name")) return absl::InvalidArgumentError("tools: each has a name");
-    Tool& one = spec.tools.emplace_back();
-    RETURN_IF_ERROR(ReadText(*tool, "name", one.name));
-    if (const json::value* schema = tool->if_contains("schema"); schema != nullptr)
-      one.schema = json::serialize(*schema);
+  std::string key = absl::StrCat(static_cast<int>(kind), " ", tools.is_required, tools.allows_several);
+  const auto add = [&key](const std::string& part) { absl::StrAppend(&key, " ", part.size(), " ", part); };
+  for (const std::string* part : {&text, &starts_after, &opened_by, &tools.begin, &tools.end, &tools.separator,
+                                  &tools.name_key, &tools.arguments_key}) {
+    add(*part);
   }
-  RETURN_IF_ERROR(ReadFlag(*object, "required", spec.is_required));
-  RETURN_IF_ERROR(ReadFlag(*object, "several", spec.allows_several));
-  RETURN_IF_ERROR(ReadText(*object, "begin", spec.begin));
-  RETURN_IF_ERROR(ReadText(*object, "end", spec.end));
-  RETURN_IF_ERROR(ReadText(*object, "separator", spec.separator));
-  RETURN_IF_ERROR(ReadText(*object, "name_key", spec.name_key));
-  RETURN_IF_ERROR(ReadText(*object, "arguments_key", spec.arguments_key));
-  return spec;
+  for (const Tool& tool : tools.tools) {
+    add(tool.name);
+    add(tool.schema);
+  }
+  return key;
 }
 
 absl::StatusOr<std::shared_ptr<const Grammar>> CompileGrammar(const GrammarSpec& spec, const GrammarLimits& limits) {
-  if (spec.text.size() > limits.max_text_bytes) {
+  size_t bytes = spec.text.size();
+  for (const Tool& tool : spec.tools.tools) bytes += tool.name.size() + tool.schema.size();
+  if (bytes > limits.max_text_bytes) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the grammar's text has ", spec.text.size(), " bytes, over ", limits.max_text_bytes));
+        absl::StrCat("the grammar's text has ", bytes, " bytes, over ", limits.max_text_bytes));
   }
-  if (spec.starts_after.size() > kMaxMarkerBytes) return absl::InvalidArgumentError("the marker is too long");
+  const ToolGrammar& tools = spec.tools;
+  for (const std::string* tag : {&spec.starts_after, &spec.opened_by, &tools.begin, &tools.end, &tools.separator,
+                                 &tools.name_key, &tools.arguments_key}) {
+    if (tag->size() > kMaxTagBytes)
+      return absl::InvalidArgumentError(absl::StrCat("a tag has ", tag->size(), " bytes"));
+  }
   GrammarBuilder builder(limits);
   JsonRules rules(builder);
   const GrammarBuilder::Rule root = builder.AddRule("#");
-  GrammarBuilder::Node start = Grammar::kDeadNode;
+  Node start = Grammar::kDeadNode;
   switch (spec.kind) {
     case GrammarSpec::Kind::kJsonObject:
       start = rules.Object(Grammar::kReturnNode);
@@ -87,15 +66,16 @@ absl::StatusOr<std::shared_ptr<const Grammar>> CompileGrammar(const GrammarSpec&
       break;
     }
     case GrammarSpec::Kind::kTools: {
-      ASSIGN_OR_RETURN(const ToolGrammar tools, ParseToolGrammar(spec.text, limits));
-      ASSIGN_OR_RETURN(start, ToolCalls(tools, limits, rules, Grammar::kReturnNode));
+      ASSIGN_OR_RETURN(start, ToolCalls(spec.tools, limits, rules, Grammar::kReturnNode));
       break;
     }
   }
   if (!spec.starts_after.empty()) {
-    const GrammarBuilder::Node line = builder.Optional(builder.Byte('\n', start), start);
-    start =
-        TextUntil(builder, spec.starts_after, builder.Optional(builder.Byte('\n', line), start), Grammar::kDeadNode);
+    const Node line = builder.Optional(builder.Byte('\n', start), start);
+    const Node answer = builder.Optional(builder.Byte('\n', line), start);
+    const Node reasoning =
+        TextUntil(builder, spec.starts_after, answer, Grammar::kDeadNode, builder.Literal(spec.starts_after, answer));
+    start = spec.opened_by.empty() ? reasoning : builder.Split({Tag(builder, spec.opened_by, reasoning), start});
   }
   builder.DefineRule(root, start);
   return std::move(builder).Finish();

@@ -16,13 +16,15 @@ struct GrammarSpec {
   enum class Kind {
     kJsonObject,  // any JSON object
     kJsonSchema,  // `text` is the schema
-    kTools,       // `text` is {"tools": [{"name", "schema"}], "required", "several", "begin", "end", "separator",
-                  // "name_key", "arguments_key"}; see ToolGrammar. Only "tools" and its names have to be there.
+    kTools,       // `tools`
   };
   Kind kind = Kind::kJsonObject;
   std::string text;
-  // Not empty: any text up to this marker comes first (the end of the reasoning), then at most two new lines.
-  std::string starts_after;
+  // Not empty: reasoning comes first, any text up to this tag, then at most two new lines.
+  std::string starts_after = {};
+  // Not empty: the text opens the reasoning itself with this tag, or has none.
+  std::string opened_by = {};
+  ToolGrammar tools = {};
 
   // Equal for equal grammars, and only for those.
   std::string Key() const;
@@ -32,8 +34,5 @@ struct GrammarSpec {
 // INVALID_ARGUMENT names the keyword and the path of what is not supported, or the limit that is exceeded.
 absl::StatusOr<std::shared_ptr<const Grammar>> CompileGrammar(const GrammarSpec& spec,
                                                               const GrammarLimits& limits = {});
-
-// The `text` of kTools.
-absl::StatusOr<ToolGrammar> ParseToolGrammar(const std::string& text, const GrammarLimits& limits = {});
 
 }  // namespace swiftlet

@@ -6,7 +6,8 @@
 
 namespace swiftlet {
 
-GrammarCache::GrammarCache(std::shared_ptr<const Vocabulary> vocabulary, const GrammarLimits& limits, size_t max_bytes)
+GrammarCache::GrammarCache(std::shared_ptr<const TokenVocabulary> vocabulary, const GrammarLimits& limits,
+                           size_t max_bytes)
     : vocabulary_(std::move(vocabulary)), limits_(limits), max_bytes_(max_bytes) {}
 
 std::shared_ptr<TokenGrammar> GrammarCache::Find(const std::string& key) {

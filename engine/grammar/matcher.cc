@@ -37,6 +37,12 @@ bool Matcher::FillMask(std::span<uint64_t> words) {
   return !has_ended_ && grammar_->FillMask(state_, words);
 }
 
+absl::StatusOr<TokenGrammar::Mask> Matcher::FindMask() {
+  Synchronize();
+  if (has_ended_) return absl::InternalError("the text has ended");
+  return grammar_->FindMask(state_);
+}
+
 bool Matcher::CanEnd() {
   Synchronize();
   return !has_ended_ && table_->CanEnd(state_);

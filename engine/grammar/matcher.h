@@ -21,6 +21,7 @@ class Matcher {
 
   // The tokens that may come next; see TokenGrammar::FillMask. After an end of sequence there are none.
   bool FillMask(std::span<uint64_t> words);
+  absl::StatusOr<TokenGrammar::Mask> FindMask();
 
   bool CanEnd();                                 // the text so far is a whole document
   bool has_ended() const { return has_ended_; }  // an end of sequence was taken

@@ -1,5 +1,7 @@
 #include "engine/grammar/token_grammar.h"
 
+#include <absl/strings/str_cat.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -10,7 +12,7 @@ namespace swiftlet {
 // A walk over the vocabulary may visit more states than are kept, within reason.
 constexpr size_t kMaxWalkGrowth = 16;
 
-TokenGrammar::TokenGrammar(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const Vocabulary> vocabulary,
+TokenGrammar::TokenGrammar(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const TokenVocabulary> vocabulary,
                            const GrammarLimits& limits)
     : grammar_(std::move(grammar)),
       vocabulary_(std::move(vocabulary)),
@@ -35,39 +37,49 @@ void TokenGrammar::LimitTable() {
 
 bool TokenGrammar::FillMask(State state, std::span<uint64_t> words) {
   CHECK(words.size() == vocabulary_->mask_words()) << words.size();
-  if (const auto found = masks_.find(state); found != masks_.end()) {
-    if (found->second.empty()) return false;
-    std::copy(found->second.begin(), found->second.end(), words.begin());
-    return true;
-  }
-  const bool any = FindMask(state, words);
-  if ((masks_.size() + 1) * words.size_bytes() > limits_.max_mask_bytes) masks_.clear();
-  masks_[state] = any ? std::vector<uint64_t>(words.begin(), words.end()) : std::vector<uint64_t>();
-  CountBytes();
-  return any;
+  const absl::StatusOr<Mask> mask = FindMask(state);
+  if (mask.ok()) std::copy((*mask)->begin(), (*mask)->end(), words.begin());
+  return mask.ok();
 }
 
-bool TokenGrammar::FindMask(State state, std::span<uint64_t> words) {
+absl::StatusOr<TokenGrammar::Mask> TokenGrammar::FindMask(State state) {
+  if (const auto found = masks_.find(state); found != masks_.end()) return found->second;
+  std::vector<uint64_t> words(vocabulary_->mask_words());
+  absl::StatusOr<Mask> mask = Mask();
+  if (absl::Status status = ComputeMask(state, words); status.ok()) {
+    mask = std::make_shared<const std::vector<uint64_t>>(std::move(words));
+  } else {
+    mask = std::move(status);
+  }
+  if ((masks_.size() + 1) * vocabulary_->mask_words() * sizeof(uint64_t) > limits_.max_mask_bytes) masks_.clear();
+  masks_.insert_or_assign(state, mask);
+  CountBytes();
+  return mask;
+}
+
+absl::Status TokenGrammar::ComputeMask(State state, std::span<uint64_t> words) {
   // Inside a string all plain tokens are allowed that are not too long for it.
   const uint32_t plain_characters = table_->PlainCharacters(state);
   if (plain_characters > 0) {
     std::copy(vocabulary_->plain_mask().begin(), vocabulary_->plain_mask().end(), words.begin());
-    for (const Vocabulary::PlainToken& token : vocabulary_->plain_tokens()) {
+    for (const TokenVocabulary::PlainToken& token : vocabulary_->plain_tokens()) {
       if (token.characters <= plain_characters) break;
       words[token.id / 64] &= ~(uint64_t{1} << (token.id % 64));
     }
-  } else {
-    std::fill(words.begin(), words.end(), 0);
   }
-  if (!Walk(plain_characters > 0 ? vocabulary_->not_plain() : vocabulary_->all(), state, words)) return false;
+  if (state == StateTable::kDead) return absl::InternalError("the text has left its grammar");
+  if (!Walk(plain_characters > 0 ? vocabulary_->not_plain() : vocabulary_->all(), state, words)) {
+    return absl::InvalidArgumentError(absl::StrCat("the grammar is too ambiguous: what may come next takes over ",
+                                                   limits_.max_state_bytes * kMaxWalkGrowth, " bytes"));
+  }
   if (table_->CanEnd(state)) {
     for (const int32_t id : vocabulary_->end_ids()) words[id / 64] |= uint64_t{1} << (id % 64);
   }
-  return std::any_of(words.begin(), words.end(), [](uint64_t word) { return word != 0; });
+  if (std::any_of(words.begin(), words.end(), [](uint64_t word) { return word != 0; })) return absl::OkStatus();
+  return absl::InternalError("the grammar allows no token here");
 }
 
 bool TokenGrammar::Walk(const TokenTree& tree, State state, std::span<uint64_t> words) {
-  if (state == StateTable::kDead) return false;
   const size_t max_bytes = limits_.max_state_bytes * kMaxWalkGrowth;
   const TokenTree::Node* const nodes = tree.nodes().data();
   const int32_t* const tokens = tree.tokens().data();

@@ -11,12 +11,15 @@
 #include "engine/base/string_view.h"
 #include "engine/grammar/code_point_set.h"
 #include "engine/grammar/json_schema.h"
+#include "engine/grammar/token_vocabulary.h"
 
 namespace swiftlet {
 
 using Node = GrammarBuilder::Node;
 
-Node TextUntil(GrammarBuilder& builder, const std::string& marker, Node found, Node stopped) {
+Node TextUntil(GrammarBuilder& builder, const std::string& marker, Node found, Node stopped,
+               std::optional<Node> special) {
+  const uint32_t bytes = special.has_value() ? TokenVocabulary::kSpecialTag : 256;
   const size_t length = marker.size();
   std::vector<Node> places(length);  // by how much of the marker has just been read
   for (Node& place : places) place = builder.Reserve();
@@ -31,13 +34,14 @@ Node TextUntil(GrammarBuilder& builder, const std::string& marker, Node found, N
     after[i][expected] = i + 1;
     shorter = next_shorter;
     std::vector<Grammar::Edge> edges;
-    for (uint32_t low = 0; low < 256;) {
+    for (uint32_t low = 0; low < bytes;) {
       uint32_t high = low;
-      while (high + 1 < 256 && after[i][high + 1] == after[i][low]) ++high;
+      while (high + 1 < bytes && after[i][high + 1] == after[i][low]) ++high;
       const size_t place = after[i][low];
       edges.push_back({static_cast<uint8_t>(low), static_cast<uint8_t>(high), place == length ? found : places[place]});
       low = high + 1;
     }
+    if (special.has_value()) edges.push_back({TokenVocabulary::kSpecialTag, TokenVocabulary::kSpecialTag, *special});
     builder.Define(places[i], builder.Split({builder.Bytes(std::move(edges)), stopped}));
   }
   return places[0];

@@ -9,6 +9,7 @@
 #include <absl/status/statusor.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,9 @@ absl::StatusOr<GrammarBuilder::Node> ToolCalls(const ToolGrammar& spec, const Gr
                                                GrammarBuilder::Node next);
 
 // Any bytes up to and with the first place where `marker` stands, then `found`; the text may also stop before, at
-// `stopped`. `marker` is not empty.
+// `stopped`. `marker` is not empty. `special`: where TokenVocabulary::kSpecialTag leads; without it that is any byte.
 GrammarBuilder::Node TextUntil(GrammarBuilder& builder, const std::string& marker, GrammarBuilder::Node found,
-                               GrammarBuilder::Node stopped);
+                               GrammarBuilder::Node stopped,
+                               std::optional<GrammarBuilder::Node> special = std::nullopt);
 
 }  // namespace swiftlet

@@ -10,18 +10,24 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+#include "engine/base/strict_json.h"
 #include "engine/grammar/compile_grammar.h"
 #include "engine/grammar/matcher.h"
 #include "engine/grammar/token_grammar.h"
-#include "engine/grammar/vocabulary.h"
+#include "engine/grammar/token_vocabulary.h"
 
 namespace swiftlet::testing {
 
 inline constexpr int32_t kEnd = 256;  // the end of sequence; byte b is token b
 
-inline std::shared_ptr<const Vocabulary> SmallVocabulary() {
+inline std::shared_ptr<const TokenVocabulary> SmallVocabulary() {
   std::vector<std::string> tokens;
   for (int byte = 0; byte < 256; ++byte) tokens.push_back(std::string(1, static_cast<char>(byte)));
   tokens.push_back("<end>");
@@ -91,14 +97,48 @@ inline std::shared_ptr<const Vocabulary> SmallVocabulary() {
     tokens.push_back(token);
   }
   const size_t width = tokens.size() + 7;
-  return *Vocabulary::Create(std::move(tokens), width, {kEnd});
+  return *TokenVocabulary::Create(std::move(tokens), width, {kEnd});
 }
 
-inline std::shared_ptr<TokenGrammar> Compile(const GrammarSpec& spec, std::shared_ptr<const Vocabulary> vocabulary,
+inline std::shared_ptr<TokenGrammar> Compile(const GrammarSpec& spec, std::shared_ptr<const TokenVocabulary> vocabulary,
                                              const GrammarLimits& limits = {}) {
   absl::StatusOr<std::shared_ptr<const Grammar>> grammar = CompileGrammar(spec, limits);
   EXPECT_TRUE(grammar.ok()) << grammar.status() << " " << spec.text;
   return grammar.ok() ? std::make_shared<TokenGrammar>(*grammar, std::move(vocabulary), limits) : nullptr;
+}
+
+// Tools as text: {"tools": [{"name", "schema"}], "required", "several", "begin", "end", "separator", "name_key",
+// "arguments_key"}; only "tools" and its names have to be there. Nothing where it is something else.
+inline std::optional<GrammarSpec> ToolSpec(const std::string& text, const std::string& starts_after = "") {
+  const auto root = ParseStrictJson(text, {.max_depth = GrammarLimits().max_json_depth});
+  const boost::json::object* object = root.ok() ? root->if_object() : nullptr;
+  const boost::json::value* listed = object == nullptr ? nullptr : object->if_contains("tools");
+  if (listed == nullptr || !listed->is_array()) return std::nullopt;
+  GrammarSpec spec{.kind = GrammarSpec::Kind::kTools, .text = "", .starts_after = starts_after};
+  const auto read_text = [](const boost::json::object& from, const char* key, std::string& to) {
+    const boost::json::value* value = from.if_contains(key);
+    if (value != nullptr && value->is_string())
+      to = std::string(value->get_string().data(), value->get_string().size());
+    return value == nullptr || value->is_string();
+  };
+  for (const boost::json::value& item : listed->get_array()) {
+    Tool& tool = spec.tools.tools.emplace_back();
+    if (!item.is_object() || !read_text(item.get_object(), "name", tool.name)) return std::nullopt;
+    const boost::json::value* schema = item.get_object().if_contains("schema");
+    if (schema != nullptr) tool.schema = boost::json::serialize(*schema);
+  }
+  for (const auto& [key, flag] :
+       {std::pair("required", &spec.tools.is_required), std::pair("several", &spec.tools.allows_several)}) {
+    const boost::json::value* value = object->if_contains(key);
+    if (value != nullptr && value->is_bool()) *flag = value->get_bool();
+  }
+  for (const auto& [key, part] :
+       {std::pair("begin", &spec.tools.begin), std::pair("end", &spec.tools.end),
+        std::pair("separator", &spec.tools.separator), std::pair("name_key", &spec.tools.name_key),
+        std::pair("arguments_key", &spec.tools.arguments_key)}) {
+    if (!read_text(*object, key, *part)) return std::nullopt;
+  }
+  return spec;
 }
 
 inline bool IsAllowed(const std::vector<uint64_t>& mask, int32_t id) {
@@ -116,7 +156,7 @@ inline bool AcceptsBytes(const std::shared_ptr<TokenGrammar>& grammar, std::stri
 
 // Takes `text` cut into tokens at random; every token must also be allowed by the mask of its place.
 inline bool AcceptsCut(const std::shared_ptr<TokenGrammar>& grammar, std::string_view text, std::mt19937& random) {
-  const Vocabulary& vocabulary = grammar->vocabulary();
+  const TokenVocabulary& vocabulary = grammar->vocabulary();
   Matcher matcher(grammar);
   std::vector<uint64_t> mask(vocabulary.mask_words());
   while (!text.empty()) {
@@ -135,7 +175,7 @@ inline bool AcceptsCut(const std::shared_ptr<TokenGrammar>& grammar, std::string
 // Chooses among the allowed tokens until the end; nullopt when `max_tokens` were not enough.
 inline std::optional<std::string> RandomDocument(const std::shared_ptr<TokenGrammar>& grammar, std::mt19937& random,
                                                  int max_tokens) {
-  const Vocabulary& vocabulary = grammar->vocabulary();
+  const TokenVocabulary& vocabulary = grammar->vocabulary();
   Matcher matcher(grammar);
   std::vector<uint64_t> mask(vocabulary.mask_words());
   std::string text;

@@ -175,7 +175,9 @@ TEST(HostileSchema, MutatedSchemasAreAnswered) {
       if (text.empty()) text = "{";
     }
     for (const GrammarSpec::Kind kind : {GrammarSpec::Kind::kJsonSchema, GrammarSpec::Kind::kTools}) {
-      const auto grammar = CompileGrammar({kind, text, ""});
+      const auto tools = testing::ToolSpec(text);
+      if (kind == GrammarSpec::Kind::kTools && !tools.has_value()) continue;
+      const auto grammar = CompileGrammar(kind == GrammarSpec::Kind::kTools ? *tools : GrammarSpec{kind, text});
       if (!grammar.ok()) {
         EXPECT_EQ(grammar.status().code(), absl::StatusCode::kInvalidArgument) << text;
         continue;

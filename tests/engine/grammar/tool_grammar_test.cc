@@ -25,13 +25,13 @@ constexpr char kNow[] = "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</
 class ToolGrammarTest : public ::testing::Test {
  protected:
   std::shared_ptr<TokenGrammar> Make(const std::string& text, const std::string& starts_after = "") {
-    return testing::Compile({GrammarSpec::Kind::kTools, text, starts_after}, vocabulary_);
+    return testing::Compile(testing::ToolSpec(text, starts_after).value(), vocabulary_);
   }
   void Expect(const std::shared_ptr<TokenGrammar>& grammar, const std::string& text, bool accepted) {
     EXPECT_EQ(testing::AcceptsBytes(grammar, text), accepted) << text;
     for (int i = 0; i < 4; ++i) EXPECT_EQ(testing::AcceptsCut(grammar, text, random_), accepted) << text;
   }
-  const std::shared_ptr<const Vocabulary> vocabulary_ = testing::SmallVocabulary();
+  const std::shared_ptr<const TokenVocabulary> vocabulary_ = testing::SmallVocabulary();
   std::mt19937 random_{2};
 };
 
@@ -97,9 +97,41 @@ TEST_F(ToolGrammarTest, MarkersAreFoundAtTheirFirstPlace) {
   }
 }
 
+TEST(Reasoning, MayBeOpenedByTheOutputAndClosedBySpecialTokens) {
+  std::vector<std::string> tokens;
+  for (int byte = 0; byte < 256; ++byte) tokens.push_back(std::string(1, static_cast<char>(byte)));
+  tokens.push_back("<end>");
+  tokens.push_back("\xFF<r>");
+  tokens.push_back("\xFF</r>");
+  constexpr int32_t kOpen = 257, kClose = 258;
+  const auto vocabulary = *TokenVocabulary::Create(std::move(tokens), 259, {testing::kEnd});
+  const GrammarSpec begun{GrammarSpec::Kind::kJsonSchema, R"({"type":"string"})", "</r>"};
+  GrammarSpec open = begun;
+  open.opened_by = "<r>";
+  const auto accepts = [&](const GrammarSpec& spec, const std::vector<int32_t>& ids) {
+    Matcher matcher(testing::Compile(spec, vocabulary));
+    std::vector<uint64_t> mask(vocabulary->mask_words());
+    for (const int32_t id : ids) {
+      const bool allowed = matcher.FillMask(mask) && testing::IsAllowed(mask, id);
+      EXPECT_EQ(matcher.Accept(id), allowed);
+      if (!allowed) return false;
+    }
+    return matcher.Accept(testing::kEnd);
+  };
+  EXPECT_TRUE(accepts(begun, {'h', '<', kClose, '\n', '\n', '"', 'x', '"'}));
+  EXPECT_TRUE(accepts(begun, {'h', '<', '/', 'r', '>', '"', '"'}));
+  EXPECT_FALSE(accepts(begun, {'"', 'x', '"'})) << "the reasoning has not ended";
+  EXPECT_FALSE(accepts(begun, {kClose, '"', kClose, '"'})) << "no text of a string";
+  EXPECT_FALSE(accepts(begun, {kOpen, kClose, '"', '"'})) << "opened already";
+  EXPECT_TRUE(accepts(open, {kOpen, 'h', kClose, '"', '"'}));
+  EXPECT_TRUE(accepts(open, {'<', 'r', '>', 'h', kClose, '"', '"'}));
+  EXPECT_TRUE(accepts(open, {'"', '"'})) << "no reasoning";
+  EXPECT_FALSE(accepts(open, {'h', kClose, '"', '"'}));
+}
+
 TEST_F(ToolGrammarTest, ErrorsNameTheTool) {
   const auto error = [](const std::string& text) {
-    const auto grammar = CompileGrammar({GrammarSpec::Kind::kTools, text, ""});
+    const auto grammar = CompileGrammar(testing::ToolSpec(text).value());
     EXPECT_EQ(grammar.status().code(), absl::StatusCode::kInvalidArgument) << text;
     return std::string(grammar.status().message());
   };
@@ -108,9 +140,8 @@ TEST_F(ToolGrammarTest, ErrorsNameTheTool) {
   EXPECT_THAT(error(R"({"tools":[{"name":"f","schema":{"properties":{"a":{"not":{}}}}}],"several":false})"),
               HasSubstr("f/properties/a/not"));
   EXPECT_THAT(error(R"({"tools":[{"name":"f"},{"name":"f"}],"begin":"x"})"), HasSubstr("two are named f"));
-  EXPECT_THAT(error(R"({"tools":[{"name":1}]})"), HasSubstr("name"));
-  EXPECT_THAT(error(R"({"tools":{}})"), HasSubstr("list"));
-  EXPECT_THAT(error("[]"), HasSubstr("list"));
+  EXPECT_THAT(error(R"({"tools":[{"name":"f"}],"several":false,"end":")" + std::string(300, 'x') + "\"}"),
+              HasSubstr("300 bytes"));
 }
 
 }  // namespace

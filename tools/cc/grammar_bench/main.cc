@@ -70,10 +70,15 @@ std::vector<Case> Cases() {
        R"({"kind":"box","direction":"row","children":[{"kind":"text","value":"Hello, world","style":{"color":"red","weight":"bold"}},)"
        R"({"kind":"box","children":[{"kind":"button","label":"Press here","action":"submit"}]}]})"},
       {"text with calls of 2 tools",
-       {GrammarSpec::Kind::kTools,
-        R"({"tools":[{"name":"weather","schema":{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer",
-          "minimum":1,"maximum":14}},"required":["city"]}},{"name":"now"}],"begin":"<tool_call>\n","end":"\n</tool_call>","separator":"\n"})",
-        ""},
+       {.kind = GrammarSpec::Kind::kTools,
+        .text = "",
+        .tools = {.tools = {{"weather",
+                             R"({"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer",
+          "minimum":1,"maximum":14}},"required":["city"]})"},
+                            {"now", ""}},
+                  .begin = "<tool_call>\n",
+                  .end = "\n</tool_call>",
+                  .separator = "\n"}},
        "I will look that up.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\", \"days\": 3}}\n"
        "</tool_call>\n<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"}};
 }
@@ -96,7 +101,7 @@ double Quantile(std::vector<double> values, double quantile) {
   return values[static_cast<size_t>(quantile * static_cast<double>(values.size() - 1))];
 }
 
-bool Measure(const Case& one, const Tokenizer& tokenizer, const std::shared_ptr<const Vocabulary>& vocabulary) {
+bool Measure(const Case& one, const Tokenizer& tokenizer, const std::shared_ptr<const TokenVocabulary>& vocabulary) {
   std::vector<double> compile, first, cached, accept;
   std::shared_ptr<const Grammar> grammar;
   for (int i = 0; i < 50; ++i) {
@@ -149,9 +154,9 @@ int Run(const std::string& directory) {
     bytes.emplace_back(token.is_special ? std::string_view() : token.bytes);
   }
   const size_t width = (bytes.size() + 255) / 256 * 256;
-  std::shared_ptr<const Vocabulary> vocabulary;
+  std::shared_ptr<const TokenVocabulary> vocabulary;
   const double build_us = Timed([&] {
-    vocabulary = *Vocabulary::Create(std::move(bytes), width, {(*tokenizer)->special_ids().eos.value_or(0)});
+    vocabulary = *TokenVocabulary::Create(std::move(bytes), width, {(*tokenizer)->special_ids().eos.value_or(0)});
   });
   std::printf("vocabulary of %zu: %.0f ms to build, %zu nodes, %zu MiB\n", width, build_us * 1e-3,
               vocabulary->all().nodes().size(), vocabulary->size_bytes() >> 20);
