@@ -15,26 +15,6 @@
 namespace swiftlet {
 namespace {
 
-template <typename Request>
-absl::StatusOr<ValidRequest> Common(const Request& request) {
-  ValidRequest valid;
-  valid.model = request.model();
-  valid.sampling = request.sampling();
-  valid.stop = request.stop();
-  valid.num_choices = request.num_choices() == 0 ? 1 : request.num_choices();
-  if (request.has_logprobs()) {
-    ASSIGN_OR_RETURN(valid.logprobs, LogprobCount("logprobs", request.logprobs()));
-  }
-  if (request.has_prompt_logprobs()) {
-    ASSIGN_OR_RETURN(valid.prompt_logprobs, LogprobCount("prompt_logprobs", request.prompt_logprobs()));
-  }
-  valid.priority = request.priority();
-  valid.cache_salt = request.cache_salt();
-  valid.return_token_ids = request.return_token_ids();
-  ASSIGN_OR_RETURN(valid.form, Form(request.response_format()));
-  return valid;
-}
-
 absl::Status KnowsAllNames(const std::string&) {
   return absl::OkStatus();  // what nobody knows in a list of tools reaches the chat template
 }
@@ -61,6 +41,26 @@ absl::StatusOr<OutputForm> Form(const v1::ResponseFormat& format) {
       break;
   }
   return form;
+}
+
+template <typename Request>
+absl::StatusOr<ValidRequest> Common(const Request& request) {
+  ValidRequest valid;
+  valid.model = request.model();
+  valid.sampling = request.sampling();
+  valid.stop = request.stop();
+  valid.num_choices = request.num_choices() == 0 ? 1 : request.num_choices();
+  if (request.has_logprobs()) {
+    ASSIGN_OR_RETURN(valid.logprobs, LogprobCount("logprobs", request.logprobs()));
+  }
+  if (request.has_prompt_logprobs()) {
+    ASSIGN_OR_RETURN(valid.prompt_logprobs, LogprobCount("prompt_logprobs", request.prompt_logprobs()));
+  }
+  valid.priority = request.priority();
+  valid.cache_salt = request.cache_salt();
+  valid.return_token_ids = request.return_token_ids();
+  ASSIGN_OR_RETURN(valid.form, Form(request.response_format()));
+  return valid;
 }
 
 absl::Status ReadTools(const v1::ChatRequest& request, ChatInput& chat, OutputForm& form) {

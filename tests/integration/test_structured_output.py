@@ -152,7 +152,8 @@ def test_calls_and_their_answers_go_into_the_prompt(tools_cluster, tools_client)
     [choice] = ask(tools_client, messages=messages, tools=[TELL], tool_choice="required", parallel_tool_calls=False)
     assert choice["calls"]
     # What the client got goes back as it came.
-    answer = tools_client.chat.completions.create(**GREEDY, messages=messages, tools=[TELL], tool_choice="required")
+    answer = tools_client.chat.completions.create(**GREEDY, messages=messages, tools=[TELL], tool_choice="required",
+                                                  parallel_tool_calls=False)
     again = messages + [answer.choices[0].message] + [dict(role="tool", tool_call_id=call.id, content="ok")
                                                       for call in answer.choices[0].message.tool_calls]
     assert tools_client.chat.completions.create(**GREEDY, messages=again).choices

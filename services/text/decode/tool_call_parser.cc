@@ -87,9 +87,9 @@ void ToolCallParser::TakeText(char c, std::string& answer) {
     state_ = State::kOpenBrace;
     return;
   }
+  if (matched_ == 0 && IsSpace(c)) return;
   // No tag here; one may begin within what is held, but not before it.
   const size_t spaces = held_.find_first_not_of(kSpace);
-  if (spaces == std::string::npos) return;
   size_t from = spaces;
   do {
     ++from;

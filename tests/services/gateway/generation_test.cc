@@ -149,7 +149,7 @@ TEST(Generation, CallsThatAreCutOffEndAsTheyAre) {
   request = ToolRequest(1);
   request.stop.set_max_tokens(20);
   answer = gateway.Ask(request);
-  EXPECT_EQ(answer->choices.at(0).text, "<tool_call>\n{\"name\"");
+  EXPECT_EQ(answer->choices.at(0).text, "<tool_call>\n{\"name\":");
   EXPECT_EQ(answer->choices[0].reason, v1::FINISH_REASON_LENGTH);
   EXPECT_TRUE(answer->choices[0].tool_calls.empty());
 }
@@ -198,7 +198,9 @@ TEST(Generation, WorkerIsToldOfFormAndThinking) {
   EXPECT_FALSE(submitted(request).has_grammar());
   gateway.tokenizers_wire.starts_in_reasoning = true;
   request.thinking_token_budget = 7;
-  request.form = {.kind = OutputForm::kJsonSchema, .json_schema = "{}", .field = "response_format"};
+  request.form.kind = OutputForm::kJsonSchema;
+  request.form.json_schema = "{}";
+  request.form.field = "response_format";
   v1::Submit submit = submitted(request);
   EXPECT_EQ(submit.reasoning().budget_tokens(), 7);
   EXPECT_EQ(submit.reasoning().open_ids_size(), 0) << "it is open already";
@@ -206,7 +208,7 @@ TEST(Generation, WorkerIsToldOfFormAndThinking) {
   EXPECT_EQ(submit.grammar().json_schema(), "{}");
   // A completion has no reasoning apart from its text.
   ValidRequest completion = TokenRequest({1, 2}, 5, 1);
-  completion.form = {.kind = OutputForm::kJsonObject, .field = "response_format"};
+  completion.form.kind = OutputForm::kJsonObject;
   submit = submitted(completion);
   EXPECT_TRUE(submit.grammar().json_object());
   EXPECT_FALSE(submit.grammar().after_reasoning());

@@ -126,6 +126,16 @@ TEST(ToolCallParser, LosesNoTextOfAnything) {
   EXPECT_GT(num_calls, 1000);
 }
 
+// Space is held back until it is known what follows; however much there is, in linear time.
+TEST(ToolCallParser, MuchSpaceTakesNoTime) {
+  ToolCallParser parser(kHermes);
+  std::string text;
+  std::vector<ToolCallPiece> calls;
+  for (int i = 0; i < 2'000'000; ++i) parser.Push(i % 1000 == 999 ? "<tool" : " ", text, calls);
+  parser.Flush(text);
+  EXPECT_EQ(text.size(), 2'000'000u + 2000 * 4);
+}
+
 TEST(ToolCallParser, ArgumentsComeAsTheyAreWritten) {
   ToolCallParser parser(kHermes);
   std::string text;
