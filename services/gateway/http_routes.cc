@@ -95,10 +95,12 @@ std::optional<HttpResponse> CheckBody(const HttpRequest& head) {
 HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health, Transcoder* transcoder)
     : api_(api), keys_(keys), health_(health), transcoder_(transcoder) {}
 
-std::optional<HttpResponse> HttpRoutes::Check(const HttpRequest& head) {
+std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
   const Route& route = FindRoute(head.path);
   if (!route.open) {
-    if (const absl::Status status = keys_.Check(head.authorization); !status.ok()) return ErrorResponse(status);
+    absl::StatusOr<std::shared_ptr<KeyAccount>> account = keys_.Check(head.authorization);
+    if (!account.ok()) return ErrorResponse(account.status());
+    head.account = *std::move(account);
   }
   if (route.target == Target::kUnknown) {
     const std::optional<HttpResponse> refusal = transcoder_ != nullptr ? transcoder_->Check(head) : NotFound();
@@ -142,6 +144,12 @@ void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> excha
     case Target::kUnknown:
       return transcoder_->Handle(request, std::move(exchange));  // Check has answered what it does not serve
   }
+}
+
+std::vector<HttpRoutes::Listed> HttpRoutes::List() {
+  std::vector<Listed> listed = {{kModelRoute.path, kModelRoute.method, kModelRoute.open}};
+  for (const Route& route : kRoutes) listed.push_back({route.path, route.method, route.open});
+  return listed;
 }
 
 HttpResponse HttpRoutes::Readiness() const {
