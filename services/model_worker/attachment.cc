@@ -145,12 +145,12 @@ absl::Status Attachment::TrySubmit(const v1::Submit& submit, const Refusable& re
     record.compiling = grammar.has_value();
   }
   if (!grammar.has_value()) return SubmitToEngine(submit.request_id(), std::move(request));
+  if (!state_.grammars().has_vocabulary()) AskForVocabulary();
   RETURN_IF_ERROR(state_.grammars().Compile(
       *std::move(grammar), [self = shared_from_this(), refusable, request = std::move(request),
                             submitted = Clock::now()](absl::StatusOr<std::shared_ptr<TokenGrammar>> compiled) mutable {
         self->OnCompiled(refusable, std::move(request), submitted, std::move(compiled));
       }));
-  if (!state_.grammars().has_vocabulary()) AskForVocabulary();
   return absl::OkStatus();
 }
 

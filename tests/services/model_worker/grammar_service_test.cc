@@ -153,10 +153,10 @@ TEST_F(GrammarServiceTest, DeadlinesRunWhileCompiling) {
 TEST_F(GrammarServiceTest, WithoutAVocabularyGrammarsAreUnavailableAndFewWait) {
   Gateway gateway(*stub_);
   gateway.Attach();
-  for (uint64_t id = 1; id <= 3; ++id) gateway.Write(Structured(id, "true"));
-  const v1::StepOutputs third = gateway.ReadOutputs();
-  EXPECT_EQ(third.outputs(0).request_id(), 3u);
-  EXPECT_EQ(third.outputs(0).status_code(), 8) << "two wait";
+  for (uint64_t id = 1; id <= 9; ++id) gateway.Write(Structured(id, "true"));
+  const v1::StepOutputs ninth = gateway.ReadOutputs();
+  EXPECT_EQ(ninth.outputs(0).request_id(), 9u);
+  EXPECT_EQ(ninth.outputs(0).status_code(), 8) << "eight wait";
   const v1::StepOutputs first = gateway.ReadOutputs();
   EXPECT_EQ(first.outputs(0).request_id(), 1u);
   EXPECT_EQ(first.outputs(0).status_code(), 14);

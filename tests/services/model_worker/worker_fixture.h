@@ -42,7 +42,7 @@ class ModelServiceTest : public testing::Test {
   }
 
   FakeEngine engine_;
-  GrammarCompiler grammars_{{.max_waiting = 2, .vocabulary_timeout = std::chrono::seconds(2)}, 1000};
+  GrammarCompiler grammars_{{.max_waiting = 8, .vocabulary_timeout = std::chrono::seconds(2), .limits = {}}, 1000};
   WorkerState state_{engine_, grammars_, Info(), "w-1", 1000};
   ModelService service_{state_};
   std::unique_ptr<GrpcServer> server_;
