@@ -170,15 +170,6 @@ absl::Status CheckTokens(const TokenInput& tokens, int32_t max_model_len, std::s
   return absl::OkStatus();
 }
 
-// Behind a whole document nothing but the end can follow, and before it no end.
-absl::Status CheckForm(const OutputForm& form, const v1::StopRules& stop, std::string_view prefix) {
-  if (form.kind == OutputForm::kAny) return absl::OkStatus();
-  const char* name = stop.ignore_eos() ? "ignore_eos" : stop.min_tokens() > 0 ? "min_tokens" : nullptr;
-  if (name == nullptr) return absl::OkStatus();
-  const std::string field = absl::StrCat(ToAbsl(prefix), name);
-  return InvalidField(field, absl::StrCat("`", field, "` does not go with `", ToAbsl(form.field), "`"));
-}
-
 absl::Status CheckInput(const ValidRequest& request, const FieldNames& names, int32_t max_model_len) {
   if (const auto* chat = std::get_if<ChatInput>(&request.input)) return CheckChat(*chat);
   if (const auto* text = std::get_if<TextInput>(&request.input)) {
@@ -235,7 +226,6 @@ absl::Status Validate(const ValidRequest& request, const FieldNames& names,
     return InvalidField("cache_salt", absl::StrCat("`cache_salt` must have at most ", limits::kMaxNameBytes,
                                                    " bytes and no control characters"));
   }
-  RETURN_IF_ERROR(CheckForm(request.form, request.stop, names.stop));
   if (request.thinking_token_budget.has_value()) {
     RETURN_IF_ERROR(CheckRange("", "thinking_token_budget", *request.thinking_token_budget, 0, INT32_MAX));
   }

@@ -110,6 +110,11 @@ def test_json_object(client):
             assert choice["finish"] == "length" and choice["content"].lstrip()[:1] in ("", "{")
 
 
+def test_the_end_of_the_document_ends_the_answer(client):
+    [choice] = ask(client, messages=QUESTION, response_format=schema_format(NUMBER), extra_body=dict(ignore_eos=True, min_tokens=300))
+    assert choice["finish"] == "stop" and isinstance(json.loads(choice["content"])["answer"], int)
+
+
 def test_completions_take_a_form_from_the_first_token(client):
     answer = client.completions.create(model="demo", prompt="478 + 256 =", max_tokens=60, temperature=0,
                                        extra_body=dict(response_format=schema_format(NUMBER)))
@@ -186,7 +191,6 @@ def test_what_is_not_understood_is_refused_by_name(client, tools_client):
         (client, dict(response_format=schema_format(dict(type="odd"))), "response_format.json_schema.schema", "type"),
         (tools_client, dict(tools=[bad_tool], tool_choice="required"), "tools", "pattern"),
         (tools_client, dict(tools=[ADD], response_format=dict(type="json_object")), "response_format", ""),
-        (tools_client, dict(tools=[ADD], extra_body=dict(ignore_eos=True)), "ignore_eos", ""),
         (client, dict(reasoning_effort="odd"), "reasoning_effort", ""),
     ):
         for stream in (False, True):

@@ -160,7 +160,7 @@ TEST_F(Doors, EqualRequestsHaveEqualOutcomes) {
       Tools(R"("tool_name":"h")"),
       Tools(R"("tool_name":"f","tool_choice":"TOOL_CHOICE_AUTO")"),
       Tools(R"("response_format":{"json_object":true})"),
-      Tools(R"("stop":{"min_tokens":1})"),
+      Tools(R"("stop":{"min_tokens":1,"ignore_eos":true})"),
       Tools(R"("tool_choice":"TOOL_CHOICE_NONE","response_format":{"json_object":true})"),
       R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tools":"["})",
       R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tools":"[{}]"})",

@@ -458,8 +458,6 @@ TEST(OpenAiRequest, RefusesToolsByName) {
   EXPECT_EQ(Fault(Chat(R"("tools":[],"tool_choice":{"type":"function","function":{"name":"f"}})")), "tool_choice");
   EXPECT_EQ(Fault(WithTools(R"("parallel_tool_calls":1)")), "parallel_tool_calls");
   EXPECT_EQ(Fault(WithTools(R"("response_format":{"type":"json_object"})")), "response_format");
-  EXPECT_EQ(Fault(WithTools(R"("ignore_eos":true)")), "ignore_eos");
-  EXPECT_EQ(Fault(WithTools(R"("min_tokens":1)")), "min_tokens");
   // Names that nobody knows are counted, or refused.
   const std::string odd = Chat(R"("tools":[{"type":"function","x":1,"function":{"name":"f","y":2}}])");
   EXPECT_EQ(ParseOpenAiRequest(odd, kChatRoute, false)->num_unknown, 2);
@@ -495,8 +493,6 @@ TEST(OpenAiRequest, ReadsResponseFormat) {
   EXPECT_EQ(fault(absl::StrCat(R"({"type":"json_schema","json_schema":{"name":"s","schema":{"title":")",
                                std::string(256 << 10, 'x'), "\"}}}")),
             in + ".schema");
-  EXPECT_EQ(Fault(Chat(R"("response_format":{"type":"json_object"},"ignore_eos":true)")), "ignore_eos");
-  EXPECT_EQ(Fault(Chat(R"("response_format":{"type":"json_object"},"min_tokens":1)")), "min_tokens");
 }
 
 TEST(OpenAiRequest, ReadsHowMuchToThink) {
