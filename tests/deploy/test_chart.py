@@ -141,7 +141,8 @@ def test_a_worker_for_each_model():
     ({"models": []}, ["/models"]),
     ({"models": [{"name": "demo"}]}, ["/models/0", "'volume'"]),
     ({"models": [{"name": "Demo", "volume": {"hostPath": {"path": "/m"}}}]}, ["/models/0/name"]),
-    ({"models": [{"name": "demo", "volume": {"hostPath": {"path": "/m"}, "nfs": {"server": "a", "path": "/m"}}}]}, ["/models/0/volume"]),
+    ({"models": [{"name": "demo", "volume": {"hostPath": {"path": "/m"}, "nfs": {"server": "a", "path": "/m"}}}]},
+     ["/models/0/volume"]),
     ({"models": [{"name": "demo", "volume": {"hostPath": {"path": "/m"}}}] * 2}, ["models", "demo", "twice"]),
 ])
 def test_wrong_values_are_refused_by_name(changes, named):

@@ -17,10 +17,12 @@ needs_resolver = pytest.mark.skipif(not resolver_is_here(), reason="libnss-wrapp
 VALUES = merged(
     values_of("minimal"),
     apiKeys={"secretName": "swiftlet-keys"},
-    gateway={"minReadySeconds": 1, "preStopSeconds": 2, "drainSeconds": 20, "flags": {"endpoint-refresh-seconds": 0.5, "max-requests": 100000},
+    gateway={"minReadySeconds": 1, "preStopSeconds": 2, "drainSeconds": 20,
+             "flags": {"endpoint-refresh-seconds": 0.5, "max-requests": 100000},
              "resources": {"limits": {"cpu": "1500m"}}},
     tokenizer={"minReadySeconds": 1, "preStopSeconds": 2, "resources": {"limits": {"cpu": "1"}}},
-    worker={"minReadySeconds": 1, "drainSeconds": 20, "flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024}, "resources": {"limits": {"cpu": "1"}}},
+    worker={"minReadySeconds": 1, "drainSeconds": 20, "flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024},
+            "resources": {"limits": {"cpu": "1"}}},
 )
 BEARER = {"Authorization": f"Bearer {KEY}"}
 PROXY_LAG_SECONDS = 0.7  # until the nodes' proxies know that a gateway came or goes
@@ -40,11 +42,12 @@ def cluster(binaries, checkpoint, tmp_path):
 
 def install(cluster) -> dict[str, list]:
     """All Deployments at once, as `helm install` does: nothing waits for another."""
-    pods = {found["metadata"]["labels"]["app.kubernetes.io/component"]: [cluster.start(found) for _ in range(found["spec"]["replicas"])]
-            for found in of_kind(cluster.objects, "Deployment")}
-    for component in ("tokenizer", "worker", "gateway"):
-        for pod in pods[component]:
-            pod.wait_ready()
+    pods = {component: [] for component in ("tokenizer", "worker", "gateway")}
+    for found in of_kind(cluster.objects, "Deployment"):
+        started = [cluster.start(found) for _ in range(found["spec"]["replicas"])]
+        pods[started[0].component] += started
+    for pod in (pod for each in pods.values() for pod in each):
+        pod.wait_ready()
     return pods
 
 
