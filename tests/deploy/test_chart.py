@@ -117,6 +117,17 @@ def test_services_select_the_pods_and_their_ports(objects):
             assert "admin" not in {port["targetPort"] for port in service["spec"]["ports"]}  # never exposed
 
 
+def test_every_deployment_has_a_disruption_budget(objects):
+    selectors = [found["spec"]["selector"] for found in of_kind(objects, "Deployment")]
+    assert sorted(map(str, selectors)) == sorted(str(found["spec"]["selector"]) for found in of_kind(objects, "PodDisruptionBudget"))
+
+
+def test_a_new_chart_alone_restarts_no_pod(objects):
+    for found in of_kind(objects, "Deployment"):
+        assert found["spec"]["template"]["metadata"]["labels"].items() >= found["spec"]["selector"]["matchLabels"].items()
+        assert "helm.sh/chart" not in found["spec"]["template"]["metadata"]["labels"]
+
+
 def test_a_worker_for_each_model():
     objects = render(values_of("gpu"))
     workers = [found for found in of_kind(objects, "Deployment")

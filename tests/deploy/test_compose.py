@@ -10,11 +10,11 @@ import yaml
 from processes import Program, get, wait_until
 
 from chart import ROOT
-from pods import RESOLVER, resolver_is_here
+from pods import RESOLVER, network, resolver_is_here
 
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
 ADMIN_PORTS = {"gateway": 8002, "tokenizer": 8102, "worker": 8202}
-ADDRESSES = {"gateway": "127.21.0.1", "tokenizer": "127.21.0.2", "worker": "127.21.0.3"}
+ADDRESSES = {service: network.address() for service in ADMIN_PORTS}
 
 
 def command(service: str, checkpoint) -> list[str]:

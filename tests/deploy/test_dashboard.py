@@ -59,7 +59,7 @@ def scraped(binaries, checkpoint, tmp_path_factory):
         targets = {name: [f"{pod.address}:{pod.port('admin')}" for pod in pods] for name, pods in by_component.items()}
         prometheus = Prometheus(folder, targets, "1s")
         time.sleep(2)  # a first scrape before the load, so that rates have a beginning
-        bench = [binaries / "swiftlet", "bench", "--quiet", "--api-key", KEY, "--concurrency", "8", "--requests", "150",
+        bench = [binaries / "swiftlet", "bench", "--quiet", "--api-key", KEY, "--concurrency", "8", "--requests", "60",
                  "--input-tokens", "64", "--output-tokens", "32", "--url"]
         loads = [subprocess.Popen([*bench, f"http://{pod.address}:{pod.port('http')}"], stdout=subprocess.DEVNULL)
                  for pod in by_component["gateway"]]

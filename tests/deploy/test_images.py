@@ -10,6 +10,7 @@ import pytest
 from processes import Program, get, wait_until
 
 from chart import ROOT
+from pods import network
 
 IMAGES = {"gateway": "gateway", "tokenizer": "tokenizer", "worker-cpu": "worker"}  # target: program
 LARGEST_TOGETHER = 100_000_000  # bytes, compressed
@@ -42,22 +43,22 @@ def buildah(tmp_path_factory) -> Buildah:
 
 
 @pytest.fixture(scope="module")
-def context(binaries, tmp_path_factory) -> pathlib.Path:
-    """What the Dockerfile copies from with ROOTS=made."""
-    folder = tmp_path_factory.mktemp("context")
-    for program in IMAGES.values():
+def contexts(binaries, tmp_path_factory) -> dict[str, pathlib.Path]:
+    """By program, what the Dockerfile copies from with ROOTS=made."""
+    folders = {program: tmp_path_factory.mktemp(program) for program in IMAGES.values()}
+    for program, folder in folders.items():
         root = folder / "build" / "roots" / program
         subprocess.run([ROOT / "deploy" / "docker" / "make_root", root, binaries / f"swiftlet-{program}"], check=True)
-    return folder
+    return folders
 
 
 @pytest.fixture(scope="module")
-def images(buildah, context, tmp_path_factory) -> dict[str, pathlib.Path]:
+def images(buildah, contexts, tmp_path_factory) -> dict[str, pathlib.Path]:
     """By target, the image as an OCI directory."""
     exported = {}
-    for target in IMAGES:
-        buildah("bud", "--layers", "--build-arg", "ROOTS=made", "--target", target, "-t", f"localhost/swiftlet-{target}",
-                "-f", str(ROOT / "deploy" / "docker" / "Dockerfile"), str(context))
+    for target, program in IMAGES.items():
+        buildah("bud", "--build-arg", "ROOTS=made", "--target", target, "-t", f"localhost/swiftlet-{target}",
+                "-f", str(ROOT / "deploy" / "docker" / "Dockerfile"), str(contexts[program]))
         exported[target] = tmp_path_factory.mktemp(target)
         buildah("push", f"localhost/swiftlet-{target}", f"oci:{exported[target]}")
     return exported
@@ -103,14 +104,14 @@ exec chroot --userspec=65532:65532 "$0" "$@"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-def test_they_serve_from_read_only_roots_as_nobody(context, checkpoint, tmp_path):
-    host, programs = "127.22.0.1", []
+def test_they_serve_from_read_only_roots_as_nobody(contexts, checkpoint, tmp_path):
+    host, programs = network.address(), []
     flags = {"tokenizer": ["--model=demo=/models"],
              "worker": ["--model=/models", "--served-model-name=demo", "--kv-cache-memory-bytes=64MiB"],
              "gateway": [f"--tokenizer-endpoints={host}:8101", f"--worker-endpoints={host}:8201"]}
     try:
         for program, own in flags.items():
-            root = context / "build" / "roots" / program
+            root = contexts[program] / "build" / "roots" / program
             programs.append(Program(pathlib.Path("/usr/bin/unshare"), "--mount", "bash", "-ec", IN_A_READ_ONLY_ROOT, str(root),
                                     str(checkpoint), f"/usr/bin/swiftlet-{program}", f"--host={host}", *own,
                                     log=tmp_path / f"{program}.log"))

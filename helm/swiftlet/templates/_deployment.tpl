@@ -43,7 +43,8 @@ spec:
   template:
     metadata:
       labels:
-        {{- include "swiftlet.labels" . | nindent 8 }}
+        # No more than that: a change of another label would restart every Pod.
+        {{- include "swiftlet.selector" . | nindent 8 }}
         {{- with .model }}
         swiftlet.model: {{ . }}
         {{- end }}
