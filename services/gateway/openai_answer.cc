@@ -20,6 +20,7 @@ constexpr size_t kWithLogprobs = 8;
 
 size_t HeldBytes(const ChoiceDelta& delta) {
   size_t bytes = delta.reasoning.size() + delta.text.size() + sizeof(int32_t) * delta.token_ids.size();
+  for (const ToolCallPiece& piece : delta.tool_calls) bytes += sizeof(piece) + piece.arguments.size();
   for (const v1::PositionLogprobs& position : delta.logprobs) {
     bytes += sizeof(position) + static_cast<size_t>(position.top_size()) * (sizeof(v1::TokenLogprob) + sizeof(void*));
   }
@@ -92,7 +93,8 @@ void OpenAiAnswer::OnDeltas(size_t generation, std::vector<ChoiceDelta> deltas) 
   for (ChoiceDelta& delta : deltas) {
     CHECK(delta.choice >= 0 && delta.choice < options_.choices_per_generation) << "choice " << delta.choice;
     const int32_t index = first_choice + delta.choice;
-    if (delta.finish_reason != v1::FINISH_REASON_STOP && delta.finish_reason != v1::FINISH_REASON_LENGTH) {
+    if (delta.finish_reason != v1::FINISH_REASON_STOP && delta.finish_reason != v1::FINISH_REASON_LENGTH &&
+        delta.finish_reason != v1::FINISH_REASON_TOOL_CALLS) {
       delta.finish_reason = v1::FINISH_REASON_UNSPECIFIED;  // of the rest, OnEnd's status tells
     }
     if (!delta.prompt_logprobs.empty()) prompt.logprobs = std::move(delta.prompt_logprobs);
@@ -141,6 +143,13 @@ void OpenAiAnswer::Gather(Choice& choice, ChoiceDelta&& delta, const Prompt& pro
   choice.opened = true;
   (options_.head.style == OpenAiStyle::kChat ? choice.whole.reasoning : choice.whole.text) += delta.reasoning;
   choice.whole.text += delta.text;
+  for (ToolCallPiece& piece : delta.tool_calls) {
+    if (!piece.name.empty()) {
+      choice.whole.tool_calls.push_back(std::move(piece));
+    } else {
+      choice.whole.tool_calls[static_cast<size_t>(piece.index)].arguments += piece.arguments;
+    }
+  }
   if (delta.finish_reason != v1::FINISH_REASON_UNSPECIFIED) choice.whole.finish_reason = delta.finish_reason;
   if (options_.return_token_ids) {
     choice.token_ids.insert(choice.token_ids.end(), delta.token_ids.begin(), delta.token_ids.end());
@@ -161,6 +170,14 @@ void OpenAiAnswer::Hold(int32_t index, size_t generation, ChoiceDelta&& delta) {
   held.num_tokens += num_tokens;
   held.delta.reasoning += delta.reasoning;
   held.delta.text += delta.text;
+  for (ToolCallPiece& piece : delta.tool_calls) {
+    std::vector<ToolCallPiece>& calls = held.delta.tool_calls;
+    if (piece.name.empty() && !calls.empty() && calls.back().index == piece.index) {
+      calls.back().arguments += piece.arguments;
+    } else {
+      calls.push_back(std::move(piece));
+    }
+  }
   Append(held.delta.token_ids, std::move(delta.token_ids));
   Append(held.delta.logprobs, std::move(delta.logprobs));
   Append(held.delta.text_offsets, std::move(delta.text_offsets));
@@ -181,7 +198,7 @@ void OpenAiAnswer::AppendChunk(std::string& out, Choice& choice, const Held& hel
   const ChoiceDelta& delta = held.delta;
   const Prompt& prompt = prompts_[held.generation];
   so_far_.set_completion_tokens(so_far_.completion_tokens() + held.num_tokens);
-  const bool says_something = !delta.text.empty() || !delta.reasoning.empty() ||
+  const bool says_something = !delta.text.empty() || !delta.reasoning.empty() || !delta.tool_calls.empty() ||
                               delta.finish_reason != v1::FINISH_REASON_UNSPECIFIED ||
                               (tells_tokens_ && held.num_tokens > 0) || (options_.echo && !choice.opened);
   if (!says_something) return;  // text held back, or a special token

@@ -94,6 +94,12 @@ def test_the_grace_covers_pre_stop_and_drain(objects):
         assert pod["terminationGracePeriodSeconds"] >= pre_stop + drain + 5, found["metadata"]["name"]
 
 
+def test_a_rollout_waits_as_long_as_a_start_may_take(objects):
+    for found in of_kind(objects, "Deployment"):
+        startup = container(found).get("startupProbe", {"periodSeconds": 0, "failureThreshold": 0})
+        assert found["spec"].get("progressDeadlineSeconds", 600) > startup["periodSeconds"] * startup["failureThreshold"]
+
+
 def test_pods_are_hardened(objects):
     for found in of_kind(objects, "Deployment"):
         pod, main = found["spec"]["template"]["spec"], container(found)

@@ -2,7 +2,6 @@
 the services' names, and the files that it mounts are there and good."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -11,6 +10,7 @@ from processes import Program, get, wait_until
 
 from chart import ROOT
 from pods import RESOLVER, network, resolver_is_here
+from prometheus import program
 
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
 ADMIN_PORTS = {"gateway": 8002, "tokenizer": 8102, "worker": 8202}
@@ -66,8 +66,8 @@ def test_it_mounts_files_that_there_are():
             assert source in COMPOSE["volumes"] or (ROOT / "deploy" / source).exists(), source
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="prometheus is not installed")
+@pytest.mark.skipif(program("promtool") is None, reason="prometheus is not here")
 def test_prometheus_takes_its_configuration():
-    checked = subprocess.run(["promtool", "check", "config", ROOT / "deploy" / "prometheus" / "prometheus.yml"],
+    checked = subprocess.run([program("promtool"), "check", "config", ROOT / "deploy" / "prometheus" / "prometheus.yml"],
                              capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr

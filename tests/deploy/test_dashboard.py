@@ -5,7 +5,6 @@ import importlib.util
 import json
 import math
 import re
-import shutil
 import subprocess
 import time
 
@@ -14,7 +13,7 @@ from processes import get
 
 from chart import ROOT, merged, of_kind, render, values_of
 from pods import KEY, Cluster, make_keys, resolver_is_here
-from prometheus import Prometheus
+from prometheus import Prometheus, program
 
 GRAFANA = ROOT / "deploy" / "grafana"
 DASHBOARD = json.loads((GRAFANA / "dashboards" / "swiftlet.json").read_text())
@@ -25,8 +24,8 @@ VALUES = merged(values_of("minimal"), apiKeys={"secretName": "swiftlet-keys"},
                                               "resources": {"limits": {"cpu": "1"}}},
                 gateway={"resources": {"limits": {"cpu": "1"}}}, tokenizer={"resources": {"limits": {"cpu": "1"}}})
 
-needs_programs = pytest.mark.skipif(not resolver_is_here() or shutil.which("prometheus") is None,
-                                    reason="libnss-wrapper or prometheus is not installed")
+needs_programs = pytest.mark.skipif(not resolver_is_here() or program("prometheus") is None,
+                                    reason="libnss-wrapper or prometheus is not here")
 
 
 def test_the_dashboard_is_the_one_that_make_dashboard_writes():
@@ -76,7 +75,7 @@ def scraped(binaries, checkpoint, tmp_path_factory):
 def test_promtool_finds_nothing(scraped):
     for pod in scraped[0].pods:
         text = get(pod.port("admin"), "/metrics", pod.address)[1]
-        found = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+        found = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, text=True)
         assert found.returncode == 0 and not found.stdout + found.stderr, (pod.component, found.stdout + found.stderr)
 
 

@@ -16,7 +16,7 @@ A Deployment of one component, hardened, probed at its admin port and given the 
 {{- $volumes := .volumes }}
 {{- with $root.Values.internalTls.secretName }}
 {{- $volumes = append $volumes (dict "name" "internal-tls" "mountPath" "/etc/swiftlet/internal-tls"
-  "source" (dict "secret" (dict "secretName" . "defaultMode" 0o440))) }}
+  "source" (dict "secret" (dict "secretName" .))) }}
 {{- end }}
 apiVersion: apps/v1
 kind: Deployment
@@ -31,6 +31,9 @@ metadata:
 spec:
   replicas: {{ $settings.replicas }}
   minReadySeconds: {{ $settings.minReadySeconds }}
+  {{- if .startup }}
+  progressDeadlineSeconds: {{ add $settings.startupSeconds $settings.minReadySeconds 300 }}
+  {{- end }}
   selector:
     matchLabels:
       {{- include "swiftlet.selector" . | nindent 6 }}
@@ -64,8 +67,6 @@ spec:
         runAsNonRoot: true
         runAsUser: 65532
         runAsGroup: 65532
-        fsGroup: 65532
-        fsGroupChangePolicy: OnRootMismatch
         seccompProfile: { type: RuntimeDefault }
       {{- with $root.Values.image.pullSecrets }}
       imagePullSecrets:
