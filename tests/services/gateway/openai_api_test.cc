@@ -464,7 +464,7 @@ TEST(OpenAiApi, TellsCallsOfTools) {
 }
 
 TEST(OpenAiApi, StreamsCallsOfTools) {
-  Front front(CallScript);
+  Front front([](const ValidRequest& request) { return Paced(CallScript(request)); });
   std::string body(kCallBody);
   body.replace(body.size() - 1, 1, R"(,"stream":true})");
   const std::string stream = front.Chat(body).body;
@@ -478,6 +478,11 @@ TEST(OpenAiApi, StreamsCallsOfTools) {
     at = stream.find(delta, at);
     ASSERT_NE(at, std::string::npos) << delta << "\n" << stream;
   }
+  EXPECT_THAT(
+      Front(CallScript).Chat(body).body,  // all steps at once
+      HasSubstr(
+          R"("tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}},)"
+          R"({"index":1,"id":"call_2","type":"function","function":{"name":"g","arguments":"{}"}}]},"logprobs":null,"finish_reason":"tool_calls")"));
 }
 
 TEST(OpenAiApi, TellsItsVersion) {
