@@ -2,6 +2,12 @@
 // its warps take the segment's tiles in turn, each through a ring of copies in shared memory of its own, and join at
 // the end. Before any of it depends on the kernel before, the first tiles are on their way.
 //
+// H200, 2026-11-23 (commit b0f51c3: three slots, promotion to 256 bytes), 12 query heads over 2, head_dim 128, rotation
+// and KV write inside, alone / what it adds between two linear layers, us: context 512, batch 1 3.1 / 2.0, 8 4.3 / 3.0,
+// 32 7.6 / 5.6, 64 12.5 / 10.4, 128 21 / 20.5, 256 39 / 37, 1,024 134; 520, batch 32 8.7 / 6.3. One block alone at
+// batch 1: 7.1. One block a multiprocessor with rings of 192 KB instead of two with 96: 171 instead of 145 at 1,024 of
+// 520. Tiles of 16 tokens: 140 instead of 134 at 1,024.
+//
 // Included by .cu files alone.
 #pragma once
 

@@ -25,6 +25,7 @@ absl::StatusOr<CUtensorMap> KvTensorMap(const AttentionShape& shape, const KvLay
   const cuuint64_t strides[2] = {row_bytes, row_bytes * kPageTokens};
   const cuuint32_t box[3] = {64, static_cast<cuuint32_t>(tile_tokens), static_cast<cuuint32_t>(matrices)};
   const cuuint32_t steps[3] = {1, 1, 1};
+  // Promotion to 256 bytes streams at 4.15 TB/s, to 128 (or none) at 4.40 (H200, 2026-11-23).
   const CUresult result = encode(&map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 3, kv.base, sizes, strides, box, steps,
                                  CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                                  CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
