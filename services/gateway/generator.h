@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <unordered_map>
 #include <vector>
 
@@ -42,6 +43,20 @@ struct GenerationOptions {
 
 // 64 random bits from the operating system, each call.
 uint64_t RandomSeed();
+
+// The seeds of requests that bring none, from one random start: asking the system for each took 1 % of a busy gateway.
+class RandomSeeds {
+ public:
+  // Any thread.
+  uint64_t Next() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return numbers_();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::mt19937_64 numbers_{RandomSeed()};  // guarded by mutex_
+};
 
 class GatewayGenerator : public Generator {
  public:

@@ -73,7 +73,7 @@ int Main(int argc, char** argv) {
                               .workers = workers,
                               .admission = admission,
                               .observer = metrics,
-                              .random = RandomSeed},
+                              .random = [seeds = std::make_shared<RandomSeeds>()] { return seeds->Next(); }},
                              {});
   const auto refresh_us = static_cast<int64_t>(flags.endpoint_refresh_seconds * 1e6);
   EndpointWatcher tokenizer_watcher(*tokenizer_endpoints, refresh_us, control_executor, clock,

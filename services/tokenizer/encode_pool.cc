@@ -11,13 +11,14 @@ EncodePool::EncodePool(int num_threads, size_t capacity) : capacity_(capacity) {
   for (int i = 0; i < num_threads; ++i) threads_.emplace_back([this] { Work(); });
 }
 
-EncodePool::~EncodePool() {
+void EncodePool::Close() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     closing_ = true;
   }
   ready_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 bool EncodePool::Submit(Job job) {

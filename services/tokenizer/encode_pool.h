@@ -18,12 +18,15 @@ class EncodePool {
 
   // `num_threads` >= 1; `capacity` >= 1: the most jobs that may wait.
   EncodePool(int num_threads, size_t capacity);
-  ~EncodePool();  // runs what waits, then joins
+  ~EncodePool() { Close(); }
   EncodePool(const EncodePool&) = delete;
   EncodePool& operator=(const EncodePool&) = delete;
 
   // False when the queue is full: the job was not taken. Jobs run in order of submission, each on one thread.
   bool Submit(Job job);
+
+  // Runs what waits, then joins the threads: what the jobs use may go after it. By the owner; again does nothing.
+  void Close();
 
   size_t waiting() const;  // jobs not begun
 

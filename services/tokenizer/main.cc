@@ -68,5 +68,6 @@ int main(int argc, char** argv) {
   server.health().Listen([&](bool serving) { (*grpc)->SetServing(serving); });
   const int code = server.Run([&](auto deadline) { (*grpc)->Shutdown(deadline); });
   server.health().Listen(nullptr);
+  pool->Close();  // its jobs use the models; the collector keeps the pool itself
   return code;
 }

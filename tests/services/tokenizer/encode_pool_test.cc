@@ -19,6 +19,16 @@ TEST(EncodePool, RunsEveryJobBeforeItIsGone) {
   EXPECT_EQ(done, 500);
 }
 
+TEST(EncodePool, CloseLeavesNoThread) {
+  int done = 0;  // without a lock: after Close() no thread of the pool is left to write it
+  EncodePool pool(1, 100);
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(pool.Submit([&] { ++done; }));
+  pool.Close();
+  EXPECT_EQ(done, 100);
+  pool.Close();
+  EXPECT_EQ(pool.waiting(), 0u);
+}
+
 TEST(EncodePool, FullQueueRefusesAndCountsWhatWaits) {
   std::promise<void> begun;
   std::promise<void> release;
