@@ -21,9 +21,9 @@ namespace swiftlet::cuda {
 namespace {
 
 // Which of our own kernels serves up to max_rows rows of a layer on a Hopper GPU, where the weight's shape fits it;
-// more rows go to cuBLASLt. Found on one H200 with DeepSeek-R1-Distill-Qwen-1.5B, 2026-11-23, in chains of 28 layers: one
-// kernel is loaded while others run, so that what is best alone need not be best there. Norms and linear layers together
-// took 31.9 us a layer at 8 rows, 33.5 at 16, 34.3 at 32 and 42.4 at 64; the weights alone 20.3.
+// more rows go to cuBLASLt. Found on one H200 with DeepSeek-R1-Distill-Qwen-1.5B, 2026-11-23, in chains of 28 layers:
+// one kernel is loaded while others run, so that what is best alone need not be best there. Norms and linear layers
+// together took 31.9 us a layer at 8 rows, 33.5 at 16, 34.3 at 32 and 42.4 at 64; the weights alone 20.3.
 using OwnConfig = std::variant<SkinnyConfig, StreamConfig, WarpgroupConfig>;
 struct Choice {
   LinearRole role;
