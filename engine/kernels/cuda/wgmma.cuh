@@ -13,6 +13,36 @@ template <int kColumns>
 struct Wgmma;
 
 template <>
+struct Wgmma<8> {
+  static __device__ __forceinline__ void Run(float (&d)[4], uint64_t a, uint64_t b, int add) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %6, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {"
+        "%0, %1, %2, %3"
+        "}, %4, %5, p, 1, 1, 0, 0;\n}"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "l"(a), "l"(b), "r"(add));
+#endif
+  }
+};
+
+template <>
+struct Wgmma<16> {
+  static __device__ __forceinline__ void Run(float (&d)[8], uint64_t a, uint64_t b, int add) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %10, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7"
+        "}, %8, %9, p, 1, 1, 0, 0;\n}"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
+        : "l"(a), "l"(b), "r"(add));
+#endif
+  }
+};
+
+template <>
 struct Wgmma<32> {
   static __device__ __forceinline__ void Run(float (&d)[16], uint64_t a, uint64_t b, int add) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)

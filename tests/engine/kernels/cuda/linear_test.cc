@@ -19,6 +19,7 @@
 #include "engine/base/cuda/device_buffer.h"
 #include "engine/base/cuda/stream.h"
 #include "engine/kernels/cuda/linear_skinny.h"
+#include "engine/kernels/cuda/linear_stream.h"
 #include "engine/kernels/cuda/linear_warpgroup.h"
 
 namespace swiftlet::cuda {
@@ -340,6 +341,31 @@ TEST_F(Linear, WarpgroupSumsDependOnTheClusterAlone) {
       EXPECT_EQ(test.CheckSame(run(2, 128, 4, 200), all, true), "") << Name(shape, 200);
     }
   }
+}
+
+TEST_F(Linear, StreamEqualsTheOthersAndDependsOnTheClusterAlone) {
+  if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
+  int ran = 0;
+  for (const Shape& shape : kShapes) {
+    LinearCase test(shape, kMaxStreamRows);
+    const auto expected = test.Outputs([&] { return test.Run(*kernels_, context_, 64); }, stream_, 64);
+    for (const int32_t cluster : {1, 2, 3, 5, 8}) {
+      const auto run = [&](const StreamConfig& config, int32_t rows) {
+        return test.Outputs([&] { return StreamLinear(context_, config, test.Args(rows)); }, stream_, rows);
+      };
+      if (!StreamFits(context_, {cluster, 16}, test.Args(1).linear.weight)) continue;
+      const auto all = run({cluster, 16}, 64);
+      EXPECT_EQ(test.CheckSame(all, expected, false), "") << cluster << " " << Name(shape, 64);
+      for (const int32_t rows : {1, 8, 13, 16, 27, 32, 33, 64}) {
+        for (const int32_t slots : {4, 7, 24}) {
+          const auto values = run({cluster, slots}, rows);
+          EXPECT_EQ(test.CheckSame(values, all, true), "") << cluster << " slots " << slots << " " << Name(shape, rows);
+          ++ran;
+        }
+      }
+    }
+  }
+  std::printf("%d runs\n", ran);
 }
 
 TEST_F(Linear, EveryWarpgroupConfigurationGivesTheSame) {
