@@ -17,8 +17,8 @@
 namespace swiftlet::cuda {
 
 inline constexpr int kPageTokens = 64;
-inline constexpr int kDecodeTile = 32;          // tokens
-inline constexpr int kMaxCluster = 8;           // blocks
+inline constexpr int kDecodeTile = 32;  // tokens
+inline constexpr int kMaxCluster = 8;   // blocks
 // Of a block, where an item is cut: what is shorter costs less whole. A cluster of eight is there for few items, whose
 // time is latency: 1 x 4,096 tokens take 8.1 us instead of 9.2 between its neighbours (H200, 2026-11-23).
 inline constexpr int kLeastBlockTokens = 384;
