@@ -1,5 +1,4 @@
 #include <absl/strings/str_cat.h>
-#include <cuda.h>
 
 #include <algorithm>
 
@@ -7,6 +6,7 @@
 #include "engine/kernels/cuda/hopper.cuh"
 #include "engine/kernels/cuda/launch.cuh"
 #include "engine/kernels/cuda/linear_epilogue.cuh"
+#include "engine/kernels/cuda/linear_tensor_map.h"
 #include "engine/kernels/cuda/linear_warpgroup.h"
 #include "engine/kernels/cuda/wgmma.cuh"
 
@@ -22,54 +22,6 @@ struct Parameters : LinearOutput {
   int32_t stages_of_k, rank_stages;  // K in stages: all, of one block of the cluster
   int32_t stages;                    // of the ring
 };
-
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-
-__device__ __forceinline__ void CopyTensor(unsigned shared, const CUtensorMap& map, int column, int row,
-                                           unsigned barrier) {
-  asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::
-          "r"(shared),
-      "l"(&map), "r"(column), "r"(row), "r"(barrier)
-      : "memory");
-}
-
-__device__ __forceinline__ void Arrive(unsigned barrier) {
-  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-
-__device__ __forceinline__ void InitBarrierFor(unsigned barrier, unsigned arrivals) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
-}
-
-__device__ __forceinline__ void FenceBarriers() {
-  asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;" ::: "memory");
-}
-
-__device__ __forceinline__ void ClusterBarrier() {
-  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-
-__device__ __forceinline__ void BeginProducts() {
-  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
-}
-
-__device__ __forceinline__ void CommitProducts() {
-  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-}
-
-template <int kPending>
-__device__ __forceinline__ void WaitForProducts() {
-  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
-}
-
-// Rows of 128 bytes with the 128-byte swizzle, eight rows every 1024 bytes.
-__device__ __forceinline__ uint64_t Descriptor(unsigned shared) {
-  return static_cast<uint64_t>((shared & 0x3FFFF) >> 4) | (uint64_t{1} << 16) | (uint64_t{1024 >> 4} << 32) |
-         (uint64_t{1} << 62);
-}
-
-#endif  // __CUDA_ARCH_FEAT_SM90_ALL
 
 // Threads: warpgroups that multiply, then one warp that copies. Blocks: cluster x tiles x blocks of tokens.
 template <int kTokens, int kWarpgroups, LinearEpilogue kEpilogue>
@@ -226,28 +178,6 @@ Kernel Choose(const WarpgroupConfig& config) {
                                 : OfWarpgroups<256, kEpilogue>(config.warpgroups);
 }
 
-// [rows, columns] float16, row-major, in boxes of box_rows x 64.
-absl::StatusOr<CUtensorMap> TensorMap(const __half* data, int64_t rows, int64_t columns, int box_rows) {
-  void* function = nullptr;
-  cudaDriverEntryPointQueryResult found;
-  RETURN_IF_CUDA_ERROR(
-      cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &found));
-  if (found != cudaDriverEntryPointSuccess) return absl::UnavailableError("the driver has no cuTensorMapEncodeTiled");
-  CUtensorMap map;
-  const cuuint64_t sizes[] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows)};
-  const cuuint64_t strides[] = {static_cast<cuuint64_t>(columns * 2)};
-  const cuuint32_t box[] = {kStageK, static_cast<cuuint32_t>(box_rows)};
-  const cuuint32_t steps[] = {1, 1};
-  const CUresult result = reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(function)(
-      &map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, const_cast<__half*>(data), sizes, strides, box, steps,
-      CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-      CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  if (result != CUDA_SUCCESS) {
-    return absl::InternalError(absl::StrCat("cuTensorMapEncodeTiled [", rows, ", ", columns, "]: ", result));
-  }
-  return map;
-}
-
 struct Plan {
   Parameters parameters = {};
   dim3 grid;
@@ -301,10 +231,10 @@ absl::Status WarpgroupLinear(const LaunchContext& context, const WarpgroupConfig
   p.output = args.output;
   p.residual = args.residual;
   p.scale = args.scale;
-  ASSIGN_OR_RETURN(const CUtensorMap weight_map,
-                   TensorMap(linear.weight.data, p.out_features, linear.weight.in_features, 64 * config.warpgroups));
+  ASSIGN_OR_RETURN(const CUtensorMap weight_map, LinearTensorMap(linear.weight.data, p.out_features,
+                                                                 linear.weight.in_features, 64 * config.warpgroups));
   ASSIGN_OR_RETURN(const CUtensorMap input_map,
-                   TensorMap(linear.input, p.num_rows, linear.weight.in_features, config.tokens));
+                   LinearTensorMap(linear.input, p.num_rows, linear.weight.in_features, config.tokens));
   const Kernel kernel = args.epilogue == LinearEpilogue::kStore   ? Choose<LinearEpilogue::kStore>(config)
                         : args.epilogue == LinearEpilogue::kAddTo ? Choose<LinearEpilogue::kAddTo>(config)
                                                                   : Choose<LinearEpilogue::kSwiglu>(config);

@@ -12,6 +12,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "engine/base/cuda/cuda_status.h"
@@ -19,6 +20,7 @@
 #include "engine/base/cuda/device_buffer.h"
 #include "engine/base/cuda/stream.h"
 #include "engine/kernels/cuda/linear_skinny.h"
+#include "engine/kernels/cuda/linear_tiled.h"
 #include "engine/kernels/cuda/linear_warpgroup.h"
 
 namespace swiftlet::cuda {
@@ -371,6 +373,77 @@ TEST_F(Linear, EveryWarpgroupConfigurationGivesTheSame) {
     }
   }
   std::printf("%d runs\n", ran);
+}
+
+TEST_F(Linear, EveryTiledConfigurationGivesTheSame) {
+  if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
+  int ran = 0;
+  for (const Shape& shape : kShapes) {
+    LinearCase test(shape, 1000);
+    for (const int32_t rows : {3, 65, 200, 300, 1000}) {
+      if (rows == 1000 && shape.out_features > 2048) continue;
+      const auto expected = test.Outputs([&] { return test.Run(*kernels_, context_, rows); }, stream_, rows);
+      for (const int32_t tile_rows : {128, 256}) {
+        for (int32_t features = 16; features <= 256; features += 16) {
+          for (const auto& [share_weights, share_input, splits, serial] : {std::tuple{1, 1, 1, false},
+                                                                           {2, 1, 1, false},
+                                                                           {1, 2, 1, false},
+                                                                           {2, 2, 1, false},
+                                                                           {1, 4, 1, false},
+                                                                           {1, 1, 3, false},
+                                                                           {1, 1, 8, false},
+                                                                           {2, 1, 4, false},
+                                                                           {1, 2, 2, false},
+                                                                           {2, 2, 2, false},
+                                                                           {1, 1, 4, true},
+                                                                           {2, 2, 3, true}}) {
+            const TiledConfig config = {tile_rows, features, share_weights,      share_input,
+                                        splits,    serial,   splits == 3 ? 3 : 6};
+            bool refused = false;
+            const auto values = test.Outputs(
+                [&] {
+                  const absl::Status status = TiledLinear(context_, config, test.Args(rows));
+                  refused = absl::IsInvalidArgument(status);
+                  return refused ? absl::OkStatus() : status;
+                },
+                stream_, rows);
+            if (refused) continue;
+            ++ran;
+            EXPECT_EQ(test.CheckSame(values, expected, false), "") << config.Name() << " " << Name(shape, rows);
+          }
+        }
+      }
+    }
+  }
+  std::printf("%d runs\n", ran);
+}
+
+TEST_F(Linear, TiledSumsDependOnTheSplitsAlone) {
+  if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
+  for (const Shape& shape : kShapes) {
+    LinearCase test(shape, 1024);
+    for (const int32_t splits : {1, 4, 8}) {
+      std::vector<float> all;
+      for (const bool serial : {false, true}) {
+        for (const int32_t tile_rows : {128, 256}) {
+          for (int32_t features = 16; features <= 256; features += 16) {
+            const TiledConfig config = {tile_rows, features, 1, 1, splits, serial, 4};
+            if (!TiledFits(context_, config, shape.epilogue, test.Args(1).linear.weight)) continue;
+            for (const int32_t rows : {1024, 1, 7, 64, 65, 300}) {
+              if (rows != 1024 && (serial || features > 144)) continue;
+              auto values = test.Outputs([&] { return TiledLinear(context_, config, test.Args(rows)); }, stream_, rows);
+              if (all.empty()) {
+                all = std::move(values);
+                EXPECT_EQ(test.Check(all, rows), "") << config.Name() << " " << Name(shape, rows);
+              } else {
+                EXPECT_EQ(test.CheckSame(values, all, true), "") << config.Name() << " " << Name(shape, rows);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
 }
 
 }  // namespace
