@@ -14,6 +14,7 @@
 #include "engine/kernels/cuda/linear_cublaslt.h"
 #include "engine/kernels/cuda/linear_skinny.h"
 #include "engine/kernels/cuda/linear_table.h"
+#include "engine/kernels/cuda/linear_tiled.h"
 #include "engine/kernels/cuda/linear_warpgroup.h"
 
 namespace swiftlet::cuda {
@@ -22,7 +23,7 @@ namespace {
 // Which of our own kernels serves up to max_rows rows of a layer on a Hopper GPU, where the weight's shape fits it;
 // more rows go to cuBLASLt. Found by tools/cc/kernel_bench on one H200 with DeepSeek-R1-Distill-Qwen-1.5B, 2026-11-23;
 // microseconds at max_rows, cuBLASLt's best in brackets.
-using OwnConfig = std::variant<SkinnyConfig, WarpgroupConfig>;
+using OwnConfig = std::variant<SkinnyConfig, WarpgroupConfig, TiledConfig>;
 struct Choice {
   LinearRole role;
   int32_t max_rows;
@@ -57,6 +58,20 @@ constexpr Choice kFixedHopperChoices[] = {
      SkinnyConfig{.row_tiles = 2, .row_warps = 4, .k_warps = 2, .cluster = 8, .max_tokens = 32}},
     {LinearRole::kHead, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .max_tokens = 32}},
 };
+
+LinearEpilogue EpilogueOf(LinearRole role) {
+  switch (role) {
+    case LinearRole::kQkv:
+    case LinearRole::kHead:
+      return LinearEpilogue::kStore;
+    case LinearRole::kOutput:
+    case LinearRole::kDown:
+      return LinearEpilogue::kAddTo;
+    case LinearRole::kGateUp:
+      return LinearEpilogue::kSwiglu;
+  }
+  return LinearEpilogue::kStore;
+}
 
 // Rows from which the portable kernel is slower than cuBLASLt by much, on any device.
 constexpr int32_t kMaxPortableRows = 64;
@@ -109,7 +124,7 @@ class LinearKernelsImpl : public LinearKernels {
   }
 
   std::string Description() const override {
-    std::string text = device_.compute_capability == 90 ? "skinny-2, warpgroup-1" : "skinny-2";
+    std::string text = device_.compute_capability == 90 ? "skinny-2, warpgroup-1, tiled-1" : "skinny-2";
     if (cublaslt_ == nullptr) return absl::StrCat(text, "; no cuBLASLt: ", absence_);
     absl::StrAppend(&text, "; cuBLASLt ", cublaslt_->version());
     if (!table_.has_value()) {
@@ -131,19 +146,24 @@ class LinearKernelsImpl : public LinearKernels {
     if (context.hopper()) {
       for (const Choice& choice : fixed ? absl::MakeConstSpan(kFixedHopperChoices) : kHopperChoices) {
         if (choice.role != role || args.num_rows > choice.max_rows) continue;
-        const auto* skinny = std::get_if<SkinnyConfig>(&choice.config);
-        const bool fits = skinny != nullptr
-                              ? SkinnyFits(context, *skinny, args.weight)
-                              : WarpgroupFits(context, std::get<WarpgroupConfig>(choice.config), args.weight);
-        if (fits) return choice.config;
+        if (Fits(context, choice, args.weight)) return choice.config;
       }
     }
     if (fixed || (context.generic && args.num_rows <= kMaxPortableRows)) return PortableConfig(device_);
     return std::nullopt;
   }
 
+  static bool Fits(const LaunchContext& context, const Choice& choice, const LinearWeight& weight) {
+    if (const auto* skinny = std::get_if<SkinnyConfig>(&choice.config)) return SkinnyFits(context, *skinny, weight);
+    if (const auto* tiled = std::get_if<TiledConfig>(&choice.config)) {
+      return TiledFits(context, *tiled, EpilogueOf(choice.role), weight);
+    }
+    return WarpgroupFits(context, std::get<WarpgroupConfig>(choice.config), weight);
+  }
+
   static absl::Status RunOwn(const LaunchContext& context, const OwnConfig& config, const SkinnyArgs& args) {
     if (const auto* skinny = std::get_if<SkinnyConfig>(&config)) return SkinnyLinear(context, *skinny, args);
+    if (const auto* tiled = std::get_if<TiledConfig>(&config)) return TiledLinear(context, *tiled, args);
     return WarpgroupLinear(context, std::get<WarpgroupConfig>(config), args);
   }
 

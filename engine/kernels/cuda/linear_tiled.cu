@@ -27,7 +27,8 @@ TiledInstance FindInstance(const TiledConfig& config, LinearEpilogue epilogue) {
 // Clusters that the device holds at once.
 absl::StatusOr<int> ResidentClusters(const LaunchContext& context, const TiledInstance& instance, int cluster,
                                      int shared_bytes) {
-  if (cluster <= 2) return context.device->num_sms / cluster;
+  const int per_sm = instance.small ? 2 : 1;
+  if (cluster <= 2) return context.device->num_sms / cluster * per_sm;
   RETURN_IF_CUDA_ERROR(
       cudaFuncSetAttribute(instance.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes));
   cudaLaunchAttribute attribute = {};
@@ -35,7 +36,7 @@ absl::StatusOr<int> ResidentClusters(const LaunchContext& context, const TiledIn
   attribute.val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(cluster);
-  config.blockDim = dim3(kTiledThreads);
+  config.blockDim = dim3(instance.threads);
   config.dynamicSmemBytes = shared_bytes;
   config.attrs = &attribute;
   config.numAttrs = 1;
@@ -80,14 +81,17 @@ absl::StatusOr<Plan> MakePlan(const LaunchContext& context, const TiledConfig& c
   const int fragments = config.rows / 128 * config.features / 8;
   const int places = (fragments + p.splits - 1) / p.splits * p.splits;
   const int sums_bytes = p.splits > 1 ? kTiledWarpgroups * 4 * places * kTiledSumBytes : 0;
-  const int most_bytes = context.device->max_shared_bytes - fixed_bytes;
+  // The device keeps 1 KB of each block's part to itself.
+  const int block_bytes =
+      plan.instance.small ? (context.device->max_shared_bytes - 1024) / 2 : context.device->max_shared_bytes;
+  const int most_bytes = block_bytes - fixed_bytes;
   p.ring_offset = kTiledBarrierBytes + staging_bytes;
   p.stages = std::min({config.stages, kTiledMaxStages, most_bytes / stage_bytes});
   const int ring_bytes = p.stages * stage_bytes;
   const bool apart = ring_bytes + sums_bytes <= most_bytes;
   p.sums_offset = sums_bytes > 0 && apart ? ring_bytes : 0;
   plan.shared_bytes = fixed_bytes + (apart ? ring_bytes + sums_bytes : std::max(ring_bytes, sums_bytes));
-  if (p.stages < 2 || plan.shared_bytes > context.device->max_shared_bytes) {
+  if (p.stages < 2 || plan.shared_bytes > block_bytes) {
     return absl::InvalidArgumentError(config.Name());
   }
   plan.clusters = p.row_groups * p.feature_groups;
@@ -123,7 +127,7 @@ absl::Status TiledLinear(const LaunchContext& context, const TiledConfig& config
                                    config.features / config.share_weights));
   ASSIGN_OR_RETURN(const CUtensorMap input_map, LinearTensorMap(linear.input, p.num_rows, linear.weight.in_features,
                                                                 config.rows / config.share_input));
-  return Launch(context, plan.instance.kernel, dim3(plan.clusters * plan.cluster), dim3(kTiledThreads),
+  return Launch(context, plan.instance.kernel, dim3(plan.cluster, plan.clusters), dim3(plan.instance.threads),
                 plan.shared_bytes, plan.cluster, p, weight_map, input_map);
 }
 

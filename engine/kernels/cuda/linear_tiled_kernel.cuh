@@ -13,7 +13,6 @@
 namespace swiftlet::cuda {
 
 constexpr int kTiledWarpgroups = 2;
-constexpr int kTiledThreads = kTiledWarpgroups * 128 + 128;
 constexpr int kTiledStageK = 64;  // 128 bytes of a row: the width of the swizzle
 constexpr int kTiledMaxStages = 12;
 constexpr int kTiledBarrierBytes = 256;
@@ -37,6 +36,14 @@ struct TiledStaging {
   static constexpr int kColumns = kWidth > 128 ? kWidth / 2 : kWidth;
   static constexpr int kPitch = kColumns * 2 + (kColumns % 16 == 0 ? 16 : 0);
   static constexpr int kBytes = kEpilogue == LinearEpilogue::kAddTo ? 0 : kTiledWarpgroups * 4 * 16 * kPitch;
+};
+
+// Of a small tile two blocks share a multiprocessor, so that the next kernel's blocks come in and load their weights
+// while this one's end. A large one takes all registers, most of them for its sums: a whole warpgroup gives up its own.
+template <int kBlocks, int kFeatures, bool kSerial>
+struct TiledShape {
+  static constexpr bool kSmall = kBlocks * kFeatures <= 128 && !kSerial;
+  static constexpr int kThreads = kTiledWarpgroups * 128 + (kSmall ? 32 : 128);
 };
 
 // Two neighbouring features of a row.
@@ -64,22 +71,23 @@ __device__ __forceinline__ float Gated(float gate, float up) {
   return Silu(gate) * up / kMlpScale;
 }
 
-// Threads: two warpgroups that multiply, then one of which a thread copies and which leaves its registers to them.
+// Threads: two warpgroups that multiply, then a warp or a warpgroup of which one thread copies.
 // Blocks: clusters, one after another.
 // Ranks in a cluster: rows, then features, then parts of K.
 template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial>
-__global__ void __launch_bounds__(kTiledThreads, 1)
+__global__ void __launch_bounds__(TiledShape<kBlocks, kFeatures, kSerial>::kThreads,
+                                  TiledShape<kBlocks, kFeatures, kSerial>::kSmall ? 2 : 1)
     TiledKernel(const __grid_constant__ TiledParameters p, const __grid_constant__ CUtensorMap weight_map,
                 const __grid_constant__ CUtensorMap input_map) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ unsigned char dynamic_shared[];
+  constexpr bool kSmall = TiledShape<kBlocks, kFeatures, kSerial>::kSmall;
   constexpr int kRows = 64 * kTiledWarpgroups * kBlocks, kColumnTiles = kFeatures / 8;
   constexpr int kInputBytes = kRows * kTiledStageK * 2, kStageBytes = kInputBytes + kFeatures * kTiledStageK * 2;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int cluster = p.share_weights * p.share_input * p.splits;
-  const int rank = blockIdx.x % cluster, first_group = blockIdx.x / cluster, group_stride = gridDim.x / cluster;
+  const int rank = blockIdx.x, first_group = blockIdx.y, group_stride = gridDim.y;
   const int row_rank = rank % p.share_weights, feature_rank = rank / p.share_weights % p.share_input;
-  const int plane = p.share_weights * p.share_input, split = rank / plane;
+  const int plane = p.share_weights * p.share_input, split = rank / plane, cluster = gridDim.x;
   const int num_groups = p.row_groups * p.feature_groups;
   const int first_stage = kSerial ? 0 : split * p.split_stages;
   const int num_stages = kSerial ? p.stages_of_k : min(p.split_stages, p.stages_of_k - first_stage);
@@ -118,7 +126,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
   }
 
   if (warp >= kTiledWarpgroups * 4) {
-    asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
+    if constexpr (!kSmall) asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
     if (threadIdx.x == kTiledWarpgroups * 128) {
       const int groups = first_group < num_groups ? (num_groups - first_group + group_stride - 1) / group_stride : 0;
       const int total = groups * num_stages, early = min(total, p.stages);
@@ -146,60 +154,78 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
           CopyTensor(to, input_map, k, row, full + 8 * slot);
         }
       };
-      for (int i = 0; i < early; ++i) {
-        ExpectBytes(full + 8 * i, kStageBytes);
-        copy_weights(i, i % num_stages, first_feature_of(first_group + i / num_stages * group_stride));
+      // Where the copies are: place in the ring and how often it was gone round, tile, stage of K.
+      struct Cursor {
+        int slot, round, group, row, feature, stage;
+      };
+      const Cursor start = {0, 0, first_group, first_row_of(first_group), first_feature_of(first_group), 0};
+      const auto advance = [&](Cursor& at) {
+        if (++at.slot == p.stages) {
+          at.slot = 0;
+          ++at.round;
+        }
+        if (++at.stage == num_stages) {
+          at.stage = 0;
+          at.group += group_stride;
+          at.row = first_row_of(at.group);
+          at.feature = first_feature_of(at.group);
+        }
+      };
+      Cursor at = start;
+#pragma unroll 1
+      for (int i = 0; i < early; ++i, advance(at)) {
+        ExpectBytes(full + 8 * at.slot, kStageBytes);
+        copy_weights(at.slot, at.stage, at.feature);
       }
       ReleaseSuccessor();
       WaitForPredecessor();
-      for (int i = 0; i < early; ++i) {
-        copy_input(i, i % num_stages, first_row_of(first_group + i / num_stages * group_stride));
-      }
-      int slot = early == p.stages ? 0 : early, round = early == p.stages ? 1 : 0;
-      int group = first_group + early / num_stages * group_stride, stage = early % num_stages;
-      int row = first_row_of(group), feature = first_feature_of(group);
+      at = start;
+#pragma unroll 1
+      for (int i = 0; i < early; ++i, advance(at)) copy_input(at.slot, at.stage, at.row);
       // Blocks that others copy to, or whose barriers they use, stay until all of that is done.
       const int end = plane > 1 ? total + p.stages : total;
-      for (int i = early; i < end; ++i) {
-        if (round > 0) WaitForBarrier(empty + 8 * slot, (round - 1) & 1);
+#pragma unroll 1
+      for (int i = early; i < end; ++i, advance(at)) {
+        if (at.round > 0) WaitForBarrier(empty + 8 * at.slot, (at.round - 1) & 1);
         if (i < total) {
-          ExpectBytes(full + 8 * slot, kStageBytes);
-          copy_weights(slot, stage, feature);
-          copy_input(slot, stage, row);
-        }
-        if (++slot == p.stages) {
-          slot = 0;
-          ++round;
-        }
-        if (++stage == num_stages) {
-          stage = 0;
-          group += group_stride;
-          row = first_row_of(group);
-          feature = first_feature_of(group);
+          ExpectBytes(full + 8 * at.slot, kStageBytes);
+          copy_weights(at.slot, at.stage, at.feature);
+          copy_input(at.slot, at.stage, at.row);
         }
       }
     }
     __syncwarp();
     if (cluster > 1 && plane == 1) WaitForCluster();
-    if (p.splits > 1 && p.sums_offset == 0) ClusterBarrier();
+    if (p.splits > 1 && p.sums_offset == 0) {
+      ArriveAtCluster();
+      WaitForCluster();
+    }
   } else {
-    asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
+    if constexpr (!kSmall) asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
     ReleaseSuccessor();
     WaitForPredecessor();
     const int thread = threadIdx.x % 128, warpgroup = warp / 4;
     // Of the first threads of a warpgroup each tells one block that sent something that its place is free.
     const int senders = p.share_weights + p.share_input - 1;
-    unsigned sender = 0;
-    if (thread < p.share_weights) {
+    unsigned sender = empty;
+    if (plane == 1) {
+    } else if (thread < p.share_weights) {
       sender = RemoteAddress(empty, rank - row_rank + thread);
     } else if (thread < senders) {
       const int other = thread - p.share_weights;
       sender = RemoteAddress(empty, rank + (other + (other >= feature_rank ? 1 : 0) - feature_rank) * p.share_weights);
     }
+    const auto release = [&](int slot) {
+      if (plane == 1) {
+        Arrive(sender + 8 * slot);
+      } else {
+        ArriveRemote(sender + 8 * slot);
+      }
+    };
     // Of the tile, what this lane has of block b: rows row_in_tile + 64 b and 8 more, of each eight features two.
     const int row_in_tile = warpgroup * 64 * kBlocks + warp % 4 * 16 + lane / 4, feature_in_eight = 2 * (lane % 4);
 
-    constexpr int kEarlyResidual = 4;
+    constexpr int kEarlyResidual = 2;
     float2 early_residual[kEarlyResidual][2];
     if (kEpilogue == LinearEpilogue::kAddTo && p.splits > 1) {
 #pragma unroll
@@ -218,6 +244,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
       float sums[kBlocks][kFeatures / 2];
       float totals[kSerial ? kBlocks : 1][kSerial ? kFeatures / 2 : 1];
       int in_part = 0;
+#pragma unroll 1
       for (int stage = 0; stage < num_stages; ++stage) {
         WaitForBarrier(full + 8 * slot, round & 1);
         const uint64_t input = Descriptor(ring + slot * kStageBytes + warpgroup * 64 * kBlocks * kTiledStageK * 2);
@@ -233,7 +260,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
         }
         CommitProducts();
         WaitForProducts<1>();
-        if (stage > 0 && thread < senders) ArriveRemote(sender + 8 * last_slot);
+        if (stage > 0 && thread < senders) release(last_slot);
         last_slot = slot;
         if (++slot == p.stages) {
           slot = 0;
@@ -256,7 +283,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
         }
       }
       WaitForProducts<0>();
-      if (thread < senders) ArriveRemote(sender + 8 * last_slot);
+      if (thread < senders) release(last_slot);
 #pragma unroll
       for (int b = 0; b < kBlocks; ++b) {
         FenceSums(sums[b]);
@@ -270,7 +297,10 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
       if (p.splits > 1) {  // such a block has one tile
         if constexpr (!kSerial && kEpilogue != LinearEpilogue::kSwiglu) {
           if (plane == 1) WaitForCluster();
-          if (p.sums_offset == 0) ClusterBarrier();  // the rings of all blocks are free
+          if (p.sums_offset == 0) {  // until the rings of all blocks are free
+            ArriveAtCluster();
+            WaitForCluster();
+          }
           const int warp_place = warp * places;
           int owner = 0, turn = 0;
 #pragma unroll
@@ -309,7 +339,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
           for (int i = kEarlyResidual; i < owned; ++i) finish(i, nullptr);
         }
       } else if constexpr (kEpilogue == LinearEpilogue::kAddTo) {
-        constexpr int kBatch = 4;
+        constexpr int kBatch = kColumnTiles % 4 == 0 ? 4 : 2;
 #pragma unroll
         for (int b = 0; b < kBlocks; ++b) {
           const int row = first_row + 64 * b;
@@ -389,12 +419,16 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
 // What is launched, and the shared memory that the instance needs before its ring.
 struct TiledInstance {
   void (*kernel)(TiledParameters, CUtensorMap, CUtensorMap) = nullptr;
+  int32_t threads = 0;
+  bool small = false;
   int32_t staging_bytes = 0;
 };
 
 template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial = false>
 TiledInstance MakeTiledInstance() {
-  return {TiledKernel<kBlocks, kFeatures, kEpilogue, kSerial>, TiledStaging<kFeatures, kEpilogue>::kBytes};
+  using Shape = TiledShape<kBlocks, kFeatures, kSerial>;
+  return {TiledKernel<kBlocks, kFeatures, kEpilogue, kSerial>, Shape::kThreads, Shape::kSmall,
+          TiledStaging<kFeatures, kEpilogue>::kBytes};
 }
 
 // nullptr where there is none.

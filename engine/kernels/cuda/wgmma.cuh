@@ -18,7 +18,9 @@ template <int kColumns>
 struct Wgmma;
 
 // The registers of N columns: their names in the instruction, and what they are bound to.
-#define SWIFTLET_NAMES_32 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
+#define SWIFTLET_NAMES_8 "%0, %1, %2, %3"
+#define SWIFTLET_NAMES_16 SWIFTLET_NAMES_8 ", %4, %5, %6, %7"
+#define SWIFTLET_NAMES_32 SWIFTLET_NAMES_16 ", %8, %9, %10, %11, %12, %13, %14, %15"
 #define SWIFTLET_NAMES_48 SWIFTLET_NAMES_32 ", %16, %17, %18, %19, %20, %21, %22, %23"
 #define SWIFTLET_NAMES_64 SWIFTLET_NAMES_48 ", %24, %25, %26, %27, %28, %29, %30, %31"
 #define SWIFTLET_NAMES_96 \
@@ -37,6 +39,8 @@ struct Wgmma;
 #define SWIFTLET_EIGHT(i)                                                                                     \
   "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), \
       "+f"(d[i + 7])
+#define SWIFTLET_SUMS_8 "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+#define SWIFTLET_SUMS_16 SWIFTLET_EIGHT(0)
 #define SWIFTLET_SUMS_32 SWIFTLET_EIGHT(0), SWIFTLET_EIGHT(8)
 #define SWIFTLET_SUMS_48 SWIFTLET_SUMS_32, SWIFTLET_EIGHT(16)
 #define SWIFTLET_SUMS_64 SWIFTLET_SUMS_48, SWIFTLET_EIGHT(24)
@@ -67,6 +71,8 @@ struct Wgmma;
   }
 #endif
 
+SWIFTLET_WGMMA(8, 4, 5, 6);
+SWIFTLET_WGMMA(16, 8, 9, 10);
 SWIFTLET_WGMMA(32, 16, 17, 18);
 SWIFTLET_WGMMA(48, 24, 25, 26);
 SWIFTLET_WGMMA(64, 32, 33, 34);
@@ -76,6 +82,10 @@ SWIFTLET_WGMMA(144, 72, 73, 74);
 SWIFTLET_WGMMA(192, 96, 97, 98);
 SWIFTLET_WGMMA(256, 128, 129, 130);
 
+#undef SWIFTLET_NAMES_8
+#undef SWIFTLET_SUMS_8
+#undef SWIFTLET_NAMES_16
+#undef SWIFTLET_SUMS_16
 #undef SWIFTLET_NAMES_32
 #undef SWIFTLET_SUMS_32
 #undef SWIFTLET_NAMES_48
@@ -162,7 +172,7 @@ __device__ __forceinline__ unsigned RemoteAddress(unsigned shared, int rank) {
 }
 
 __device__ __forceinline__ void ArriveRemote(unsigned remote_barrier) {
-  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(remote_barrier) : "memory");
+  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(remote_barrier) : "memory");
 }
 
 __device__ __forceinline__ void ClusterBarrier() {

@@ -163,7 +163,7 @@ class Bench {
     const double roof = LinearRoofUs(rows, layer.out_features, layer.in_features);
     absl::PrintF("%-8s M %4d tiled: %d configurations, roof %.2f %s\n", layer.name, rows, results.size(), roof,
                  refusal);
-    for (size_t i = 0; i < std::min<size_t>(results.size(), 6); ++i) {
+    for (size_t i = 0; i < std::min<size_t>(results.size(), 8); ++i) {
       absl::PrintF("  %7.2f us %.2f  %s\n", results[i].first, roof / results[i].first, results[i].second);
     }
     if (!serial_name.empty()) absl::PrintF("  %7.2f us %.2f  %s\n", serial_us, roof / serial_us, serial_name);
@@ -272,7 +272,7 @@ class Bench {
           for (int32_t splits : {1, 2, 3, 4, 6, 7, 8}) {
             const int64_t tiles =
                 int64_t{(rows + tile_rows - 1) / tile_rows} * ((layer.out_features + features - 1) / features);
-            if (splits > 1 && !serial && (tiles * splits > 140 || tiles * splits < 80 || layer.out_features > 2048)) {
+            if (splits > 1 && !serial && (tiles * splits > 140 || tiles * splits < 60 || layer.out_features > 2048)) {
               continue;
             }
             if (serial && splits != (layer.in_features > 2048 ? 8 : 4)) continue;
@@ -282,8 +282,9 @@ class Bench {
               for (int32_t share_input : {1, 2, 4}) {
                 if (share_weights * share_input * (serial ? 1 : splits) > 8 || share_weights * share_input > 4)
                   continue;
-                for (int32_t stages : {4, 8}) {
+                for (int32_t stages : {3, 4, 8}) {
                   if (stages > 4 && (tile_rows + features) * 128 * (stages - 1) > 220 * 1024) continue;
+                  if (stages == 3 && tile_rows * features > 128 * 128) continue;
                   configs.push_back({tile_rows, features, share_weights, share_input, splits, serial, stages});
                 }
               }
@@ -304,7 +305,7 @@ class Bench {
         for (int32_t k_warps : {1, 2, 3, 4, 5, 6, 8, 12, 16}) {
           if (row_warps * k_warps > 16 || row_warps * k_warps < 4) continue;
           for (int32_t cluster : {1, 2, 4, 8}) {
-            for (int32_t stages : {4, 8}) {
+            for (int32_t stages : {3, 4, 8}) {
               for (int32_t blocks_per_sm : {1, 2}) {
                 SkinnyConfig config = {row_tiles, row_warps, k_warps, cluster, stages, blocks_per_sm, tokens};
                 config.share_input = layer.out_features > 2048 && cluster > 1;
