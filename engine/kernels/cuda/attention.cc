@@ -23,12 +23,17 @@ int64_t AttentionScratchBytes(const Device& device, const AttentionShape& shape,
   return HasMatrixDecode(shape) ? MatrixDecodeScratchBytes(device, shape, max_sequences) : 0;
 }
 
-absl::Status DecodeAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences,
-                             int32_t max_pages) {
+absl::Status PlanDecodeAttention(const LaunchContext& context, const DecodeAttentionArgs& args) {
   RETURN_IF_ERROR(CheckAttentionShape(args.shape));
-  if (max_sequences == 0) return absl::OkStatus();
-  if (HasMatrixDecode(args.shape)) return MatrixDecodeAttention(context, args, max_sequences, max_pages);
-  return PortableDecodeAttention(context, args, max_sequences);
+  if (args.max_sequences == 0 || !HasMatrixDecode(args.shape)) return absl::OkStatus();
+  return PlanMatrixDecode(context, args);
+}
+
+absl::Status DecodeAttention(const LaunchContext& context, const DecodeAttentionArgs& args) {
+  RETURN_IF_ERROR(CheckAttentionShape(args.shape));
+  if (args.max_sequences == 0) return absl::OkStatus();
+  if (HasMatrixDecode(args.shape)) return MatrixDecodeAttention(context, args);
+  return PortableDecodeAttention(context, args);
 }
 
 absl::Status PrefillAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_tiles) {

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "engine/kernels/cuda/attention_decode_plan.cuh"
 #include "engine/kernels/cuda/attention_versions.h"
 
@@ -8,21 +10,27 @@ bool HasMatrixDecode(const AttentionShape& shape) {
 }
 
 int64_t MatrixDecodeScratchBytes(const Device& device, const AttentionShape& shape, int32_t max_sequences) {
-  const HeadSplit split = SplitHeads(shape);
-  const int64_t slot_floats = SlotFloats(split.heads_per_part, shape.head_dim);
-  const int64_t items = static_cast<int64_t>(max_sequences) * shape.num_kv_heads * split.parts;
-  return 4 * (2 * device.num_sms * slot_floats + items * ItemFloats(slot_floats));
+  constexpr int32_t kAnyPages = 1 << 20;
+  int64_t bytes = 0;
+  for (const bool hopper : {false, true}) {
+    for (const bool deterministic : {false, true}) {
+      bytes = std::max(
+          bytes, ChooseDecodeLayout(device, hopper, deterministic, shape, max_sequences, kAnyPages).scratch_bytes());
+    }
+  }
+  return bytes;
 }
 
-absl::Status MatrixDecodeAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences,
-                                   int32_t max_pages) {
+absl::Status MatrixDecodeAttention(const LaunchContext& context, const DecodeAttentionArgs& args) {
+  const DecodeLayout layout = ChooseDecodeLayout(*context.device, context.hopper(), context.deterministic, args.shape,
+                                                 args.max_sequences, args.max_pages);
   switch (args.shape.head_dim) {
     case 64:
-      return DecodeOfHeadDim64(context, args, max_sequences, max_pages);
+      return DecodeOfHeadDim64(context, args, layout);
     case 96:
-      return DecodeOfHeadDim96(context, args, max_sequences, max_pages);
+      return DecodeOfHeadDim96(context, args, layout);
     default:
-      return DecodeOfHeadDim128(context, args, max_sequences, max_pages);
+      return DecodeOfHeadDim128(context, args, layout);
   }
 }
 

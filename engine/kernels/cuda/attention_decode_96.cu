@@ -3,9 +3,9 @@
 
 namespace swiftlet::cuda {
 
-absl::Status DecodeOfHeadDim96(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences,
-                               int32_t max_pages) {
-  return DecodeOfHeadDim<96>(context, args, max_sequences, max_pages);
+absl::Status DecodeOfHeadDim96(const LaunchContext& context, const DecodeAttentionArgs& args,
+                               const DecodeLayout& layout) {
+  return DecodeOfHeadDim<96>(context, args, layout);
 }
 
 }  // namespace swiftlet::cuda

@@ -1,559 +1,258 @@
-// Decode attention on the tensor cores. Within a block's piece of the line of work (attention_decode_plan.cuh) the
-// warps take tiles in turn, each through its own ring of copies in shared memory, and join at the end of each item;
-// items that cross from block to block are joined by the last block to arrive.
+// Decode attention on the tensor cores. A cluster of blocks does a segment of a sequence (attention_decode_plan.cuh):
+// its warps take the segment's tiles in turn, each through a ring of copies in shared memory of its own, and join at
+// the end. Before any of it depends on the kernel before, the first tiles are on their way.
 //
-//   scores[key, head] = K Q^T        mma m16n8k16: keys on M, the heads that share them on N
-//   output[dim, head] = V^T P        dimensions on M; P reaches the B operand through a transposing move
-//
-// A tile in shared memory: [64 dimensions][keys, values][tokens] rows of 128 bytes, whose 16-byte columns are permuted
-// by the row as tensor maps do it (column ^ row % 8), so that eight rows of one column lie in different banks.
-//
-// H200, 2026-11-23, 12 query heads over 2, head_dim 128, context 512: 4.4 us at batch 1, 6.8 at 32, 41 at 256, 136 at
-// 1,024 (3.95 TB/s); context 4,096, batch 256: 260 (4.12 TB/s). Sixteen bulk copies a tile instead of two boxes of the
-// tensor map: 148 us at 1,024. Cutting items of 512 tokens in two: 10.4 us at 32.
+// Included by .cu files alone.
 #pragma once
-
-#include <cuda.h>
 
 #include <algorithm>
 
 #include "engine/base/status_macros.h"
-#include "engine/kernels/cuda/attention_decode_plan.cuh"
-#include "engine/kernels/cuda/attention_mma.cuh"
+#include "engine/kernels/cuda/attention_decode_join.cuh"
 #include "engine/kernels/cuda/attention_tensor_map.h"
 #include "engine/kernels/cuda/launch.cuh"
-#include "engine/kernels/cuda/saturate.cuh"
+#include "engine/kernels/cuda/rotary_head.cuh"
 
 namespace swiftlet::cuda {
 
-template <int kHeadDim, int kTile>
-struct Stage {
-  static constexpr int kBoxes = (kHeadDim + 63) / 64;
-  static constexpr int kMatrixBytes = kTile * 128;
-  static constexpr int kBoxBytes = 2 * kMatrixBytes;
-  static constexpr int kBytes = kBoxes * kBoxBytes;
-
-  // `column`: of 16 bytes, in the head.
-  __device__ static uint32_t Offset(int value, int token, int column) {
-    return column / 8 * kBoxBytes + value * kMatrixBytes + token * 128 + ((column % 8) ^ (token % 8)) * 16;
-  }
+// Shared memory: rings, join, heads as RotaryHead leaves them ([queries, key, value][head_dim]), barriers. One block
+// alone joins where its rings were.
+struct DecodeShared {
+  int32_t slots;  // of a warp's ring
+  int32_t join_offset, heads_offset, barriers_offset, bytes;
 };
-// Of one warp where the warps of a block join: accumulators, maxima, sums.
-__host__ __device__ constexpr int JoinFloats(int head_dim, int head_tiles) {
-  return head_dim * 8 * head_tiles + 2 * 8 * head_tiles;
+__host__ __device__ constexpr int HeadRowBytes(int head_dim) {
+  return head_dim * 2 + 16;  // eight rows of one column lie in different banks
 }
 
-template <int kHeadDim, int kHeadTiles, bool kTensorMap, int kWarps, int kTile>
-__global__ void __launch_bounds__(kWarps * 32, 1)
-    DecodeKernel(const AttentionArgs args, const Plan plan, const __grid_constant__ CUtensorMap map) {
+template <int kHeadDim, int kHeadTiles, bool kTensorMap, int kWarps>
+__global__ void __launch_bounds__(kWarps * 32, 2)
+    DecodeKernel(const DecodeAttentionArgs args, const DecodeLayout layout, const DecodeShared memory,
+                 const __grid_constant__ CUtensorMap map) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   constexpr bool kCompiled = true;
 #else
   constexpr bool kCompiled = !kTensorMap;
 #endif
   if constexpr (kCompiled) {
-    constexpr int kSteps = kHeadDim / 16;  // of the head in sixteens
-    using Layout = Stage<kHeadDim, kTile>;
-    constexpr int kTilesPerPage = kPageTokens / kTile;
-    constexpr int kGroups = kTile / 16;  // of keys
-    constexpr int kJoinFloats = JoinFloats(kHeadDim, kHeadTiles);
+    constexpr int kThreads = kWarps * 32;
+    constexpr int kLanes = RotaryLanes(kHeadDim);
+    constexpr int kRowBytes = HeadRowBytes(kHeadDim);
+    constexpr int kColumns = kHeadDim / 8;
+    using Slot = RingSlot<kHeadDim>;
     extern __shared__ __align__(1024) char shared[];
-    const int warp = threadIdx.x / 32;
-    const int lane = threadIdx.x % 32;
-    const int g = lane / 4;
-    const int t = lane % 4;
-    const int stages = plan.stages;
-    float* const join = reinterpret_cast<float*>(shared + kWarps * stages * Layout::kBytes);
-    int* const block_ints = reinterpret_cast<int*>(join + kWarps * kJoinFloats);
-    const uint32_t ring = SharedAddress(shared) + warp * stages * Layout::kBytes;
-    const uint32_t barriers = SharedAddress(block_ints + 16 + 2 * kWarps) + warp * stages * 8;
+    const int thread = static_cast<int>(threadIdx.x);
+    const int warp = thread / 32;
+    const int lane = thread % 32;
+    const int cluster = kTensorMap ? layout.cluster : 1;
+    const int rank = static_cast<int>(blockIdx.x) % cluster;
+    const int num_clusters = static_cast<int>(gridDim.x) / cluster;
+    int index = static_cast<int>(blockIdx.x) / cluster;
 
-    if (lane == 0) {
-      for (int i = 0; i < stages; ++i) InitBarrier(barriers + 8 * i, kTensorMap ? 1 : 32);
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-      if constexpr (kTensorMap) FenceForBulkCopies();
-#endif
-    }
+    const auto* const segments = reinterpret_cast<const int4*>(args.scratch + sizeof(DecodePlan));
+    const int num_segments = __ldcg(&reinterpret_cast<const DecodePlan*>(args.scratch)->num_segments);
+    int4 whose = __ldcg(segments + 2 * min(index, layout.max_segments - 1));
+    int4 what = __ldcg(segments + 2 * min(index, layout.max_segments - 1) + 1);
 
-    // The line: its length, and the sequence at which this block's piece begins. Each thread has a run of sequences.
-    const int heads = args.shape.num_kv_heads * plan.parts;
-    const int num_decodes = args.step.counts->num_decodes;
-    const int run = (num_decodes + kWarps * 32 - 1) / (kWarps * 32);
-    const int run_begin = min(static_cast<int>(threadIdx.x) * run, num_decodes);
-    const int run_end = min(run_begin + run, num_decodes);
-    int run_units = 0;
-    for (int i = run_begin; i < run_end; ++i) {
-      run_units += Walk<kTile>::Units(plan, args.step.sequences[i].first_position) * heads;
+    char* const heads = shared + memory.heads_offset;
+    const uint32_t join_barrier = SharedAddress(shared + memory.barriers_offset);
+    int* const flag = reinterpret_cast<int*>(shared + memory.barriers_offset + 8);
+    TileRing<kHeadDim, kTensorMap> ring = {args.kv,
+                                           map,
+                                           args.shape.num_kv_heads,
+                                           SharedAddress(shared) + warp * memory.slots * Slot::kBytes,
+                                           join_barrier + 16 + warp * memory.slots * 8,
+                                           memory.slots};
+    ring.InitBarriers(lane);
+    if (kTensorMap && cluster > 1) {
+      if (thread == 0) InitBarrier(join_barrier);
+      __syncwarp();
+      ArriveAtCluster();
     }
-    int before = run_units;
-#pragma unroll
-    for (int offset = 1; offset < 32; offset *= 2) {
-      const int other = __shfl_up_sync(~0u, before, offset);
-      if (lane >= offset) before += other;
-    }
-    if (lane == 31) block_ints[16 + warp] = before;
-    before -= run_units;
-    __syncthreads();
-    int total = 0;
-#pragma unroll
-    for (int i = 0; i < kWarps; ++i) {
-      const int units = block_ints[16 + i];
-      if (i < warp) before += units;
-      total += units;
-    }
-    int share = (total + static_cast<int>(gridDim.x) - 1) / static_cast<int>(gridDim.x);
-    if (!plan.fixed) share = max(share, plan.least_tiles);
-    // Where a cut falls near the end of an item it moves there: an eighth of a block's work costs less than a join.
-    const int slack = plan.fixed ? 0 : share / 8;
-    const int raw_begin = min(static_cast<int>(blockIdx.x) * share, total);
-    const int raw_end = min(raw_begin + share, total);
-#pragma unroll
-    for (int which = 0; which < 2; ++which) {
-      const int raw = which == 0 ? raw_begin : raw_end;
-      if (raw >= before && raw < before + run_units) {
-        int base = before;
-        int i = run_begin;
-        int units = 0;
-        while (true) {
-          units = Walk<kTile>::Units(plan, args.step.sequences[i].first_position);
-          if (raw < base + units * heads) break;
-          base += units * heads;
-          ++i;
-        }
-        const int into = (raw - base) % units;
-        int cut = raw;
-        if (into <= slack) {
-          cut = raw - into;
-        } else if (units - into <= slack) {
-          cut = raw - into + units;
-        }
-        block_ints[3 * which] = cut;
-        block_ints[3 * which + 1] = i;
-        block_ints[3 * which + 2] = base;
-      }
-    }
-    __syncthreads();
-    const int begin = raw_begin < total ? block_ints[0] : total;
-    const int end = raw_end < total ? block_ints[3] : total;
-    if (begin >= end) {
-      WaitForPredecessor();
-      ReleaseSuccessor();
+    if (index >= num_segments) {
+      // Nothing to do. The kernel has its place in the order by the blocks that wait: where none has work, by all.
+      if (num_segments == 0 || args.prefill_follows) WaitForPredecessor();
       return;
     }
 
-    Walk<kTile> ahead = {args, plan, heads, begin, begin, end, block_ints[1], block_ints[2], 0, {}};
-    ahead.Load();
-    Walk<kTile> here = ahead;
-
-    // The next tile to copy.
-    Segment source = {};
-    int source_tile = 0;
-    bool more = true;
-    int block = 0;
-    const auto find_tile = [&] {  // from source_tile on; loads its page's block early
-      while (source_tile >= source.end) {
-        more = ahead.Next(&source, kWarps);
-        if (!more) return;
-        source_tile = source.begin + (warp + kWarps - source.first_warp) % kWarps;
-      }
-      block = args.step.block_tables[static_cast<int64_t>(source.row) * args.step.block_table_stride +
-                                     source_tile / kTilesPerPage];
-    };
-    const auto copy_tile = [&](int stage) {
-      const int kv_head = source.head / plan.parts;
-      const uint32_t to = ring + stage * Layout::kBytes;
-      const uint32_t barrier = barriers + 8 * stage;
-      const int first_token = source_tile % kTilesPerPage * kTile;
-      if constexpr (kTensorMap) {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-        if (lane == 0) {
-          ExpectBytes(barrier, Layout::kBytes);
-#pragma unroll
-          for (int box = 0; box < Layout::kBoxes; ++box) {
-            TensorCopy(to + box * Layout::kBoxBytes, &map, 64 * box, first_token,
-                       (block * args.shape.num_kv_heads + kv_head) * 2, barrier);
-          }
-        }
-        __syncwarp();
-#endif
-      } else {
-        const __half* keys =
-            args.kv.base + block * args.kv.page_stride + (2 * kv_head * kPageTokens + first_token) * kHeadDim;
-        constexpr int kColumns = kHeadDim / 8;
-        const int valid = source.position + 1 - source_tile * kTile;
-#pragma unroll 8
-        for (int i = 0; i < 2 * kTile * kColumns / 32; ++i) {
-          const int chunk = lane + 32 * i;
-          const int value = chunk / (kTile * kColumns);
-          const int token = chunk / kColumns % kTile;
-          const int column = chunk % kColumns;
-          CopyChunk(to + Layout::Offset(value, token, column),
-                    keys + (value * kPageTokens + token) * kHeadDim + column * 8, token >= valid);
-        }
-        ArriveAfterCopies(barrier);
-      }
-      source_tile += kWarps;
-      find_tile();
-    };
-    more = ahead.Next(&source, kWarps);
-    source_tile = source.begin + (warp + kWarps - source.first_warp) % kWarps;
-    find_tile();
-    __syncwarp();  // the barriers are initialised
-    // Only the tile of the newest token is written in this step: whatever comes before it can be read already.
-    int filled = 0;
-    while (more && filled < stages && source_tile + 1 < source.tiles) copy_tile(filled++);
-    WaitForPredecessor();
-    ReleaseSuccessor();
-    while (more && filled < stages) copy_tile(filled++);
-
-    const int group = args.shape.num_heads / args.shape.num_kv_heads;
+    const AttentionShape& shape = args.shape;
+    const int group = shape.num_heads / shape.num_kv_heads;
+    const int all_heads = shape.num_heads + 2 * shape.num_kv_heads;
     const float scale = rsqrtf(static_cast<float>(kHeadDim)) * 1.44269504f;
-    const int64_t slot_floats = SlotFloats(plan.heads_per_part, kHeadDim);
-    float* const slots = reinterpret_cast<float*>(args.scratch);
-    float* const items = slots + 2 * plan.num_sms * slot_floats;
-    // ldmatrix: lane l addresses row l % 8 of matrix l / 8. Keys: (tokens 0-7, 8-15) x columns (0, 1); values: the
-    // columns first. Column 2 k + c of row r stands at ((c ^ r % 8) ^ 2 (k % 4)): the sum of bits is exclusive too.
-    const uint32_t key_row = (lane % 8 + (lane / 8 & 1) * 8) * 128;
-    const uint32_t key_column = ((lane / 16) ^ (lane % 8)) * 16;
-    const uint32_t value_row = Layout::kMatrixBytes + (lane % 8 + lane / 16 * 8) * 128;
-    const uint32_t value_column = ((lane / 8 & 1) ^ (lane % 8)) * 16;
-    const auto store_output = [&](int n, int i, int64_t query_row, int num_heads, const float(&values)[4]) {
-      const uint32_t low = TransposedMatrix(Packed(SaturatedHalf2(values[0], values[1])));
-      const uint32_t high = TransposedMatrix(Packed(SaturatedHalf2(values[2], values[3])));
-      if (n * 8 + g < num_heads) {
-        uint32_t* to = reinterpret_cast<uint32_t*>(args.output + (query_row + n * 8 + g) * kHeadDim + 16 * i) + t;
-        to[0] = low;
-        to[4] = high;
-      }
-    };
-    // Arrives at the item; the last block joins its splits.
-    const auto finish = [&](const Partial& partial) {
-      const int kv_head = partial.head / plan.parts;
-      const int part = partial.head - kv_head * plan.parts;
-      const int num_heads = min(plan.heads_per_part, group - part * plan.heads_per_part);
-      const int64_t query_row =
-          static_cast<int64_t>(partial.token) * args.shape.num_heads + kv_head * group + part * plan.heads_per_part;
-      const int pairs = HeadPairs(num_heads);
-      const int num_splits = partial.num_splits;
-      float* const item_floats = items + (partial.sequence * heads + partial.head) * ItemFloats(slot_floats);
-      const float* const first_slot =
-          plan.fixed ? item_floats + 4 : slots + (2 * partial.first_block + 1) * slot_floats;
-      const float* const other_slots = plan.fixed ? first_slot : first_slot - slot_floats;
-      const int64_t slot_stride = plan.fixed ? slot_floats : 2 * slot_floats;
-      __threadfence();
-      __syncthreads();
-      if (threadIdx.x == 0) {
-        int* const counter = reinterpret_cast<int*>(item_floats);
-        const bool last = atomicAdd(counter, 1) == num_splits - 1;
-        if (last) *counter = 0;  // for the next launch
-        block_ints[6] = last ? 1 : 0;
-      }
-      __syncthreads();
-      if (block_ints[6] != 0) {
-        __threadfence();
-        const auto split_slot = [&](int split) { return split == 0 ? first_slot : other_slots + split * slot_stride; };
-        // join[split][head]: what the split's values are multiplied by.
-        for (int head = warp; head < 2 * pairs; head += kWarps) {
-          const int tail = 2 * kHeadDim * pairs + head;
-          float all_maximum = -INFINITY;
-          for (int split = lane; split < num_splits; split += 32) {
-            all_maximum = fmaxf(all_maximum, __ldcg(split_slot(split) + tail));
-          }
-#pragma unroll
-          for (int offset = 16; offset > 0; offset /= 2) {
-            all_maximum = fmaxf(all_maximum, __shfl_xor_sync(~0u, all_maximum, offset));
-          }
-          float all_sum = 0;
-          for (int split = lane; split < num_splits; split += 32) {
-            const float factor = Exp2(__ldcg(split_slot(split) + tail) - all_maximum);
-            all_sum += factor * __ldcg(split_slot(split) + tail + 2 * pairs);
-            join[split * 8 * kHeadTiles + head] = factor;
-          }
-#pragma unroll
-          for (int offset = 16; offset > 0; offset /= 2) all_sum += __shfl_xor_sync(~0u, all_sum, offset);
-          for (int split = lane; split < num_splits; split += 32) join[split * 8 * kHeadTiles + head] /= all_sum;
-        }
-        __syncthreads();
-        constexpr int kMine = (kSteps + kWarps - 1) / kWarps;
-#pragma unroll
-        for (int n = 0; n < kHeadTiles; ++n) {
-          const int pair = min(n * 4 + t, pairs - 1);
-          float values[kMine][4] = {};
-#pragma unroll 8
-          for (int split = 0; split < num_splits; ++split) {
-            const float4* from = reinterpret_cast<const float4*>(split_slot(split)) + g * pairs + pair;
-            const float2 factor = reinterpret_cast<const float2*>(join + split * 8 * kHeadTiles)[pair];
-#pragma unroll
-            for (int m = 0; m < kMine; ++m) {
-              const float4 add = __ldcg(from + min(warp + m * kWarps, kSteps - 1) * 8 * pairs);
-              values[m][0] += factor.x * add.x;
-              values[m][1] += factor.y * add.y;
-              values[m][2] += factor.x * add.z;
-              values[m][3] += factor.y * add.w;
-            }
-          }
-#pragma unroll
-          for (int m = 0; m < kMine; ++m) {
-            if (warp + m * kWarps < kSteps) store_output(n, warp + m * kWarps, query_row, num_heads, values[m]);
-          }
-        }
-      }
-      __syncthreads();  // `join` and block_ints[6] are free again
-    };
-    Partial partials[2] = {};
-    int stage = 0;
-    uint32_t parity = 0;
-    Segment segment = {};
-    while (here.Next(&segment, kWarps)) {
-      const int kv_head = segment.head / plan.parts;
-      const int part = segment.head - kv_head * plan.parts;
-      const int first_head = kv_head * group + part * plan.heads_per_part;
-      const int num_heads = min(plan.heads_per_part, group - part * plan.heads_per_part);
-      const int64_t query_row = static_cast<int64_t>(segment.token) * args.shape.num_heads + first_head;
-      uint32_t query[kHeadTiles][kSteps][2];
-#pragma unroll
-      for (int n = 0; n < kHeadTiles; ++n) {
-        const bool valid = n * 8 + g < num_heads;
-        const uint32_t* from = reinterpret_cast<const uint32_t*>(args.query + (query_row + n * 8 + g) * kHeadDim) + t;
-#pragma unroll
-        for (int k = 0; k < kSteps; ++k) {
-          query[n][k][0] = valid ? from[k * 8] : 0;
-          query[n][k][1] = valid ? from[k * 8 + 4] : 0;
-        }
-      }
-      float maximum[kHeadTiles][2], sum[kHeadTiles][2];
-      float output[kHeadTiles][kSteps][4];
-#pragma unroll
-      for (int n = 0; n < kHeadTiles; ++n) {
-        maximum[n][0] = maximum[n][1] = -INFINITY;
-        sum[n][0] = sum[n][1] = 0;
-#pragma unroll
-        for (int i = 0; i < kSteps; ++i) {
-#pragma unroll
-          for (int c = 0; c < 4; ++c) output[n][i][c] = 0;
-        }
-      }
+    SegmentJoin<kHeadDim, kHeadTiles, kTensorMap, kWarps> join = {shared + memory.join_offset, join_barrier, cluster,
+                                                                  rank};
+    WarpAttention<kHeadDim, kHeadTiles> attention;
+    for (bool first = true;; first = false) {
+      const int token = whose.x;
+      const int position = whose.z;
+      const int kv_head = whose.w / layout.parts;
+      const int part = whose.w - kv_head * layout.parts;
+      const int first_head = kv_head * group + part * layout.heads_per_part;
+      const int num_heads = min(layout.heads_per_part, group - part * layout.heads_per_part);
+      const int begin = what.x;
+      const int end = what.y;
+      const int stride = kWarps * cluster;
+      const int source = warp * cluster + rank;
+      const int newest_tile = position / kDecodeTile;
+      // Whether the block has tiles, and the newest of the sequence.
+      const bool works = rank < end - begin;
+      const bool newest = end == newest_tile + 1 && (newest_tile - begin) % cluster == rank;
+      const int32_t* const table =
+          args.step.block_tables + static_cast<int64_t>(whose.y) * args.step.block_table_stride;
+      join.num_heads = num_heads;
+      join.pairs = (num_heads + 1) / 2;
+      join.sources = min(end - begin, stride);
 
-      for (int tile = segment.begin + (warp + kWarps - segment.first_warp) % kWarps; tile < segment.end;
-           tile += kWarps) {
-        const uint32_t at = ring + stage * Layout::kBytes;
-        WaitBarrier(barriers + 8 * stage, parity);
-        if constexpr (!kTensorMap) __syncwarp();
-        const int valid = segment.position + 1 - tile * kTile;  // tokens of the tile
-        if constexpr (kTensorMap) {
-          if (valid < kTile) {  // what lies behind the sequence's end may be anything, NaN too
-            constexpr int kColumns = kHeadDim / 8;
-            for (int chunk = valid * kColumns + lane; chunk < kTile * kColumns; chunk += 32) {
-              *reinterpret_cast<uint4*>(shared + (warp * stages + stage) * Layout::kBytes +
-                                        Layout::Offset(1, chunk / kColumns, chunk % kColumns)) = {0, 0, 0, 0};
-            }
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-            FenceForBulkCopies();
-#endif
+      ring.Start(table, kv_head, begin + source, stride, end, position + 1, lane);
+      if (first) {
+        if (kTensorMap && cluster > 1 && thread == 0) ExpectBytes(join_barrier, join.ExpectedBytes());
+        if (!args.prefill_follows) ReleaseSuccessor();
+      }
+      // The query heads; the block with the newest tile makes its key and value.
+      const int units = works ? num_heads + (newest ? 2 : 0) : 0;
+      for (int pass = 0; pass * (kThreads / kLanes) < max(units, 1); ++pass) {
+        const int unit = pass * (kThreads / kLanes) + thread / kLanes;
+        const int element = thread % kLanes * 8;
+        const bool is_query = unit < num_heads;
+        const bool is_key = unit == num_heads;
+        RotaryHead<kLanes> head = {
+            shape, args.transform,
+            is_query ? first_head + unit : shape.num_heads + kv_head + (is_key ? 0 : shape.num_kv_heads), element,
+            unit < units && element < kHeadDim / 2};
+        head.LoadConstants();
+        head.LoadRotation(position);
+        const int page = head.active && !is_query ? table[position / kPageTokens] : 0;
+        if (first && pass == 0) {
+          WaitForPredecessor();
+          if (args.prefill_follows) ReleaseSuccessor();
+        }
+        head.Apply(args.qkv + static_cast<int64_t>(token) * all_heads * kHeadDim);
+        if (head.active) {
+          const uint4 low = RoundedHalves(head.low);
+          const uint4 high = RoundedHalves(head.high);
+          uint4* const row =
+              reinterpret_cast<uint4*>(heads + (is_query ? unit : 8 * kHeadTiles + (is_key ? 0 : 1)) * kRowBytes);
+          row[element / 8] = low;
+          row[(element + kHeadDim / 2) / 8] = high;
+          if (!is_query && part == 0) {
+            __half* const to =
+                args.kv.base + page * args.kv.page_stride +
+                (static_cast<int64_t>(2 * kv_head + (is_key ? 0 : 1)) * kPageTokens + position % kPageTokens) *
+                    kHeadDim;
+            *reinterpret_cast<uint4*>(to + element) = low;
+            *reinterpret_cast<uint4*>(to + kHeadDim / 2 + element) = high;
+          }
+        }
+      }
+      __syncthreads();
+
+      if (source < join.sources) {
+        // Column `lane` of the newest key or value, into its place in a tile.
+        const auto patch = [&](uint32_t at, int row) {
+          if (lane < kColumns) {
+            *reinterpret_cast<uint4*>(shared + (at - SharedAddress(shared)) +
+                                      Slot::Offset(position % kDecodeTile, lane)) =
+                reinterpret_cast<const uint4*>(heads + row * kRowBytes)[lane];
+          }
+        };
+        attention.Begin(SharedAddress(heads), kRowBytes, num_heads, lane);
+        for (int tile = begin + source; tile < end; tile += stride) {
+          const int valid = position + 1 - tile * kDecodeTile;  // tokens of the tile, perhaps more than it has
+          float score[WarpAttention<kHeadDim, kHeadTiles>::kGroups][kHeadTiles][4] = {};
+          const uint32_t keys = ring.Wait();
+          if (tile == newest_tile) {
+            patch(keys, 8 * kHeadTiles);
             __syncwarp();
           }
-        }
-        float score[kGroups][kHeadTiles][4] = {};
-#pragma unroll
-        for (int k = 0; k < kSteps; ++k) {
-#pragma unroll
-          for (int j = 0; j < kGroups; ++j) {
-            uint32_t keys[4];
-            LoadMatrices(keys, at + k / 4 * Layout::kBoxBytes + j * 2048 + key_row + (key_column ^ (k % 4 * 32)));
-#pragma unroll
-            for (int n = 0; n < kHeadTiles; ++n) MultiplyAdd(score[j][n], keys, query[n][k][0], query[n][k][1]);
-          }
-        }
-        uint32_t weights[kGroups][kHeadTiles][2];
-#pragma unroll
-        for (int n = 0; n < kHeadTiles; ++n) {
-          float tile_maximum[2] = {maximum[n][0], maximum[n][1]};
-#pragma unroll
-          for (int j = 0; j < kGroups; ++j) {
-#pragma unroll
-            for (int c = 0; c < 4; ++c) {
-              const int token = 16 * j + g + c / 2 * 8;
-              score[j][n][c] = token < valid ? score[j][n][c] * scale : -INFINITY;
-              tile_maximum[c % 2] = fmaxf(tile_maximum[c % 2], score[j][n][c]);
+          attention.Scores(keys, score, lane);
+          ring.Release(lane);
+          attention.Weigh(score, scale, valid, lane);
+          const uint32_t values = ring.Wait();
+          if (tile == newest_tile) {
+            // What lies behind the sequence's end may be anything, NaN too.
+            for (int chunk = valid * kColumns + lane; chunk < kDecodeTile * kColumns; chunk += 32) {
+              *reinterpret_cast<uint4*>(shared + (values - SharedAddress(shared)) +
+                                        Slot::Offset(chunk / kColumns, chunk % kColumns)) = {0, 0, 0, 0};
             }
+            patch(values, 8 * kHeadTiles + 1);
+            __syncwarp();
           }
-#pragma unroll
-          for (int c = 0; c < 2; ++c) {
-#pragma unroll
-            for (int offset = 4; offset < 32; offset *= 2) {
-              tile_maximum[c] = fmaxf(tile_maximum[c], __shfl_xor_sync(~0u, tile_maximum[c], offset));
-            }
-            const float correction = Exp2(maximum[n][c] - tile_maximum[c]);
-            maximum[n][c] = tile_maximum[c];
-            sum[n][c] *= correction;
-#pragma unroll
-            for (int i = 0; i < kSteps; ++i) {
-              output[n][i][c] *= correction;
-              output[n][i][c + 2] *= correction;
-            }
-          }
-#pragma unroll
-          for (int j = 0; j < kGroups; ++j) {
-#pragma unroll
-            for (int c = 0; c < 4; ++c) {
-              score[j][n][c] = Exp2(score[j][n][c] - maximum[n][c % 2]);
-              sum[n][c % 2] += score[j][n][c];
-            }
-            weights[j][n][0] = TransposedMatrix(Packed(__floats2half2_rn(score[j][n][0], score[j][n][1])));
-            weights[j][n][1] = TransposedMatrix(Packed(__floats2half2_rn(score[j][n][2], score[j][n][3])));
-          }
+          attention.AddValues(values, lane);
+          ring.Release(lane);
         }
-#pragma unroll
-        for (int j = 0; j < kGroups; ++j) {
-#pragma unroll
-          for (int i = 0; i < kSteps; ++i) {
-            uint32_t values[4];
-            LoadMatricesTransposed(
-                values, at + i / 4 * Layout::kBoxBytes + j * 2048 + value_row + (value_column ^ (i % 4 * 32)));
-#pragma unroll
-            for (int n = 0; n < kHeadTiles; ++n) MultiplyAdd(output[n][i], values, weights[j][n][0], weights[j][n][1]);
-          }
-        }
-        __syncwarp();
-        if (more) copy_tile(stage);
-        if (++stage == stages) stage = 0, parity ^= 1;
+        attention.End();
       }
+      if (kTensorMap && cluster > 1) {
+        WaitForCluster();  // that all blocks have begun
+        if (source < join.sources) join.Send(attention, source, lane);
+        WaitForBarrier(join_barrier, 0);
+      } else {
+        __syncthreads();  // the rings have been read
+        if (source < join.sources) join.Send(attention, source, lane);
+        __syncthreads();
+      }
+      const int num_splits = what.z & 0xffff;
+      const int64_t partial_floats = layout.partial_floats;
+      join.Store(
+          args.output + (static_cast<int64_t>(token) * shape.num_heads + first_head) * kHeadDim, what.z >> 16,
+          num_splits, reinterpret_cast<float*>(args.scratch + layout.partials_offset()) + what.w * partial_floats,
+          partial_floats, reinterpret_cast<int*>(args.scratch + layout.arrivals_offset()) + what.w * kMaxCluster, flag);
 
-      // Join the warps: warp w does the dimensions 16 i with i % kWarps == w.
-      float* const mine = join + warp * kJoinFloats;
-#pragma unroll
-      for (int n = 0; n < kHeadTiles; ++n) {
-#pragma unroll
-        for (int c = 0; c < 2; ++c) {
-#pragma unroll
-          for (int offset = 4; offset < 32; offset *= 2) sum[n][c] += __shfl_xor_sync(~0u, sum[n][c], offset);
-          if (g == 0) {
-            mine[kJoinFloats - 16 * kHeadTiles + n * 8 + 2 * t + c] = maximum[n][c];
-            mine[kJoinFloats - 8 * kHeadTiles + n * 8 + 2 * t + c] = sum[n][c];
-          }
-        }
-#pragma unroll
-        for (int i = 0; i < kSteps; ++i) {
-          reinterpret_cast<float4*>(mine)[(n * kSteps + i) * 32 + lane] =
-              make_float4(output[n][i][0], output[n][i][1], output[n][i][2], output[n][i][3]);
-        }
-      }
-      __syncthreads();
-      const int pairs = HeadPairs(num_heads);
-      const bool whole = segment.begin == 0 && segment.end == segment.tiles;
-      const int item = segment.sequence * heads + segment.head;
-      Partial partial = {segment.sequence, segment.head, segment.token, 0, 0};
-      float* slot = nullptr;
-      if (!whole) {
-        if (plan.fixed) {
-          partial.num_splits = Walk<kTile>::Units(plan, segment.position);
-          slot = items + item * ItemFloats(slot_floats) + 4 + segment.split * slot_floats;
-        } else {
-          // The cuts that stayed inside the item; the first of its blocks has it last, the others first.
-          const int first_cut = (segment.item_begin + slack) / share + 1;
-          const int last_cut = (segment.item_begin + segment.tiles - slack + share - 1) / share - 1;
-          partial.num_splits = last_cut - first_cut + 2;
-          partial.first_block = first_cut - 1;
-          slot = slots + (2 * blockIdx.x + (static_cast<int>(blockIdx.x) == partial.first_block ? 1 : 0)) * slot_floats;
-        }
-      }
-#pragma unroll
-      for (int n = 0; n < kHeadTiles; ++n) {
-        float factor[kWarps][2];
-        float all_maximum[2], all_sum[2];
-#pragma unroll
-        for (int c = 0; c < 2; ++c) {
-          const float* maxima = join + kJoinFloats - 16 * kHeadTiles + n * 8 + 2 * t + c;
-          all_maximum[c] = maxima[0];
-#pragma unroll
-          for (int w = 1; w < kWarps; ++w) all_maximum[c] = fmaxf(all_maximum[c], maxima[w * kJoinFloats]);
-          all_sum[c] = 0;
-#pragma unroll
-          for (int w = 0; w < kWarps; ++w) {
-            factor[w][c] = Exp2(maxima[w * kJoinFloats] - all_maximum[c]);
-            all_sum[c] += factor[w][c] * maxima[w * kJoinFloats + 8 * kHeadTiles];
-          }
-        }
-        const float inverse[2] = {1.0f / all_sum[0], 1.0f / all_sum[1]};
-        for (int i = warp; i < kSteps; i += kWarps) {
-          float values[4] = {};
-#pragma unroll
-          for (int w = 0; w < kWarps; ++w) {
-            const float4 add = reinterpret_cast<const float4*>(join + w * kJoinFloats)[(n * kSteps + i) * 32 + lane];
-            values[0] += factor[w][0] * add.x;
-            values[1] += factor[w][1] * add.y;
-            values[2] += factor[w][0] * add.z;
-            values[3] += factor[w][1] * add.w;
-          }
-          if (whole) {
-#pragma unroll
-            for (int c = 0; c < 4; ++c) values[c] *= inverse[c % 2];
-            store_output(n, i, query_row, num_heads, values);
-          } else if (n * 4 + t < pairs) {
-            reinterpret_cast<float4*>(slot)[(i * 8 + g) * pairs + n * 4 + t] =
-                make_float4(values[0], values[1], values[2], values[3]);
-          }
-        }
-        if (!whole && warp == 0 && g == 0 && n * 4 + t < pairs) {
-          float2* const tail = reinterpret_cast<float2*>(slot + 2 * kHeadDim * pairs) + n * 4 + t;
-          tail[0] = make_float2(all_maximum[0], all_maximum[1]);
-          tail[pairs] = make_float2(all_sum[0], all_sum[1]);
-        }
-      }
-      __syncthreads();  // `join` is free again
-      if (!whole) {
-        if (plan.fixed) {
-          finish(partial);
-        } else {  // at the end, when nothing is left to copy meanwhile
-          partials[segment.begin == 0 ? 1 : 0] = partial;
-        }
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      if (partials[i].num_splits > 0) finish(partials[i]);
+      index += num_clusters;
+      if (index >= num_segments) break;
+      // Clusters of several blocks never come here: there is one for every segment.
+      whose = __ldcg(segments + 2 * index);
+      what = __ldcg(segments + 2 * index + 1);
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+      if constexpr (kTensorMap) FenceForBulkCopies();
+#endif
+      __syncthreads();  // what was joined, and the heads, have been read
     }
   }
 }
 
-template <int kHeadDim, int kHeadTiles, bool kTensorMap, int kWarps, int kTile>
-absl::Status LaunchDecode(const LaunchContext& context, const AttentionArgs& args, int max_sequences, int max_pages) {
-  const HeadSplit split = SplitHeads(args.shape);
-  constexpr int kFixedBytes = kWarps * JoinFloats(kHeadDim, kHeadTiles) * 4 + (16 + 2 * kWarps) * 4;
-  constexpr int kWarpStageBytes = Stage<kHeadDim, kTile>::kBytes + 8;
-  Plan plan;
-  plan.parts = split.parts;
-  plan.heads_per_part = split.heads_per_part;
-  plan.stages = std::min(6, (context.device->max_shared_bytes - kFixedBytes) / (kWarps * kWarpStageBytes));
-  plan.least_tiles = kLeastTokens / kTile;
-  plan.fixed = context.deterministic;
-  plan.num_sms = context.device->num_sms;
-  if (context.device->compute_capability < 80) plan.stages = std::min(plan.stages, 1);  // copies are not asynchronous
-  const int64_t tiles =
-      static_cast<int64_t>(max_sequences) * args.shape.num_kv_heads * split.parts * max_pages * (kPageTokens / kTile);
-  // The last block of an item has room for the factors of so many.
-  const int64_t most_blocks = std::min(plan.num_sms, kWarps * JoinFloats(kHeadDim, kHeadTiles) / (8 * kHeadTiles));
-  const int64_t blocks = std::clamp<int64_t>(plan.fixed ? tiles : tiles / plan.least_tiles, 1, most_blocks);
+// Blocks of one launch; where there are more segments, a block does several.
+inline constexpr int kBlocksOfSms = 8;
+
+template <int kHeadDim, int kHeadTiles, bool kTensorMap, int kWarps>
+absl::Status LaunchDecode(const LaunchContext& context, const DecodeAttentionArgs& args, const DecodeLayout& layout) {
+  using Slot = RingSlot<kHeadDim>;
+  const Device& device = *context.device;
+  const int pairs = (layout.heads_per_part + 1) / 2;
+  const int join_bytes = JoinBytes(kHeadDim, layout.cluster, kWarps, pairs);
+  const int heads_bytes = (8 * kHeadTiles + 2) * HeadRowBytes(kHeadDim);
+  const int fixed_bytes = (layout.cluster > 1 ? join_bytes : 0) + heads_bytes + 16;
+  // Two blocks on a multiprocessor, each with 1 KB that is the system's.
+  const int budget = kTensorMap ? device.max_shared_bytes / 2 - 1024 : device.max_shared_bytes;
+  DecodeShared memory;
+  memory.slots = std::clamp((budget - fixed_bytes) / (kWarps * (Slot::kBytes + 8)), 2, 6);
+  int offset = kWarps * memory.slots * Slot::kBytes;
+  memory.join_offset = layout.cluster > 1 ? offset : 0;
+  memory.heads_offset = layout.cluster > 1 ? offset + join_bytes : std::max(offset, join_bytes);
+  memory.barriers_offset = memory.heads_offset + heads_bytes;
+  memory.bytes = memory.barriers_offset + 16 + kWarps * memory.slots * 8;
+  const int clusters =
+      layout.cluster > 1 ? layout.max_segments : std::min(layout.max_segments, kBlocksOfSms * device.num_sms);
   CUtensorMap map = {};
   if constexpr (kTensorMap) {
-    ASSIGN_OR_RETURN(map, KvTensorMap(args.shape, args.kv, kTile));
+    ASSIGN_OR_RETURN(map, KvTensorMap(args.shape, args.kv, kDecodeTile, 1));
   }
-  const size_t shared_bytes = static_cast<size_t>(kWarps) * plan.stages * kWarpStageBytes + kFixedBytes;
-  return Launch(context, DecodeKernel<kHeadDim, kHeadTiles, kTensorMap, kWarps, kTile>, static_cast<unsigned>(blocks),
-                kWarps * 32, shared_bytes, 1, args, plan, map);
+  return Launch(context, DecodeKernel<kHeadDim, kHeadTiles, kTensorMap, kWarps>,
+                static_cast<unsigned>(clusters * layout.cluster), kWarps * 32, static_cast<size_t>(memory.bytes),
+                layout.cluster, args, layout, memory, map);
 }
 
 // The instantiations of one head_dim.
 template <int kHeadDim>
-absl::Status DecodeOfHeadDim(const LaunchContext& context, const AttentionArgs& args, int max_sequences,
-                             int max_pages) {
-  const bool two = SplitHeads(args.shape).heads_per_part > 8;
+absl::Status DecodeOfHeadDim(const LaunchContext& context, const DecodeAttentionArgs& args,
+                             const DecodeLayout& layout) {
+  const bool two = layout.heads_per_part > 8;
   if (context.hopper()) {
-    return two ? LaunchDecode<kHeadDim, 2, true, 4, 32>(context, args, max_sequences, max_pages)
-               : LaunchDecode<kHeadDim, 1, true, 4, 32>(context, args, max_sequences, max_pages);
+    return two ? LaunchDecode<kHeadDim, 2, true, 4>(context, args, layout)
+               : LaunchDecode<kHeadDim, 1, true, 4>(context, args, layout);
   }
-  return two ? LaunchDecode<kHeadDim, 2, false, 2, 32>(context, args, max_sequences, max_pages)
-             : LaunchDecode<kHeadDim, 1, false, 2, 32>(context, args, max_sequences, max_pages);
+  return two ? LaunchDecode<kHeadDim, 2, false, 2>(context, args, layout)
+             : LaunchDecode<kHeadDim, 1, false, 2>(context, args, layout);
 }
 
 }  // namespace swiftlet::cuda

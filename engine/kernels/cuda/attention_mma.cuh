@@ -6,11 +6,9 @@
 
 #include <cstdint>
 
-namespace swiftlet::cuda {
+#include "engine/kernels/cuda/hopper.cuh"
 
-__device__ __forceinline__ uint32_t SharedAddress(const void* pointer) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
-}
+namespace swiftlet::cuda {
 
 // Four 8 x 8 matrices of float16; lane l gives the address of row l % 8 of matrix l / 8.
 __device__ __forceinline__ void LoadMatrices(uint32_t (&to)[4], uint32_t address) {
@@ -110,10 +108,6 @@ __device__ __forceinline__ void WaitBarrier(uint32_t barrier, uint32_t parity) {
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-__device__ __forceinline__ void ExpectBytes(uint32_t barrier, uint32_t bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
-}
-
 // A box of the tensor to shared memory; its bytes arrive at the barrier.
 __device__ __forceinline__ void TensorCopy(uint32_t to, const void* map, int x, int y, int z, uint32_t barrier) {
   asm volatile(

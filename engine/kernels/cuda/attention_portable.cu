@@ -1,8 +1,11 @@
 // Attention without tensor cores: a block does one query head of one token, its warps take blocks of 32 keys in turn
 // (lanes are keys for the scores, pairs of dimensions for the values) and join their results in shared memory.
+#include <type_traits>
+
 #include "engine/base/status_macros.h"
 #include "engine/kernels/cuda/attention_versions.h"
 #include "engine/kernels/cuda/launch.cuh"
+#include "engine/kernels/cuda/rotary_head.cuh"
 #include "engine/kernels/cuda/saturate.cuh"
 
 namespace swiftlet::cuda {
@@ -13,10 +16,13 @@ constexpr int kPageTokens = 64;
 constexpr int kMaxHeadDim = 256;
 constexpr int kPairs = kMaxHeadDim / 64;  // of dimensions, a lane
 
-// kPrefill: blockIdx.x counts the tokens of the prefill tiles, else the decodes.
-template <bool kPrefill>
-__global__ void __launch_bounds__(kWarps * 32) PortableAttentionKernel(const AttentionArgs args) {
+// Args: AttentionArgs, blockIdx.x counts the tokens of the prefill tiles; DecodeAttentionArgs, the decodes, whose
+// newest key and value each block makes for itself, and the first of the heads that share them writes to the cache.
+template <typename Args>
+__global__ void __launch_bounds__(kWarps * 32) PortableAttentionKernel(const Args args) {
+  constexpr bool kPrefill = std::is_same_v<Args, AttentionArgs>;
   __shared__ __align__(16) float query[kMaxHeadDim];
+  __shared__ __align__(16) __half newest[2][kMaxHeadDim];
   __shared__ float maxima[kWarps], sums[kWarps];
   __shared__ float2 values[kWarps][kMaxHeadDim / 2];
   WaitForPredecessor();
@@ -44,12 +50,46 @@ __global__ void __launch_bounds__(kWarps * 32) PortableAttentionKernel(const Att
   const int kv_head = head / (args.shape.num_heads / args.shape.num_kv_heads);
   const int64_t row_offset = (static_cast<int64_t>(token) * args.shape.num_heads + head) * head_dim;
   const float scale = rsqrtf(static_cast<float>(head_dim));
-  for (int i = threadIdx.x; i < head_dim; i += kWarps * 32) query[i] = __half2float(args.query[row_offset + i]) * scale;
-  __syncthreads();
-
   const int warp = threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
   const int* table = step.block_tables + static_cast<int64_t>(span.row) * step.block_table_stride;
+  if constexpr (kPrefill) {
+    for (int i = threadIdx.x; i < head_dim; i += kWarps * 32) {
+      query[i] = __half2float(args.query[row_offset + i]) * scale;
+    }
+  } else if (warp < 2) {  // the query, the key; the value
+    constexpr int kLanes = RotaryLanes(kMaxHeadDim);
+    const int num_heads = args.shape.num_heads;
+    const int num_kv_heads = args.shape.num_kv_heads;
+    const int unit = threadIdx.x / kLanes;
+    const int element = threadIdx.x % kLanes * 8;
+    RotaryHead<kLanes> one = {args.shape, args.transform,
+                              unit == 0 ? head : num_heads + kv_head + (unit == 1 ? 0 : num_kv_heads), element,
+                              unit < 3 && element < head_dim / 2};
+    one.LoadConstants();
+    one.LoadRotation(position);
+    one.Apply(args.qkv + static_cast<int64_t>(token) * (num_heads + 2 * num_kv_heads) * head_dim);
+    if (one.active) {
+      const uint4 halves[2] = {RoundedHalves(one.low), RoundedHalves(one.high)};
+      for (int i = 0; i < 2; ++i) {
+        const int at = i * (head_dim / 2) + element;
+        if (unit == 0) {
+          for (int j = 0; j < 8; ++j)
+            query[at + j] = __half2float(reinterpret_cast<const __half*>(&halves[i])[j]) * scale;
+        } else {
+          *reinterpret_cast<uint4*>(&newest[unit - 1][at]) = halves[i];
+          if (head % (num_heads / num_kv_heads) == 0) {
+            *reinterpret_cast<uint4*>(
+                args.kv.base + table[position / kPageTokens] * args.kv.page_stride +
+                (static_cast<int64_t>(2 * kv_head + unit - 1) * kPageTokens + position % kPageTokens) * head_dim + at) =
+                halves[i];
+          }
+        }
+      }
+    }
+  }
+  __syncthreads();
+
   float maximum = -INFINITY;
   float sum = 0;
   float2 accumulator[kPairs] = {};
@@ -59,7 +99,8 @@ __global__ void __launch_bounds__(kWarps * 32) PortableAttentionKernel(const Att
     const int count = min(32, position + 1 - begin);
     float score = -INFINITY;
     if (lane < count) {
-      const uint4* key = reinterpret_cast<const uint4*>(keys + lane * head_dim);
+      const bool is_newest = !kPrefill && begin + lane == position;
+      const uint4* key = reinterpret_cast<const uint4*>(is_newest ? newest[0] : keys + lane * head_dim);
       score = 0;
       for (int i = 0; i < head_dim / 8; ++i) {
         const uint4 eight = key[i];
@@ -82,8 +123,9 @@ __global__ void __launch_bounds__(kWarps * 32) PortableAttentionKernel(const Att
     sum = sum * correction + weight;
 #pragma unroll
     for (int j = 0; j < kPairs; ++j) accumulator[j].x *= correction, accumulator[j].y *= correction;
-    const __half* value = keys + kPageTokens * head_dim;
-    for (int key = 0; key < count; ++key, value += head_dim) {
+    for (int key = 0; key < count; ++key) {
+      const bool is_newest = !kPrefill && begin + key == position;
+      const __half* value = is_newest ? newest[1] : keys + (kPageTokens + key) * head_dim;
       const float key_weight = __shfl_sync(~0u, weight, key);
 #pragma unroll
       for (int j = 0; j < kPairs; ++j) {
@@ -120,14 +162,14 @@ __global__ void __launch_bounds__(kWarps * 32) PortableAttentionKernel(const Att
 
 }  // namespace
 
-absl::Status PortableDecodeAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_sequences) {
-  const dim3 grid(static_cast<unsigned>(max_sequences), static_cast<unsigned>(args.shape.num_heads));
-  return Launch(context, PortableAttentionKernel<false>, grid, kWarps * 32, 0, 1, args);
+absl::Status PortableDecodeAttention(const LaunchContext& context, const DecodeAttentionArgs& args) {
+  const dim3 grid(static_cast<unsigned>(args.max_sequences), static_cast<unsigned>(args.shape.num_heads));
+  return Launch(context, PortableAttentionKernel<DecodeAttentionArgs>, grid, kWarps * 32, 0, 1, args);
 }
 
 absl::Status PortablePrefillAttention(const LaunchContext& context, const AttentionArgs& args, int32_t max_tiles) {
   const dim3 grid(static_cast<unsigned>(max_tiles) * kPrefillTileTokens, static_cast<unsigned>(args.shape.num_heads));
-  return Launch(context, PortableAttentionKernel<true>, grid, kWarps * 32, 0, 1, args);
+  return Launch(context, PortableAttentionKernel<AttentionArgs>, grid, kWarps * 32, 0, 1, args);
 }
 
 }  // namespace swiftlet::cuda

@@ -7,7 +7,7 @@
 
 namespace swiftlet::cuda {
 
-absl::StatusOr<CUtensorMap> KvTensorMap(const AttentionShape& shape, const KvLayer& kv, int tile_tokens) {
+absl::StatusOr<CUtensorMap> KvTensorMap(const AttentionShape& shape, const KvLayer& kv, int tile_tokens, int matrices) {
   constexpr int kPageTokens = 64;
   if (kv.page_stride != static_cast<int64_t>(shape.num_kv_heads) * 2 * kPageTokens * shape.head_dim) {
     return absl::InvalidArgumentError(absl::StrCat("KV pages of ", kv.page_stride, " elements are not contiguous"));
@@ -23,7 +23,7 @@ absl::StatusOr<CUtensorMap> KvTensorMap(const AttentionShape& shape, const KvLay
   // How many pages there are is not known here; nothing beyond them is ever named.
   const cuuint64_t sizes[3] = {static_cast<cuuint64_t>(shape.head_dim), kPageTokens, cuuint64_t{1} << 28};
   const cuuint64_t strides[2] = {row_bytes, row_bytes * kPageTokens};
-  const cuuint32_t box[3] = {64, static_cast<cuuint32_t>(tile_tokens), 2};
+  const cuuint32_t box[3] = {64, static_cast<cuuint32_t>(tile_tokens), static_cast<cuuint32_t>(matrices)};
   const cuuint32_t steps[3] = {1, 1, 1};
   const CUresult result = encode(&map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 3, kv.base, sizes, strides, box, steps,
                                  CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,

@@ -9,8 +9,8 @@
 
 namespace swiftlet::cuda {
 
-// A box is 64 dimensions of `tile_tokens` tokens of a page's keys, then of its values; 16-byte columns are permuted by
-// the row within 1,024 bytes. Dimensions beyond head_dim read as 0.
-absl::StatusOr<CUtensorMap> KvTensorMap(const AttentionShape& shape, const KvLayer& kv, int tile_tokens);
+// A box is 64 dimensions of `tile_tokens` tokens, of `matrices` (2: of a page's keys, then of its values; 1: of
+// either); 16-byte columns are permuted by the row within 1,024 bytes. Dimensions beyond head_dim read as 0.
+absl::StatusOr<CUtensorMap> KvTensorMap(const AttentionShape& shape, const KvLayer& kv, int tile_tokens, int matrices);
 
 }  // namespace swiftlet::cuda

@@ -51,8 +51,8 @@ __global__ void __launch_bounds__(kQuads < 8 ? 512 : 1024) RmsNormKernel(RmsNorm
     const int i = k * blockDim.x + threadIdx.x;
     if (i < quads) w[k] = __ldg(weight + i);
   }
+  ReleaseSuccessor();  // the linear layer that follows fills its rings meanwhile
   WaitForPredecessor();
-  ReleaseSuccessor();
   const int64_t row = args.rows == nullptr ? blockIdx.x : args.rows[blockIdx.x];
   const float4* const input = reinterpret_cast<const float4*>(args.residual + row * args.hidden);
   float squares = 0;

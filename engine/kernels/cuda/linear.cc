@@ -20,14 +20,15 @@
 namespace swiftlet::cuda {
 namespace {
 
-// Which of our own kernels serves up to max_rows rows of a layer on a Hopper GPU, where the weight's shape fits it;
-// more rows go to cuBLASLt. Found by tools/cc/kernel_bench on one H200 with DeepSeek-R1-Distill-Qwen-1.5B, 2026-11-23;
-// microseconds at max_rows, cuBLASLt's best in brackets.
+// Which of our own kernels serves more than over_rows and up to max_rows rows of a layer on a Hopper GPU, where the
+// weight's shape fits it; the others go to cuBLASLt. Found by tools/cc/kernel_bench on one H200 with
+// DeepSeek-R1-Distill-Qwen-1.5B, 2026-11-23; microseconds at max_rows, cuBLASLt's best in brackets.
 using OwnConfig = std::variant<SkinnyConfig, WarpgroupConfig, TiledConfig>;
 struct Choice {
   LinearRole role;
   int32_t max_rows;
   OwnConfig config;
+  int32_t over_rows = 0;
 };
 
 constexpr Choice kHopperChoices[] = {
@@ -43,10 +44,14 @@ constexpr Choice kHopperChoices[] = {
     {LinearRole::kGateUp, 32,  // 17.3 (16.4 and SwiGLU apart)
      SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32, .share_input = true}},
     {LinearRole::kGateUp, 64, WarpgroupConfig{.warpgroups = 2, .tokens = 64, .stages = 8}},  // 20.0 (16.0 and SwiGLU)
+    {LinearRole::kGateUp, 128, TiledConfig{.rows = 128, .features = 144}},                   // 18.3 (17.4 and SwiGLU)
+    {LinearRole::kGateUp, 512, TiledConfig{.rows = 256, .features = 144}},                   // 47.0 (42.7 and SwiGLU)
+    {LinearRole::kGateUp, INT32_MAX, TiledConfig{.features = 144, .share_input = 2}},  // 90 at 1,024 (79 and SwiGLU)
     {LinearRole::kDown, 8, SkinnyConfig{.row_warps = 4, .k_warps = 4, .cluster = 4, .stages = 8, .max_tokens = 8}},
     {LinearRole::kDown, 32, WarpgroupConfig{.warpgroups = 2, .tokens = 32, .cluster = 7, .stages = 8}},  // 9.5 (11.8)
     {LinearRole::kDown, 64, WarpgroupConfig{.warpgroups = 1, .tokens = 64, .cluster = 4, .stages = 8}},  // 10.5 (12.0)
-    {LinearRole::kHead, 8, SkinnyConfig{.row_warps = 3, .k_warps = 4, .stages = 8, .max_tokens = 8}},    // 104 (112)
+    {LinearRole::kDown, INT32_MAX, TiledConfig{.features = 192, .share_input = 2}, 2048},  // 327 at 8,192 (350)
+    {LinearRole::kHead, 8, SkinnyConfig{.row_warps = 3, .k_warps = 4, .stages = 8, .max_tokens = 8}},  // 104 (112)
 };
 
 // One configuration whatever the rows: what `deterministic` takes on a Hopper GPU. Found at 32 rows.
@@ -145,7 +150,7 @@ class LinearKernelsImpl : public LinearKernels {
     const bool fixed = context.deterministic || cublaslt_ == nullptr;
     if (context.hopper()) {
       for (const Choice& choice : fixed ? absl::MakeConstSpan(kFixedHopperChoices) : kHopperChoices) {
-        if (choice.role != role || args.num_rows > choice.max_rows) continue;
+        if (choice.role != role || args.num_rows <= choice.over_rows || args.num_rows > choice.max_rows) continue;
         if (Fits(context, choice, args.weight)) return choice.config;
       }
     }

@@ -123,6 +123,10 @@ int64_t CudaModel::workspace_bytes() const {
 
 absl::Status CudaModel::RunLayers(const LaunchContext& context, const StepCapacity& capacity, const StepView& step) {
   CHECK(capacity.tokens >= 1 && capacity.tokens <= max_tokens_) << capacity.tokens << " tokens of " << max_tokens_;
+  // Before the embedding, which waits before it releases: DecodeAttention reads the plan ahead of its own wait.
+  if (capacity.decodes > 0) {
+    RETURN_IF_ERROR(In("plan", PlanDecodeAttention(context, DecodePlanArgs(capacity, step))));
+  }
   RETURN_IF_ERROR(In("embedding", Embedding(context, {.weight = weights_.embedding.data,
                                                       .token_ids = step.token_ids,
                                                       .residual = residual_.as<float>(),
@@ -133,6 +137,17 @@ absl::Status CudaModel::RunLayers(const LaunchContext& context, const StepCapaci
     RETURN_IF_ERROR(Mlp(context, capacity.tokens, weights_.layers[i]));
   }
   return absl::OkStatus();
+}
+
+// What decode attention of every layer of the step has in common with its plan.
+DecodeAttentionArgs CudaModel::DecodePlanArgs(const StepCapacity& capacity, const StepView& step) const {
+  DecodeAttentionArgs args;
+  args.shape = attention_shape();
+  args.step = step;
+  args.scratch = attention_scratch_.data();
+  args.max_sequences = capacity.decodes;
+  args.max_pages = max_pages_;
+  return args;
 }
 
 // residual += output(attention(rope(qkv(norm(residual)))))
@@ -152,27 +167,38 @@ absl::Status CudaModel::Attention(const LaunchContext& context, const StepCapaci
       In("qkv", linear_->Store(context, LinearRole::kQkv,
                                {.input = normed_.as<__half>(), .weight = layer.qkv, .num_rows = capacity.tokens},
                                qkv_.as<__half>())));
-  RETURN_IF_ERROR(In("rope", RopeKv(context, {.shape = attention_shape(),
-                                              .qkv = qkv_.as<__half>(),
-                                              .bias = layer.qkv_bias,
-                                              .query_norm = layer.query_norm,
-                                              .key_norm = layer.key_norm,
-                                              .norm_epsilon = config_.rms_norm_epsilon,
-                                              .cos_sin = cos_sin_.as<float2>(),
-                                              .step = step,
-                                              .num_tokens = capacity.tokens,
-                                              .kv = kv,
-                                              .query = query_.as<__half>()})));
-  const cuda::AttentionArgs attention{.shape = attention_shape(),
-                                      .query = query_.as<__half>(),
-                                      .step = step,
-                                      .kv = kv,
-                                      .output = attended_.as<__half>(),
-                                      .scratch = attention_scratch_.data()};
-  if (capacity.decodes > 0)
-    RETURN_IF_ERROR(In("decode attention", DecodeAttention(context, attention, capacity.decodes, max_pages_)));
-  if (capacity.prefill_tiles > 0)
-    RETURN_IF_ERROR(In("prefill attention", PrefillAttention(context, attention, capacity.prefill_tiles)));
+  const HeadTransform transform{.bias = layer.qkv_bias,
+                                .query_norm = layer.query_norm,
+                                .key_norm = layer.key_norm,
+                                .norm_epsilon = config_.rms_norm_epsilon,
+                                .cos_sin = cos_sin_.as<float2>()};
+  if (capacity.prefill_tiles > 0) {
+    RETURN_IF_ERROR(In("rope", RopeKv(context, {.shape = attention_shape(),
+                                                .qkv = qkv_.as<__half>(),
+                                                .transform = transform,
+                                                .step = step,
+                                                .num_tokens = capacity.tokens,
+                                                .kv = kv,
+                                                .query = query_.as<__half>()})));
+  }
+  if (capacity.decodes > 0) {
+    cuda::DecodeAttentionArgs attention = DecodePlanArgs(capacity, step);
+    attention.qkv = qkv_.as<__half>();
+    attention.transform = transform;
+    attention.kv = kv;
+    attention.output = attended_.as<__half>();
+    attention.prefill_follows = capacity.prefill_tiles > 0;
+    RETURN_IF_ERROR(In("decode attention", DecodeAttention(context, attention)));
+  }
+  if (capacity.prefill_tiles > 0) {
+    RETURN_IF_ERROR(In("prefill attention", PrefillAttention(context,
+                                                             {.shape = attention_shape(),
+                                                              .query = query_.as<__half>(),
+                                                              .step = step,
+                                                              .kv = kv,
+                                                              .output = attended_.as<__half>()},
+                                                             capacity.prefill_tiles)));
+  }
   return In("output",
             linear_->AddTo(context, LinearRole::kOutput,
                            {.input = attended_.as<__half>(), .weight = layer.output, .num_rows = capacity.tokens}, 1,

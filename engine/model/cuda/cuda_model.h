@@ -77,6 +77,7 @@ class CudaModel {
  private:
   CudaModel(const Device& device, ModelConfig config, CudaWeights weights, std::unique_ptr<LinearKernels> linear);
   absl::Status FillCosSin(int32_t max_positions, ThreadPool& pool);
+  DecodeAttentionArgs DecodePlanArgs(const StepCapacity& capacity, const StepView& step) const;
   absl::Status Attention(const LaunchContext& context, const StepCapacity& capacity, const StepView& step,
                          int32_t layer_index);
   absl::Status Mlp(const LaunchContext& context, int32_t num_tokens, const CudaLayerWeights& layer);

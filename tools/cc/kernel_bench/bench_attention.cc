@@ -1,5 +1,5 @@
-// Times of RopeKv, DecodeAttention and PrefillAttention beside the device's roof: graph replays over caches that
-// together exceed the L2 cache, medians.
+// Times of RopeKv, DecodeAttention (which rotates and writes what is new itself) and PrefillAttention beside the
+// device's roof: graph replays over caches that together exceed the L2 cache, medians.
 #include <cuda_fp16.h>
 #include <cuda_runtime_api.h>
 
@@ -140,7 +140,7 @@ double Time(const Stream& stream, int count, const std::function<absl::Status(in
 struct Bench {
   Device device;
   Stream stream;
-  DeviceBuffer pool, query, output, scratch;
+  DeviceBuffer pool, query, qkv, output, scratch, bias, cos_sin;
   int64_t pool_elements = 0;
 
   LaunchContext Context(bool generic, bool deterministic) const {
@@ -161,15 +161,21 @@ struct Bench {
     for (int length : lengths) bytes += 4.0 * length * shape.num_kv_heads * shape.head_dim;
     const int layers = static_cast<int>(std::clamp<int64_t>(200'000'000 / (layer * 2), 2, 200));
     CHECK(layers * layer <= pool_elements) << layer;
+    DecodeAttentionArgs args;
+    args.shape = shape;
+    args.qkv = qkv.as<__half>();
+    args.transform.bias = bias.as<float>();
+    args.transform.cos_sin = cos_sin.as<float2>();
+    args.step = step.view;
+    args.output = output.as<__half>();
+    args.scratch = scratch.data();
+    args.max_sequences = static_cast<int>(lengths.size());
+    args.max_pages = step.max_pages;
+    const absl::Status plan = PlanDecodeAttention(context, args);
+    CHECK(plan.ok()) << plan;
     const double us = Time(stream, layers, [&](int i) {
-      AttentionArgs args;
-      args.shape = shape;
-      args.query = query.as<__half>();
-      args.step = step.view;
       args.kv = {pool.as<__half>() + i * layer, page_stride};
-      args.output = output.as<__half>();
-      args.scratch = scratch.data();
-      return DecodeAttention(context, args, static_cast<int>(lengths.size()), step.max_pages);
+      return DecodeAttention(context, args);
     });
     const double floor_us = bytes / kReadTerabytes / 1e6;
     std::printf(
@@ -177,43 +183,6 @@ struct Bench {
         shape.num_heads, shape.num_kv_heads, shape.head_dim, lengths.size(), lengths[0], bytes / 1e6, us,
         bytes / us / 1e6, floor_us, 100 * floor_us / us);
     std::fflush(stdout);
-  }
-
-  // The pair as a layer has it, beside RopeKv alone.
-  void RopeAndDecode(const char* label, const AttentionShape& shape, int batch) {
-    const Step step = MakeStep(std::vector<int>(batch, 512), 1);
-    const int64_t page_stride = static_cast<int64_t>(shape.num_kv_heads) * 2 * kPageTokens * shape.head_dim;
-    const int64_t layer = page_stride * step.num_pages;
-    const int layers = static_cast<int>(std::clamp<int64_t>(200'000'000 / (layer * 2), 2, 200));
-    const DeviceBuffer cos_sin = Upload(std::vector<float2>(1024 * shape.head_dim / 2, float2{0.6f, 0.8f}));
-    const LaunchContext context = Context(false, false);
-    const auto rope = [&](int i) {
-      RopeKvArgs args;
-      args.shape = shape;
-      args.qkv = output.as<__half>();
-      args.cos_sin = cos_sin.as<float2>();
-      args.step = step.view;
-      args.num_tokens = batch;
-      args.kv = {pool.as<__half>() + i * layer, page_stride};
-      args.query = query.as<__half>();
-      return RopeKv(context, args);
-    };
-    const auto pair = [&](int i) {
-      const absl::Status status = rope(i);
-      if (!status.ok()) return status;
-      AttentionArgs args;
-      args.shape = shape;
-      args.query = query.as<__half>();
-      args.step = step.view;
-      args.kv = {pool.as<__half>() + i * layer, page_stride};
-      args.output = output.as<__half>();
-      args.scratch = scratch.data();
-      return DecodeAttention(context, args, batch, step.max_pages);
-    };
-    const double rope_us = Time(stream, layers, rope);
-    const double pair_us = Time(stream, layers, pair);
-    std::printf("rope+decode %-19s B %4d context 512: %.2f us, of which rope_kv alone %.2f\n", label, batch, pair_us,
-                rope_us);
   }
 
   void Prefill(const LaunchContext& context, const char* label, const AttentionShape& shape, int sequences,
@@ -230,7 +199,6 @@ struct Bench {
       args.step = step.view;
       args.kv = {pool.as<__half>() + i * layer, page_stride};
       args.output = output.as<__half>();
-      args.scratch = scratch.data();
       return PrefillAttention(context, args, step.num_tiles);
     });
     std::printf("prefill  %-22s %2d/%d/%-3d %3d x %5d from %5d %9.1f us %7.1f TFLOP/s  roof %8.1f us (%3.0f %%)\n",
@@ -240,18 +208,20 @@ struct Bench {
   }
 
   void Rope(const AttentionShape& shape, int tokens) {
-    const Step step = MakeStep(std::vector<int>(tokens, 64), 1);
+    Step step = MakeStep(std::vector<int>(tokens, 64), 1);
+    StepCounts counts = {};  // tokens of prefills all
+    counts.num_tokens = tokens;
+    const DeviceBuffer device_counts = Upload(std::vector<StepCounts>{counts});
+    step.view.counts = device_counts.as<StepCounts>();
     const int64_t page_stride = static_cast<int64_t>(shape.num_kv_heads) * 2 * kPageTokens * shape.head_dim;
     const int all_heads = shape.num_heads + 2 * shape.num_kv_heads;
-    const DeviceBuffer bias = Upload(std::vector<float>(all_heads * shape.head_dim, 0.5f));
-    const DeviceBuffer cos_sin = Upload(std::vector<float2>(1024 * shape.head_dim / 2, float2{0.6f, 0.8f}));
     const LaunchContext context = Context(false, false);
     const double us = Time(stream, 50, [&](int) {
       RopeKvArgs args;
       args.shape = shape;
       args.qkv = pool.as<__half>();
-      args.bias = bias.as<float>();
-      args.cos_sin = cos_sin.as<float2>();
+      args.transform.bias = bias.as<float>();
+      args.transform.cos_sin = cos_sin.as<float2>();
       args.step = step.view;
       args.num_tokens = tokens;
       args.kv = {pool.as<__half>() + pool_elements / 2, page_stride};
@@ -275,7 +245,10 @@ int Run() {
   bench.pool_elements = int64_t{2'400'000'000};
   bench.pool = RandomBuffer(bench.pool_elements);
   bench.query = RandomBuffer(int64_t{32} << 20);
+  bench.qkv = RandomBuffer(int64_t{8} << 20);
   bench.output = RandomBuffer(int64_t{32} << 20);
+  bench.bias = Upload(std::vector<float>(64 * 128, 0.5f));
+  bench.cos_sin = Upload(std::vector<float2>(32768 * 64, float2{0.6f, 0.8f}));
   const AttentionShape shape = {12, 2, 128};
   bench.scratch = *DeviceBuffer::Allocate(static_cast<size_t>(AttentionScratchBytes(bench.device, {32, 8, 128}, 1024)));
   CHECK(cudaMemset(bench.scratch.data(), 0, bench.scratch.size()) == cudaSuccess);
@@ -300,8 +273,12 @@ int Run() {
     bench.Decode(context, (name + ", 1 to 1023").c_str(), shape, ragged);
     ragged[9] = 16384;
     bench.Decode(context, (name + ", one 16384").c_str(), shape, ragged);
-    if (!mode.generic && !mode.deterministic) {
-      for (int batch : {1, 8, 32, 64, 256}) bench.RopeAndDecode(mode.name, shape, batch);
+    if (!mode.generic && !mode.deterministic) {  // time is to be smooth in batch and length
+      for (int batch : {1, 8, 32, 64, 128, 256, 1024}) {
+        for (int length : {500, 512, 520, 576, 600, 640, 1000}) {
+          bench.Decode(context, "sweep", shape, std::vector<int>(batch, length));
+        }
+      }
     }
     bench.Decode(context, mode.name, {32, 8, 128}, std::vector<int>(32, 1024));
     bench.Decode(context, mode.name, {14, 2, 64}, std::vector<int>(64, 1024));

@@ -38,7 +38,52 @@ std::vector<__half> RandomHalves(int64_t count, float scale, std::mt19937& gener
   return values;
 }
 
-AttentionStep::AttentionStep(const StepCase& step_case) : case_(step_case) {
+TransformData::TransformData(const StepCase& step_case, int max_positions) {
+  const AttentionShape& shape = step_case.shape;
+  std::mt19937 generator(9);
+  std::uniform_real_distribution<float> uniform(-2, 2);
+  const auto fill = [&](bool wanted, std::vector<float>& values, int count, DeviceBuffer& buffer) {
+    if (wanted) values.resize(count);
+    for (float& value : values) value = uniform(generator);
+    buffer = Upload(values);
+  };
+  fill(step_case.bias, bias, (shape.num_heads + 2 * shape.num_kv_heads) * shape.head_dim, device_bias_);
+  fill(step_case.norm, query_norm, shape.head_dim, device_query_norm_);
+  fill(step_case.norm, key_norm, shape.head_dim, device_key_norm_);
+  for (int position = 0; position < max_positions; ++position) {
+    for (int i = 0; i < shape.head_dim / 2; ++i) {
+      const double angle = position / std::pow(10000.0, 2.0 * i / shape.head_dim);
+      cos_sin.push_back({static_cast<float>(std::cos(angle)), static_cast<float>(std::sin(angle))});
+    }
+  }
+  device_cos_sin_ = Upload(cos_sin);
+}
+
+HeadTransform TransformData::View() const {
+  HeadTransform view;
+  if (!bias.empty()) view.bias = device_bias_.as<float>();
+  if (!query_norm.empty()) view.query_norm = device_query_norm_.as<float>();
+  if (!key_norm.empty()) view.key_norm = device_key_norm_.as<float>();
+  view.norm_epsilon = kNormEpsilon;
+  view.cos_sin = device_cos_sin_.as<float2>();
+  return view;
+}
+
+namespace {
+
+int LongestSequence(const StepCase& step_case) {
+  int longest = 1;
+  for (int length : step_case.decode_lengths) longest = std::max(longest, length);
+  for (const SequenceCase& sequence : step_case.prefills) {
+    longest = std::max(longest, sequence.first_position + sequence.num_tokens);
+  }
+  return longest;
+}
+
+}  // namespace
+
+AttentionStep::AttentionStep(const StepCase& step_case)
+    : case_(step_case), transform_(step_case, LongestSequence(step_case)) {
   std::mt19937 generator(case_.seed);
   const AttentionShape& shape = case_.shape;
   page_stride_ = static_cast<int64_t>(shape.num_kv_heads) * 2 * kPageTokens * shape.head_dim;
@@ -104,8 +149,14 @@ AttentionStep::AttentionStep(const StepCase& step_case) : case_(step_case) {
   token_rows_.resize(max_tokens(), -1);
   const int64_t row_elements = static_cast<int64_t>(shape.num_heads) * shape.head_dim;
   query_ = RandomHalves(max_tokens() * row_elements, 3, generator);
+  qkv_ = RandomHalves(static_cast<int64_t>(max_tokens()) * (shape.num_heads + 2 * shape.num_kv_heads) * shape.head_dim,
+                      2, generator);
 
   device_counts_ = Upload(std::vector<StepCounts>{counts_});
+  StepCounts without_decodes = counts_;
+  without_decodes.num_decodes = 0;
+  device_counts_without_decodes_ = Upload(std::vector<StepCounts>{without_decodes});
+  device_qkv_ = Upload(qkv_);
   device_spans_ = Upload(spans_);
   device_positions_ = Upload(positions_);
   device_rows_ = Upload(token_rows_);
@@ -115,7 +166,7 @@ AttentionStep::AttentionStep(const StepCase& step_case) : case_(step_case) {
   device_cache_ = Upload(cache_);
   output_ = Upload(std::vector<__half>(query_.size(), kPoison));
   const int64_t scratch_bytes = AttentionScratchBytes(*TestDevice(), shape, max_sequences());
-  scratch_ = Upload(std::vector<char>(static_cast<size_t>(scratch_bytes), 0));
+  scratch_ = Upload(std::vector<char>(static_cast<size_t>(scratch_bytes), -1));
   view_.counts = device_counts_.as<StepCounts>();
   view_.positions = device_positions_.as<int32_t>();
   view_.token_rows = device_rows_.as<int32_t>();
@@ -132,8 +183,74 @@ AttentionArgs AttentionStep::Args() {
   args.step = view_;
   args.kv = {device_cache_.as<__half>(), page_stride_};
   args.output = output_.as<__half>();
-  args.scratch = scratch_.data();
   return args;
+}
+
+DecodeAttentionArgs AttentionStep::DecodeArgs() {
+  DecodeAttentionArgs args;
+  args.shape = case_.shape;
+  args.qkv = device_qkv_.as<__half>();
+  args.transform = transform_.View();
+  args.step = view_;
+  args.kv = {device_cache_.as<__half>(), page_stride_};
+  args.output = output_.as<__half>();
+  args.scratch = scratch_.data();
+  args.max_sequences = max_sequences();
+  args.max_pages = max_pages();
+  args.prefill_follows = !case_.prefills.empty();
+  return args;
+}
+
+RopeKvArgs AttentionStep::RopeArgs() {
+  RopeKvArgs args;
+  args.shape = case_.shape;
+  args.qkv = device_qkv_.as<__half>();
+  args.transform = transform_.View();
+  args.step = view_;
+  args.num_tokens = max_tokens();
+  args.kv = {device_cache_.as<__half>(), page_stride_};
+  args.query = device_query_.as<__half>();
+  return args;
+}
+
+StepView AttentionStep::view_without_decodes() const {
+  StepView view = view_;
+  view.counts = device_counts_without_decodes_.as<StepCounts>();
+  return view;
+}
+
+void AttentionStep::TransformHeads(const LaunchContext& context) {
+  RopeKvArgs args = RopeArgs();
+  args.step = view_without_decodes();
+  const absl::Status status = RopeKv(context, args);
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(cudaStreamSynchronize(context.stream), cudaSuccess);
+  query_ = Download<__half>(device_query_, static_cast<int64_t>(query_.size()));
+  cache_ = DownloadCache();
+  std::vector<__half> device_query = query_;
+  std::vector<__half> device_cache = cache_;
+  for (int i = 0; i < counts_.num_decodes; ++i) {
+    const SequenceSpan& span = spans_[i];
+    const int64_t row_elements = static_cast<int64_t>(case_.shape.num_heads) * case_.shape.head_dim;
+    std::fill_n(device_query.begin() + span.first_token * row_elements, row_elements, kPoison);
+    for (int head = 0; head < 2 * case_.shape.num_kv_heads; ++head) {
+      std::fill_n(device_cache.begin() + CacheIndex(span.row, span.first_position, head / 2, head % 2 != 0),
+                  case_.shape.head_dim, kPoison);
+    }
+  }
+  device_query_ = Upload(device_query);
+  device_cache_ = Upload(device_cache);
+}
+
+void AttentionStep::ExpectCache(const char* label) const {
+  const std::vector<__half> cache = DownloadCache();
+  int64_t differences = 0, first = -1;
+  for (size_t i = 0; i < cache.size(); ++i) {
+    if (Bits(cache[i]) != Bits(cache_[i]) && differences++ == 0) first = static_cast<int64_t>(i);
+  }
+  EXPECT_EQ(differences, 0) << label << ": cache, heads " << case_.shape.num_heads << "/" << case_.shape.num_kv_heads
+                            << "/" << case_.shape.head_dim << " seed " << case_.seed << "; first at page "
+                            << first / page_stride_ << " element " << first % page_stride_;
 }
 
 void AttentionStep::UploadCache() {

@@ -28,6 +28,8 @@ struct StepCase {
   int padding_sequences = 0;  // capacities beyond the true counts
   int padding_tokens = 0;
   uint32_t seed = 1;
+  bool bias = true;   // of queries, keys and values
+  bool norm = false;  // of queries and keys
 };
 
 // Copies to and from the device; a failed call fails the test.
@@ -38,6 +40,19 @@ std::vector<T> Download(const DeviceBuffer& buffer, int64_t count);
 
 std::vector<__half> RandomHalves(int64_t count, float scale, std::mt19937& generator);
 
+// What is done to the heads, with random weights, on host and device.
+struct TransformData {
+  TransformData(const StepCase& step_case, int max_positions);
+  HeadTransform View() const;
+
+  std::vector<float> bias, query_norm, key_norm;  // empty = none
+  std::vector<float2> cos_sin;
+  static constexpr float kNormEpsilon = 1e-6f;
+
+ private:
+  DeviceBuffer device_bias_, device_query_norm_, device_key_norm_, device_cos_sin_;
+};
+
 // The host's side of a StepCase and its copy on the device. Everything in the cache that belongs to no sequence, pages
 // and the rest of last pages, is NaN; so are the outputs; tables point beyond their sequence at a page of NaN.
 class AttentionStep {
@@ -45,7 +60,17 @@ class AttentionStep {
   explicit AttentionStep(const StepCase& step_case);
 
   AttentionArgs Args();
+  DecodeAttentionArgs DecodeArgs();
+  RopeKvArgs RopeArgs();
   const StepView& view() const { return view_; }
+  // Every token as one of a prefill: RopeKv does them all.
+  StepView view_without_decodes() const;
+
+  // RopeKv over every token: the host's queries and cache become what it wrote. On the device decodes have neither:
+  // their queries, and their newest keys and values, are NaN there.
+  void TransformHeads(const LaunchContext& context);
+  // Whether the device's cache is, bit for bit, the host's.
+  void ExpectCache(const char* label) const;
   int num_tokens() const { return num_tokens_; }
   int max_tokens() const { return num_tokens_ + case_.padding_tokens; }
   int max_sequences() const { return static_cast<int>(case_.decode_lengths.size()) + case_.padding_sequences; }
@@ -71,8 +96,12 @@ class AttentionStep {
   // num_tokens must not have been written. Rows of decodes or of prefills.
   void ExpectOutput(const char* label, bool decodes) const;
   std::vector<__half> Output() const { return Download<__half>(output_, query_.size()); }
-  void set_query(std::vector<__half> query) { query_ = std::move(query); }
+  const std::vector<__half>& query() const { return query_; }
+  const TransformData& transform() const { return transform_; }
+  const std::vector<__half>& qkv() const { return qkv_; }
   DeviceBuffer& device_query() { return device_query_; }
+  DeviceBuffer& device_qkv() { return device_qkv_; }
+  DeviceBuffer& device_cache() { return device_cache_; }
   DeviceBuffer& scratch() { return scratch_; }
 
  private:
@@ -84,10 +113,12 @@ class AttentionStep {
   std::vector<SequenceSpan> spans_;
   std::vector<int32_t> positions_, token_rows_, tables_;
   std::vector<PrefillTile> tiles_;
-  std::vector<__half> query_, cache_;
+  TransformData transform_;
+  std::vector<__half> query_, qkv_, cache_;
   std::vector<std::vector<double>> expected_;  // [tokens][heads * head_dim], empty where not computed
-  DeviceBuffer device_counts_, device_spans_, device_positions_, device_rows_, device_tables_, device_tiles_;
-  DeviceBuffer device_query_, device_cache_, output_, scratch_;
+  DeviceBuffer device_counts_, device_counts_without_decodes_, device_spans_, device_positions_, device_rows_,
+      device_tables_, device_tiles_;
+  DeviceBuffer device_query_, device_qkv_, device_cache_, output_, scratch_;
   StepView view_ = {};
 };
 
