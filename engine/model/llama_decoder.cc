@@ -46,7 +46,8 @@ absl::StatusOr<KvCache> MakeKvCache(const DecoderOptions& options, const ModelCo
   if (options.num_kv_blocks > 0) blocks = options.num_kv_blocks;
   if (blocks < 1) {
     return absl::InvalidArgumentError(absl::StrCat("a KV cache of ", options.kv_cache_bytes,
-                                                   " bytes holds no block; one takes ", shape.bytes_per_block()));
+                                                   " bytes holds no block; one takes ", shape.bytes_per_block(),
+                                                   "; raise --kv-cache-memory-bytes"));
   }
   shape.num_blocks = static_cast<int32_t>(std::min<int64_t>(blocks, std::numeric_limits<int32_t>::max()));
   return KvCache::Create(shape);

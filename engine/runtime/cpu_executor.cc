@@ -142,6 +142,7 @@ void CpuExecutor::RunForward(const StepPlan& plan, StepResult& result) {
   }
   result.logprobs.resize(num_samples);
   result.num_tokens = static_cast<int32_t>(token_ids_.size());
+  result.capacity_tokens = result.num_tokens;
   if (!token_ids_.empty()) decoder_->Forward({token_ids_, sequences_});
 }
 

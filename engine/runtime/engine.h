@@ -20,11 +20,13 @@
 
 namespace swiftlet {
 
-// Both on the step thread; both may be empty.
+// On the step thread, but for on_captured; all may be empty.
 struct EngineCallbacks {
   std::function<void(const StepTiming&)> on_step = {};  // after every step
   // Once, after a device fault and after the last output: the engine is good for nothing any more.
   std::function<void(const absl::Status&)> on_fault = {};
+  // Once, by a thread of the executor: on a GPU, when no more graphs will be captured.
+  std::function<void(const CaptureStats&)> on_captured = {};
 };
 
 class Engine {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace swiftlet {
@@ -22,12 +23,23 @@ struct EngineStats {
   int64_t device_busy_us = 0;  // time in steps, since start
 };
 
+// What came of capturing steps as graphs, on a GPU: a step without a graph runs as launches one by one.
+struct CaptureStats {
+  int32_t captured = 0;
+  int32_t failed = 0;
+  std::string first_failure;
+  int64_t took_ms = 0;
+};
+
 // One step, for histograms: the model worker observes them as they come.
 struct StepTiming {
   int64_t duration_us = 0;  // on the device, sampling included
   int64_t host_gap_us = 0;  // device idle between the former step's end and this one's start
   int32_t sequences = 0;
+  int32_t decodes = 0;  // of them: those that gain a token by one
   int32_t tokens = 0;
+  int32_t capacity_tokens = 0;  // that the device's kernels were launched for
+  bool captured = false;        // a graph, not launches one by one
 };
 
 }  // namespace swiftlet

@@ -11,6 +11,7 @@
 #include "engine/model/llama_decoder.h"
 #include "engine/model/model_config.h"
 #include "engine/runtime/cpu_executor.h"
+#include "engine/scheduler/scheduler.h"
 #ifdef SWIFTLET_CUDA
 #include "engine/runtime/cuda/load_cuda_engine.h"
 #endif
@@ -41,11 +42,13 @@ absl::StatusOr<LoadedEngine> LoadCpuEngine(const LoadEngineOptions& options) {
   decoder_options.model_directory = options.model_directory;
   ASSIGN_OR_RETURN(decoder_options.dtype, ParseDType(options.dtype));
   decoder_options.kv_cache_bytes = options.kv_cache_bytes > 0 ? options.kv_cache_bytes : kDefaultKvBytes;
-  // A pool that holds max_num_seqs sequences of the greatest length is never short of a block.
+  // With room for max_num_seqs sequences of the greatest length, and for what the scheduler keeps back, the pool is
+  // never short of a block.
   ASSIGN_OR_RETURN(const ModelConfig model, ReadModelConfig(options.model_directory));
   const int32_t longest =
       config.max_model_len > 0 ? std::min(config.max_model_len, model.max_position) : model.max_position;
-  decoder_options.max_kv_blocks = int64_t{config.max_num_seqs} * ((longest - 1) / kBlockTokens + 1);
+  decoder_options.max_kv_blocks =
+      int64_t{config.max_num_seqs} * ((longest - 1) / kBlockTokens + 1) + ReservedBlocks(config.max_num_seqs);
   decoder_options.max_model_len = config.max_model_len;
   decoder_options.max_batch_tokens = config.max_num_batched_tokens;
   decoder_options.num_threads = options.num_threads;

@@ -25,6 +25,8 @@ struct StepResult {
   std::vector<std::vector<PositionLogprobs>> prompt_logprobs;  // of items: [score_begin, score_end)
   int64_t begin_us = 0, end_us = 0;                            // steady clock
   int32_t num_tokens = 0;                                      // computed
+  int32_t capacity_tokens = 0;                                 // that kernels were launched for, padding included
+  bool captured = false;                                       // as a graph
   absl::Status status;                                         // a device fault: nothing above but `plan` holds
 };
 

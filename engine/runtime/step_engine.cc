@@ -219,7 +219,11 @@ void StepEngine::CollectOldest() {
   if (!std::exchange(was_idle_, false)) timing.host_gap_us = result.begin_us - last_end_us_;
   last_end_us_ = result.end_us;
   timing.sequences = static_cast<int32_t>(result.plan.items.size());
+  timing.decodes = static_cast<int32_t>(std::ranges::count_if(
+      result.plan.items, [](const StepPlan::Item& item) { return item.count == 1 && item.sample; }));
   timing.tokens = result.num_tokens;
+  timing.capacity_tokens = result.capacity_tokens;
+  timing.captured = result.captured;
   stats_.device_busy_us += timing.duration_us;
   if (callbacks_.on_step) callbacks_.on_step(timing);
 }

@@ -32,6 +32,11 @@ namespace swiftlet {
 
 inline constexpr int32_t kMixedTokensPerDecode = 4;
 
+// Blocks kept back while so many sequences run, so that a newcomer is not preempted by their next decodes at once.
+inline int32_t ReservedBlocks(int32_t running) {
+  return running == 0 ? 0 : 1 + running / 8;
+}
+
 struct SchedulerConfig {
   int32_t num_blocks = 0;
   int32_t max_num_seqs = 0;            // device rows
@@ -113,7 +118,7 @@ class Scheduler {
   bool ReleaseEnding();
   void Preempt(Sequence& sequence);
   const Sequence* ComputedSibling(const Sequence& sequence) const;
-  int32_t ReserveBlocks() const;
+  int32_t num_running() const { return static_cast<int32_t>(running_.size()); }
 
   void ApplySample(Sequence& sequence, const StepSample& sample, int32_t sample_index);
   void AddEvent(Sequence& sequence, SequenceEvent event);

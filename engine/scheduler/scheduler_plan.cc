@@ -100,7 +100,8 @@ bool Scheduler::PlanWaiting(Sequence& sequence, int32_t& prefill_budget, int64_t
   const bool all_scored = !scored || sequence.num_scored >= sequence.prompt_size() - 1;
   const int32_t max_reused = all_scored ? std::numeric_limits<int32_t>::max() : sequence.num_scored;
   // Making room may take the sibling's blocks: look again each time.
-  while (!blocks_.Start(sequence, ComputedSibling(sequence), max_reused, ReserveBlocks(), plan.copies_before)) {
+  while (!blocks_.Start(sequence, ComputedSibling(sequence), max_reused, ReservedBlocks(num_running()),
+                        plan.copies_before)) {
     if (!ReleaseEnding() && !make_room()) return false;
   }
 
@@ -157,7 +158,7 @@ void Scheduler::ForkFollowers(Sequence& leader, StepPlan::Item& item, StepPlan& 
   for (Sequence* fork : request.alive) {
     if (fork->state != SequenceState::kFollowing || fork->num_known() != fork->prompt_size()) continue;
     if (free_rows_.empty()) return;
-    if (!blocks_.Fork(leader, *fork, ReserveBlocks(), plan.copies_after)) return;
+    if (!blocks_.Fork(leader, *fork, ReservedBlocks(num_running()), plan.copies_after)) return;
     fork->state = SequenceState::kRunning;
     fork->started = true;
     fork->cached_tokens = leader.cached_tokens;
@@ -211,11 +212,6 @@ const Sequence* Scheduler::ComputedSibling(const Sequence& sequence) const {
     if (sibling->num_applied >= sibling->prompt_size() && !sibling->blocks.empty()) return sibling;
   }
   return nullptr;
-}
-
-// Kept back when others run, so that a newcomer is not preempted by their next decodes at once.
-int32_t Scheduler::ReserveBlocks() const {
-  return running_.empty() ? 0 : 1 + static_cast<int32_t>(running_.size()) / 8;
 }
 
 }  // namespace swiftlet

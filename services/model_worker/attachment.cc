@@ -18,6 +18,9 @@ constexpr int32_t kProtocolVersion = 1;               // the oldest and the newe
 constexpr std::chrono::milliseconds kHeartbeat{450};  // with the sender's 50 ms tick: 500 ms at most
 // A gateway says something every 500 ms. Generous: a stopped machine that wakes up may go on.
 constexpr std::chrono::seconds kSilence{10};
+// A step's outputs up to so many are written by the step thread itself: to wake the sender for them takes longer, and
+// the device is at its next step meanwhile.
+constexpr size_t kFewOutputs = 8;
 // Of a gateway that does not read. It is meant to drain the stream always; its callers have their own bounds.
 constexpr size_t kMaxOutboxBytes = 32 << 20;
 
@@ -163,6 +166,7 @@ void Attachment::Refuse(const v1::Submit& submit, const absl::Status& status) {
 }
 
 void Attachment::OnStep(std::vector<SequenceOutput> outputs) {
+  const bool few = outputs.size() <= kFewOutputs;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (ending_) return;
@@ -176,7 +180,7 @@ void Attachment::OnStep(std::vector<SequenceOutput> outputs) {
       outbox_.Add(std::move(output), epoch);
     }
   }
-  wake_();
+  few ? Flush(Clock::now()) : wake_();
 }
 
 bool Attachment::NextMessage(Clock::time_point now) {

@@ -2,7 +2,8 @@
 // The gRPC reactor and the engine's sink in one object; alive until gRPC and the engine have both let go.
 //
 // Threads: gRPC's callback threads (reads, ends of writes), the engine's step thread (OnStep: takes the mutex for a few
-// moves, never writes), and ModelService's sender thread (Flush: builds messages and writes them).
+// moves, and writes when there is little to write), and ModelService's sender thread (Flush: builds messages and writes
+// them).
 #pragma once
 
 #include <grpcpp/server_context.h>
@@ -41,7 +42,7 @@ class Attachment final : public grpc::ServerBidiReactor<v1::AttachRequest, v1::A
   void OnDone() override;
   void OnStep(std::vector<SequenceOutput> outputs) override;
 
-  // Sender thread. Writes what waits, or a heartbeat when nothing was written for a while; cancels the stream of a
+  // Sender thread, step thread. Writes what waits, or a heartbeat when nothing was written for a while; cancels the stream of a
   // gateway that has gone silent, or does not read.
   void Flush(Clock::time_point now);
   // Any thread. Ends the stream once all that waits is written.

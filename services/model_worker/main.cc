@@ -119,6 +119,13 @@ absl::StatusOr<LoadedEngine> Load(WorkerFlags& flags, WorkerMetrics& metrics, Se
     LogInfo("loading weights", {{"done_mb", done_bytes / 1'000'000}, {"total_mb", total_bytes / 1'000'000}});
   };
   flags.load.callbacks.on_step = [&metrics](const StepTiming& timing) { metrics.OnStep(timing); };
+  flags.load.callbacks.on_captured = [&metrics](const CaptureStats& stats) {
+    metrics.OnCaptured(stats);
+    LogInfo("graphs captured", {{"graphs", stats.captured}, {"took_ms", stats.took_ms}});
+    if (stats.failed == 0) return;
+    LogWarning("steps without a graph run slower",
+               {{"not_captured", stats.failed}, {"first_error", stats.first_failure}});
+  };
   flags.load.callbacks.on_fault = [&process](const absl::Status& status) {
     process.Fault(absl::InternalError(status.message()));  // whatever it was, it is no matter of configuration
   };

@@ -27,13 +27,26 @@ WorkerMetrics::WorkerMetrics(Metrics& metrics)
       host_gap_(metrics.AddHistogram("swiftlet_step_host_gap_seconds",
                                      "Time the device was idle between two steps of a busy engine", LatencyBuckets())),
       step_sequences_(metrics.AddHistogram("swiftlet_step_sequences", "Sequences in a step", LengthBuckets())),
-      step_tokens_(metrics.AddHistogram("swiftlet_step_tokens", "Tokens computed in a step", LengthBuckets())) {}
+      step_tokens_(metrics.AddHistogram("swiftlet_step_tokens", "Tokens computed in a step", LengthBuckets())),
+      captured_steps_(metrics.AddCounter("swiftlet_captured_steps_total", "Steps that ran as a captured graph")),
+      padding_tokens_(metrics.AddCounter("swiftlet_padding_tokens_total",
+                                         "Rows that the device computed because kernels come in sizes")),
+      graphs_(metrics.AddCounter("swiftlet_graphs_total", "Graphs captured")),
+      graph_failures_(metrics.AddCounter("swiftlet_graph_failures_total",
+                                         "Graphs that could not be captured; their steps run as single launches")) {}
 
 void WorkerMetrics::OnStep(const StepTiming& timing) {
   step_duration_.Observe(static_cast<double>(timing.duration_us) * 1e-6);
   host_gap_.Observe(static_cast<double>(timing.host_gap_us) * 1e-6);
   step_sequences_.Observe(timing.sequences);
   step_tokens_.Observe(timing.tokens);
+  if (timing.captured) captured_steps_.Increment();
+  if (timing.capacity_tokens > timing.tokens) padding_tokens_.Increment(timing.capacity_tokens - timing.tokens);
+}
+
+void WorkerMetrics::OnCaptured(const CaptureStats& stats) {
+  graphs_.Increment(stats.captured);
+  graph_failures_.Increment(stats.failed);
 }
 
 void WorkerMetrics::Watch(const WorkerState& state, const Engine& engine) {

@@ -19,6 +19,8 @@ class WorkerMetrics {
 
   // Step thread; takes the histograms' locks, nothing else.
   void OnStep(const StepTiming& timing);
+  // Any thread, once.
+  void OnCaptured(const CaptureStats& stats);
   // Adds the collector that reads `state`, which outlives the admin server.
   void Watch(const WorkerState& state, const Engine& engine);
 
@@ -47,6 +49,10 @@ class WorkerMetrics {
   prometheus::Histogram& host_gap_;
   prometheus::Histogram& step_sequences_;
   prometheus::Histogram& step_tokens_;
+  prometheus::Counter& captured_steps_;
+  prometheus::Counter& padding_tokens_;
+  prometheus::Counter& graphs_;
+  prometheus::Counter& graph_failures_;
 };
 
 }  // namespace swiftlet

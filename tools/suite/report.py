@@ -1,5 +1,7 @@
 """Results of parts as one Markdown page."""
 
+import json
+
 
 def number(value) -> str:
     if value is None:
@@ -27,9 +29,26 @@ def machine_line(result: dict) -> str:
     return f"{'; '.join(gpus) or 'no GPU'}; {machine['cores']} cores of {machine['cpu']}"
 
 
+def joined(results: list[dict]) -> list[dict]:
+    """Runs of the same part of the same commit as one: parts may be run in pieces, with --only."""
+    parts: dict[tuple, dict] = {}
+    for result in results:
+        key = (result["part"], result["commit"], json.dumps(result["machine"]["gpus"] and result["machine"]["gpus"][0]["name"]))
+        if key not in parts:
+            parts[key] = result | {"tables": {title: list(rows) for title, rows in result["tables"].items()}, "details": dict(result["details"])}
+            continue
+        whole = parts[key]
+        whole["seconds"] = round(whole["seconds"] + result["seconds"], 1)
+        whole["passed"] = whole["passed"] and result["passed"]
+        whole["details"] |= result["details"]
+        for title, rows in result["tables"].items():
+            whole["tables"].setdefault(title, []).extend(rows)
+    return list(parts.values())
+
+
 def markdown(results: list[dict]) -> str:
     lines = []
-    for result in results:
+    for result in joined(results):
         lines += [f"## {result['part']}", f"{result['began']}, commit {result['commit']}, {result['seconds']} s, "
                   f"{'passed' if result['passed'] else '**failed**'}. {machine_line(result)}.", ""]
         for title, rows in result["tables"].items():

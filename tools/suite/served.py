@@ -88,6 +88,12 @@ class Service:
         except subprocess.TimeoutExpired:
             self.process.kill()
 
+    def wait_captured(self, seconds: float = 20) -> None:
+        """Until the worker has captured its graphs, which takes a thread of its own some time: not the load's."""
+        begin = time.monotonic()
+        while (metric(self.worker_admin_port, "swiftlet_graphs_total") or 0) == 0 and time.monotonic() - begin < seconds:
+            time.sleep(0.05)
+
     def cpu(self) -> dict[str, float]:
         """CPU seconds so far: of each process, and of the worker's threads as "worker/NAME-ID"."""
         taken = {}

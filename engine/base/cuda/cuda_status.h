@@ -12,6 +12,12 @@ namespace swiftlet {
 // OK for cudaSuccess; otherwise names `what` was tried, and CUDA's name and text of the error.
 absl::Status CudaStatus(cudaError_t error, std::string_view what);
 
+// Whether CudaStatus made it of a fault of the device: DATA_LOSS is said of files that ended early, too.
+bool IsDeviceFault(const absl::Status& status);
+
+// The same, but INTERNAL where it was a fault of the device: for whoever reads DATA_LOSS as a broken file.
+absl::Status NotOfFile(const absl::Status& status);
+
 }  // namespace swiftlet
 
 // Returns the status from the enclosing function unless the CUDA call succeeded.

@@ -54,14 +54,26 @@ constexpr Choice kHopperChoices[] = {
     {LinearRole::kHead, 8, SkinnyConfig{.row_warps = 3, .k_warps = 4, .stages = 8, .max_tokens = 8}},  // 104 (112)
 };
 
-// One configuration whatever the rows: what `deterministic` takes on a Hopper GPU. Found at 32 rows.
+// What `deterministic` takes on a Hopper GPU. Of a layer all have K in the same parts, added in their order: a row's
+// result has the same bits whichever of them serves it.
 constexpr Choice kFixedHopperChoices[] = {
-    {LinearRole::kQkv, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32}},
-    {LinearRole::kOutput, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32}},
-    {LinearRole::kGateUp, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .max_tokens = 32}},
-    {LinearRole::kDown, INT32_MAX,
-     SkinnyConfig{.row_tiles = 2, .row_warps = 4, .k_warps = 2, .cluster = 8, .max_tokens = 32}},
-    {LinearRole::kHead, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .max_tokens = 32}},
+    {LinearRole::kQkv, 64, WarpgroupConfig{.warpgroups = 1, .tokens = 64, .cluster = 4, .stages = 6}},
+    {LinearRole::kQkv, 128, TiledConfig{.features = 64, .splits = 4}},
+    {LinearRole::kQkv, 256, TiledConfig{.features = 128, .splits = 4}},
+    {LinearRole::kQkv, INT32_MAX, TiledConfig{.features = 128, .splits = 4, .serial = true}},
+    {LinearRole::kOutput, 64, WarpgroupConfig{.warpgroups = 1, .tokens = 64, .cluster = 4, .stages = 6}},
+    {LinearRole::kOutput, 128, TiledConfig{.features = 48, .splits = 4, .stages = 6}},
+    {LinearRole::kOutput, 256, TiledConfig{.features = 96, .splits = 4, .stages = 6}},
+    {LinearRole::kOutput, INT32_MAX, TiledConfig{.features = 128, .splits = 4, .serial = true}},
+    {LinearRole::kGateUp, 128, TiledConfig{.features = 144, .stages = 6}},
+    {LinearRole::kGateUp, 512, TiledConfig{.rows = 256, .features = 144}},
+    {LinearRole::kGateUp, INT32_MAX, TiledConfig{.features = 144, .share_input = 2}},
+    {LinearRole::kDown, 64, WarpgroupConfig{.warpgroups = 1, .tokens = 64, .cluster = 4, .stages = 8}},
+    {LinearRole::kDown, 128, TiledConfig{.features = 48, .splits = 4, .stages = 8}},
+    {LinearRole::kDown, 256, TiledConfig{.features = 192, .share_weights = 2, .splits = 4}},
+    {LinearRole::kDown, INT32_MAX, TiledConfig{.features = 128, .splits = 4, .serial = true}},
+    {LinearRole::kHead, 128, TiledConfig{.features = 128, .stages = 6}},
+    {LinearRole::kHead, INT32_MAX, TiledConfig{.rows = 256, .features = 128}},
 };
 
 LinearEpilogue EpilogueOf(LinearRole role) {

@@ -25,10 +25,9 @@ TiledInstance FindInstance(const TiledConfig& config, LinearEpilogue epilogue) {
 }
 
 // Clusters that the device holds at once.
-absl::StatusOr<int> ResidentClusters(const LaunchContext& context, const TiledInstance& instance, int cluster,
-                                     int shared_bytes) {
-  const int per_sm = instance.small ? 2 : 1;
-  if (cluster <= 2) return context.device->num_sms / cluster * per_sm;
+absl::StatusOr<int> ResidentClusters(const LaunchContext& context, const TiledInstance& instance, int blocks_per_sm,
+                                     int cluster, int shared_bytes) {
+  if (cluster <= 2) return context.device->num_sms / cluster * blocks_per_sm;
   RETURN_IF_CUDA_ERROR(
       cudaFuncSetAttribute(instance.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes));
   cudaLaunchAttribute attribute = {};
@@ -83,7 +82,7 @@ absl::StatusOr<Plan> MakePlan(const LaunchContext& context, const TiledConfig& c
   const int sums_bytes = p.splits > 1 ? kTiledWarpgroups * 4 * places * kTiledSumBytes : 0;
   // The device keeps 1 KB of each block's part to itself.
   const int block_bytes =
-      plan.instance.small ? (context.device->max_shared_bytes - 1024) / 2 : context.device->max_shared_bytes;
+      config.blocks_per_sm == 2 ? (context.device->max_shared_bytes - 1024) / 2 : context.device->max_shared_bytes;
   const int most_bytes = block_bytes - fixed_bytes;
   p.ring_offset = kTiledBarrierBytes + staging_bytes;
   p.stages = std::min({config.stages, kTiledMaxStages, most_bytes / stage_bytes});
@@ -96,7 +95,8 @@ absl::StatusOr<Plan> MakePlan(const LaunchContext& context, const TiledConfig& c
   }
   plan.clusters = p.row_groups * p.feature_groups;
   if (p.splits == 1) {
-    ASSIGN_OR_RETURN(const int resident, ResidentClusters(context, plan.instance, plan.cluster, plan.shared_bytes));
+    ASSIGN_OR_RETURN(const int resident,
+                     ResidentClusters(context, plan.instance, config.blocks_per_sm, plan.cluster, plan.shared_bytes));
     plan.clusters = std::min(plan.clusters, resident);
   }
   return plan;
@@ -106,7 +106,7 @@ absl::StatusOr<Plan> MakePlan(const LaunchContext& context, const TiledConfig& c
 
 std::string TiledConfig::Name() const {
   return absl::StrCat("tiled ", rows, "x", features, " w", share_weights, " i", share_input, " k", splits,
-                      serial ? " serial" : "", " s", stages);
+                      serial ? " serial" : "", " s", stages, " b", blocks_per_sm);
 }
 
 bool TiledFits(const LaunchContext& context, const TiledConfig& config, LinearEpilogue epilogue,

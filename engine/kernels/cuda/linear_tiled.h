@@ -27,6 +27,7 @@ struct TiledConfig {
   int32_t splits = 1;         // parts of K
   bool serial = false;        // a block has all parts of K, one after another, instead of one
   int32_t stages = 4;         // of the ring, of 64 of K; fewer where shared memory ends
+  int32_t blocks_per_sm = 1;  // 2: the next kernel's blocks come in and load their weights while this one's end
 
   std::string Name() const;
 };

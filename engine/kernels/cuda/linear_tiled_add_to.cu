@@ -5,15 +5,15 @@ namespace swiftlet::cuda {
 template <>
 TiledInstance FindTiledInstance<LinearEpilogue::kAddTo>(const TiledConfig& config) {
   constexpr LinearEpilogue kEpilogue = LinearEpilogue::kAddTo;
-  const auto is = [&](int rows, int features, bool serial) {
-    return config.rows == rows && config.features == features && config.serial == serial;
-  };
-  if (is(128, 48, false)) return MakeTiledInstance<1, 48, kEpilogue, false>();
-  if (is(128, 96, false)) return MakeTiledInstance<1, 96, kEpilogue, false>();
-  if (is(128, 192, false)) return MakeTiledInstance<1, 192, kEpilogue, false>();
-  if (is(256, 96, false)) return MakeTiledInstance<2, 96, kEpilogue, false>();
-  if (is(128, 128, true)) return MakeTiledInstance<1, 128, kEpilogue, true>();
-  return {};
+  TiledInstance instance;
+  static_cast<void>(TakeTiledInstance<1, 48, kEpilogue>(config, instance) ||
+                    TakeTiledInstance<1, 48, kEpilogue, false, 2>(config, instance) ||
+                    TakeTiledInstance<1, 96, kEpilogue>(config, instance) ||
+                    TakeTiledInstance<1, 96, kEpilogue, false, 2>(config, instance) ||
+                    TakeTiledInstance<1, 192, kEpilogue>(config, instance) ||
+                    TakeTiledInstance<2, 96, kEpilogue>(config, instance) ||
+                    TakeTiledInstance<1, 128, kEpilogue, true>(config, instance));
+  return instance;
 }
 
 }  // namespace swiftlet::cuda

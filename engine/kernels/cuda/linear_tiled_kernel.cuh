@@ -33,17 +33,16 @@ struct TiledParameters : LinearOutput {
 template <int kFeatures, LinearEpilogue kEpilogue>
 struct TiledStaging {
   static constexpr int kWidth = kEpilogue == LinearEpilogue::kSwiglu ? kFeatures / 2 : kFeatures;
-  static constexpr int kColumns = kWidth > 128 ? kWidth / 2 : kWidth;
+  static constexpr int kColumns = kWidth > 96 ? kWidth / 2 : kWidth;
   static constexpr int kPitch = kColumns * 2 + (kColumns % 16 == 0 ? 16 : 0);
   static constexpr int kBytes = kEpilogue == LinearEpilogue::kAddTo ? 0 : kTiledWarpgroups * 4 * 16 * kPitch;
 };
 
-// Of a small tile two blocks share a multiprocessor, so that the next kernel's blocks come in and load their weights
-// while this one's end. A large one takes all registers, most of them for its sums: a whole warpgroup gives up its own.
-template <int kBlocks, int kFeatures, bool kSerial>
-struct TiledShape {
-  static constexpr bool kSmall = kBlocks * kFeatures <= 128 && !kSerial;
-  static constexpr int kThreads = kTiledWarpgroups * 128 + (kSmall ? 32 : 128);
+// One block on a multiprocessor takes all registers, most of them for its sums: the whole warpgroup that copies gives
+// up its own. Where two share one, a warp copies.
+template <int kBlocksPerSm>
+struct TiledThreads {
+  static constexpr int kCount = kTiledWarpgroups * 128 + (kBlocksPerSm == 1 ? 128 : 32);
 };
 
 // Two neighbouring features of a row.
@@ -74,14 +73,12 @@ __device__ __forceinline__ float Gated(float gate, float up) {
 // Threads: two warpgroups that multiply, then a warp or a warpgroup of which one thread copies.
 // Blocks: clusters, one after another.
 // Ranks in a cluster: rows, then features, then parts of K.
-template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial>
-__global__ void __launch_bounds__(TiledShape<kBlocks, kFeatures, kSerial>::kThreads,
-                                  TiledShape<kBlocks, kFeatures, kSerial>::kSmall ? 2 : 1)
+template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial, int kBlocksPerSm>
+__global__ void __launch_bounds__(TiledThreads<kBlocksPerSm>::kCount, kBlocksPerSm)
     TiledKernel(const __grid_constant__ TiledParameters p, const __grid_constant__ CUtensorMap weight_map,
                 const __grid_constant__ CUtensorMap input_map) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ unsigned char dynamic_shared[];
-  constexpr bool kSmall = TiledShape<kBlocks, kFeatures, kSerial>::kSmall;
   constexpr int kRows = 64 * kTiledWarpgroups * kBlocks, kColumnTiles = kFeatures / 8;
   constexpr int kInputBytes = kRows * kTiledStageK * 2, kStageBytes = kInputBytes + kFeatures * kTiledStageK * 2;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -111,6 +108,8 @@ __global__ void __launch_bounds__(TiledShape<kBlocks, kFeatures, kSerial>::kThre
   const int places = (kFragments + p.splits - 1) / p.splits * p.splits;
 
   if (threadIdx.x == 0) {
+    PrefetchTensorMap(weight_map);
+    PrefetchTensorMap(input_map);
     for (int stage = 0; stage < p.stages; ++stage) {
       InitBarrierFor(full + 8 * stage, 1);
       InitBarrierFor(empty + 8 * stage, kTiledWarpgroups * (p.share_weights + p.share_input - 1));
@@ -126,7 +125,7 @@ __global__ void __launch_bounds__(TiledShape<kBlocks, kFeatures, kSerial>::kThre
   }
 
   if (warp >= kTiledWarpgroups * 4) {
-    if constexpr (!kSmall) asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
+    if constexpr (kBlocksPerSm == 1) asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
     if (threadIdx.x == kTiledWarpgroups * 128) {
       const int groups = first_group < num_groups ? (num_groups - first_group + group_stride - 1) / group_stride : 0;
       const int total = groups * num_stages, early = min(total, p.stages);
@@ -201,7 +200,7 @@ __global__ void __launch_bounds__(TiledShape<kBlocks, kFeatures, kSerial>::kThre
       WaitForCluster();
     }
   } else {
-    if constexpr (!kSmall) asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
+    if constexpr (kBlocksPerSm == 1) asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
     ReleaseSuccessor();
     WaitForPredecessor();
     const int thread = threadIdx.x % 128, warpgroup = warp / 4;
@@ -420,15 +419,24 @@ __global__ void __launch_bounds__(TiledShape<kBlocks, kFeatures, kSerial>::kThre
 struct TiledInstance {
   void (*kernel)(TiledParameters, CUtensorMap, CUtensorMap) = nullptr;
   int32_t threads = 0;
-  bool small = false;
   int32_t staging_bytes = 0;
 };
 
-template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial = false>
+template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial, int kBlocksPerSm>
 TiledInstance MakeTiledInstance() {
-  using Shape = TiledShape<kBlocks, kFeatures, kSerial>;
-  return {TiledKernel<kBlocks, kFeatures, kEpilogue, kSerial>, Shape::kThreads, Shape::kSmall,
+  return {TiledKernel<kBlocks, kFeatures, kEpilogue, kSerial, kBlocksPerSm>, TiledThreads<kBlocksPerSm>::kCount,
           TiledStaging<kFeatures, kEpilogue>::kBytes};
+}
+
+// The instance of a configuration, where it is this one.
+template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial = false, int kBlocksPerSm = 1>
+bool TakeTiledInstance(const TiledConfig& config, TiledInstance& instance) {
+  if (config.rows != 128 * kBlocks || config.features != kFeatures || config.serial != kSerial ||
+      config.blocks_per_sm != kBlocksPerSm) {
+    return false;
+  }
+  instance = MakeTiledInstance<kBlocks, kFeatures, kEpilogue, kSerial, kBlocksPerSm>();
+  return true;
 }
 
 // nullptr where there is none.

@@ -5,13 +5,11 @@ namespace swiftlet::cuda {
 template <>
 TiledInstance FindTiledInstance<LinearEpilogue::kSwiglu>(const TiledConfig& config) {
   constexpr LinearEpilogue kEpilogue = LinearEpilogue::kSwiglu;
-  const auto is = [&](int rows, int features, bool serial) {
-    return config.rows == rows && config.features == features && config.serial == serial;
-  };
-  if (is(128, 144, false)) return MakeTiledInstance<1, 144, kEpilogue, false>();
-  if (is(256, 128, false)) return MakeTiledInstance<2, 128, kEpilogue, false>();
-  if (is(256, 144, false)) return MakeTiledInstance<2, 144, kEpilogue, false>();
-  return {};
+  TiledInstance instance;
+  static_cast<void>(TakeTiledInstance<1, 144, kEpilogue>(config, instance) ||
+                    TakeTiledInstance<1, 256, kEpilogue>(config, instance) ||
+                    TakeTiledInstance<2, 144, kEpilogue>(config, instance));
+  return instance;
 }
 
 }  // namespace swiftlet::cuda

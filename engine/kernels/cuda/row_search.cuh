@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "engine/kernels/cuda/logits_row.cuh"
+#include "engine/kernels/cuda/philox.cuh"
 #include "engine/kernels/cuda/team.cuh"
 
 namespace swiftlet::cuda {
@@ -19,6 +20,26 @@ struct Cut {
   }
 };
 
+// What min_p keeps of a row with this largest value.
+template <typename Row>
+__device__ Cut CutByDepth(const Row& row, const SamplingRow& sampling, float most) {
+  Cut cut = {Row::Key(-FLT_MAX), 0x7fffffff};
+  if (sampling.log_min_p == -INFINITY) return cut;
+  // The lowest key with z >= max z + ln(min_p).
+  const float least = __fadd_rn(__fmul_rn(most, row.scale), sampling.log_min_p);
+  uint32_t low = cut.key, high = Row::Key(most);
+  while (low < high) {
+    const uint32_t middle = low + (high - low) / 2;
+    if (__fmul_rn(Row::OfKey(middle), row.scale) >= least) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  cut.key = low;
+  return cut;
+}
+
 inline constexpr int kSearchBits = 9;  // a round resolves so many
 inline constexpr int kSearchBins = 1 << kSearchBits;
 
@@ -30,15 +51,8 @@ struct SearchShared {
   int bin;
 };
 
-__device__ __forceinline__ float Exp2(float x) {
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
-  return result;
-}
-
 // Weights are exp(z - max z); masses are their sums in units of 2^-34: exact in a double, too.
 inline constexpr float kMassUnit = 17179869184.0f;
-inline constexpr float kLog2E = 1.44269504088896f;
 
 template <typename Row>
 __device__ __forceinline__ float WeightOf(const Row& row, float value, float max_value) {
@@ -189,7 +203,8 @@ class RowSearch {
       sum += value;
     }
     // Each block sums the same numbers; the reduction also ends the reads of other blocks' bins.
-    sum = team_.Sum(sum);
+    unsigned long long unused = 0;
+    team_.SumOfEach(sum, unused);
     return sum / kBlocks;
   }
 
@@ -199,5 +214,59 @@ class RowSearch {
   const float max_value_;
   const uint32_t max_key_;
 };
+
+// A double as an unsigned integer of the same order, never 0.
+__device__ __forceinline__ uint64_t OrderedScore(double score) {
+  const auto bits = static_cast<uint64_t>(__double_as_longlong(score));
+  return bits >> 63 ? ~bits : bits | uint64_t{1} << 63;
+}
+
+// The exact score of a token.
+__device__ __forceinline__ double ScoreOf(float z, int id, uint32_t coarse, const DrawKey& key) {
+  return z + static_cast<double>(DeviceGumbel(coarse, DeviceFineNoise(key, static_cast<uint32_t>(id))));
+}
+
+// The best of one thread's tokens.
+struct Racer {
+  double score = -INFINITY;
+  int id = 0x7fffffff;
+
+  __device__ __forceinline__ void Offer(double offered, int token) {
+    if (offered > score || (offered == score && token < id)) {
+      score = offered;
+      id = token;
+    }
+  }
+  __device__ uint64_t Ordered() const { return id == 0x7fffffff ? 0 : OrderedScore(score); }
+};
+
+// The draw over all tokens of the team that `cut` keeps, each thread bounding by the best of its own: the coarse byte c
+// of a token bounds its noise by -ln(c / 256).
+template <int kBlocks, typename Row>
+__device__ int RaceAll(Team<kBlocks>& team, const Row& row, const Cut& cut, const DrawKey& key) {
+  Racer best;
+  for (int base = 8 * static_cast<int>(threadIdx.x); base < row.count; base += 8 * kTeamThreads) {
+    float values[8];
+    row.Load8(base, values);
+    uint4 noise;
+    bool drawn = false;
+#pragma unroll
+    for (int k = 0; k < 8; ++k) {
+      const int id = row.first_id + base + k;
+      if (!cut.Keeps(Row::Key(values[k]), id)) continue;
+      if (!drawn) noise = CoarseBytes(key, static_cast<uint32_t>(id / kGroupTokens));
+      drawn = true;
+      const uint32_t word =
+          k < 4 ? (base % kGroupTokens == 0 ? noise.x : noise.z) : (base % kGroupTokens == 0 ? noise.y : noise.w);
+      const uint32_t coarse = word >> (8 * (k % 4)) & 0xff;
+      const float z = __fmul_rn(values[k], row.scale);
+      // At most 28.5 with c = 0: -ln(-ln(1 - 2^-41)).
+      const float bound = coarse == 0 ? 28.5f : -__logf(static_cast<float>(coarse) * (1 / 256.0f));
+      if (static_cast<double>(z) + bound >= best.score - 1e-3) best.Offer(ScoreOf(z, id, coarse, key), id);
+    }
+  }
+  const uint64_t score = team.Max(best.Ordered());
+  return IdOf(team.Max(best.Ordered() == score ? Packed(1, best.id) : 0));
+}
 
 }  // namespace swiftlet::cuda

@@ -83,11 +83,9 @@ struct SampleArgs {
   ResultView results;         // slot 0; slot s begins s * slot_stride bytes later in both arrays
   int64_t sample_stride = 0;  // bytes between the slots' samples
   int64_t logprob_stride = 0;
-  int32_t max_draws = 0;         // capacity
-  std::byte* scratch = nullptr;  // SampleScratchBytes, zero-filled once when allocated
+  int32_t max_draws = 0;  // capacity
 };
 
-int64_t SampleScratchBytes(const Device& device, int32_t vocab, int32_t max_draws);
 absl::Status Sample(const LaunchContext& context, SamplerTier tier, const SampleArgs& args);
 
 // Log-probabilities of the prompt: of targets[i] and the most likely num_top ids in row i of `logits`.

@@ -1,7 +1,7 @@
-// The blocks that work on one row together: a cluster of kTeamBlocks on sm_90, else one block. Reductions give every
-// thread the same value, summed in one fixed order. Included by .cu files alone.
+// The blocks that work on one row together: a cluster on sm_90 where rows are few, else one block. Reductions give
+// every thread the same value, summed in one fixed order. Included by .cu files alone.
 //
-// Blocks write their part into the shared memory of all others and meet at a barrier: after it nobody needs another's
+// Blocks write what others need into the shared memory of those and meet at a barrier: after it nobody needs another's
 // memory, and a block may end.
 #pragma once
 
@@ -11,20 +11,42 @@
 
 namespace swiftlet::cuda {
 
-inline constexpr int kTeamThreads = 256;  // of one block
+inline constexpr int kTeamThreads = 512;  // of one block: two of them fill an SM
 inline constexpr int kTeamWarps = kTeamThreads / 32;
 inline constexpr int kMaxTeamBlocks = 8;
-inline constexpr int kTeamSums = 4;
 
 struct TeamShared {
-  uint64_t warps[kTeamWarps][kTeamSums];
-  uint64_t exchange[2][kMaxTeamBlocks][kTeamSums];
+  uint64_t warps[2][kTeamWarps][2];
+  uint64_t exchange[2][kMaxTeamBlocks][2];
 };
+
+__device__ __forceinline__ uint32_t WarpMax(uint32_t value) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  return __reduce_max_sync(0xffffffffu, value);
+#else
+#pragma unroll
+  for (int offset = 16; offset > 0; offset /= 2) value = max(value, __shfl_xor_sync(0xffffffffu, value, offset));
+  return value;
+#endif
+}
+
+__device__ __forceinline__ uint64_t WarpMax(uint64_t value) {
+  const auto high = static_cast<uint32_t>(value >> 32);
+  const uint32_t most = WarpMax(high);
+  return uint64_t{most} << 32 | WarpMax(high == most ? static_cast<uint32_t>(value) : 0u);
+}
+
+template <int kLanes, typename T>
+__device__ __forceinline__ T SumLanes(T value) {
+#pragma unroll
+  for (int offset = kLanes / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
+  return value;
+}
 
 template <int kBlocks>
 class Team {
  public:
-  static_assert(kBlocks <= kMaxTeamBlocks);
+  static_assert(kBlocks <= kMaxTeamBlocks && kTeamWarps <= 32);
   static constexpr bool kCluster = kBlocks > 1;
 
   // TeamShared lies in the shared memory of each block.
@@ -73,137 +95,82 @@ class Team {
     return *shared;
   }
 
-  // T is of 64 bits.
-  template <typename T, typename Op>
-  __device__ T Reduce(T value, Op op) {
-    static_assert(sizeof(T) == sizeof(uint64_t));
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    value = BlockPart(value, op);
-    if constexpr (!kCluster) {
-      __syncthreads();
-      return value;
-    }
-    const auto at = [this](int from) { return reinterpret_cast<T*>(&shared_.exchange[parity_][from][0]); };
-    if (threadIdx.x < kBlocks) *Remote(at(rank()), static_cast<int>(threadIdx.x)) = value;
-    Sync();
-    value = ReduceLanes<kBlocks>(*at(lane % kBlocks), op);
-    parity_ ^= 1;  // others may still read this one
-    return value;
-  }
-
-  // Several sums with one barrier of the team.
-  __device__ void SumAll(uint64_t (&values)[kTeamSums]) {
-    const auto add = [](uint64_t a, uint64_t b) { return a + b; };
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-#pragma unroll
-    for (int k = 0; k < kTeamSums; ++k) {
-      values[k] = ReduceLanes<32>(values[k], add);
-      if (lane == 0) shared_.warps[threadIdx.x / 32][k] = values[k];
-    }
-    __syncthreads();
-    if (threadIdx.x < kTeamSums * kBlocks) {
-      const int k = static_cast<int>(threadIdx.x) % kTeamSums;
-      uint64_t sum = 0;
-      for (int warp = 0; warp < kTeamWarps; ++warp) sum += shared_.warps[warp][k];
-      *Remote(&shared_.exchange[parity_][rank()][k], static_cast<int>(threadIdx.x) / kTeamSums) = sum;
-    }
-    Sync();
-#pragma unroll
-    for (int k = 0; k < kTeamSums; ++k) {
-      values[k] = ReduceLanes<kBlocks>(shared_.exchange[parity_][lane % kBlocks][k], add);
-    }
-    parity_ ^= 1;
-  }
-
-  // The largest score, and the lowest id that has it.
-  __device__ void Best(uint64_t& score, uint32_t& id) {
-    const auto better = [](uint64_t score, uint32_t id, uint64_t other_score, uint32_t other_id) {
-      return other_score > score || (other_score == score && other_id < id);
-    };
-    const auto reduce = [&](int lanes) {
-      for (int offset = lanes / 2; offset > 0; offset /= 2) {
-        const uint64_t other_score = __shfl_xor_sync(0xffffffffu, score, offset);
-        const uint32_t other_id = __shfl_xor_sync(0xffffffffu, id, offset);
-        if (better(score, id, other_score, other_id)) score = other_score, id = other_id;
-      }
-    };
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    reduce(32);
-    if (lane == 0) {
-      shared_.warps[threadIdx.x / 32][0] = score;
-      shared_.warps[threadIdx.x / 32][1] = id;
-    }
-    __syncthreads();
-    score = shared_.warps[lane % kTeamWarps][0];
-    id = static_cast<uint32_t>(shared_.warps[lane % kTeamWarps][1]);
-    reduce(kTeamWarps);
-    if constexpr (!kCluster) {
-      __syncthreads();
-      return;
-    }
-    if (threadIdx.x < kBlocks) {
-      uint64_t* const to = Remote(&shared_.exchange[parity_][rank()][0], static_cast<int>(threadIdx.x));
-      to[0] = score;
-      to[1] = id;
-    }
-    Sync();
-    score = shared_.exchange[parity_][lane % kBlocks][0];
-    id = static_cast<uint32_t>(shared_.exchange[parity_][lane % kBlocks][1]);
-    reduce(kBlocks);
-    parity_ ^= 1;
-  }
-
   // Of the calling block alone.
-  template <typename T, typename Op>
-  __device__ T ReduceBlock(T value, Op op) {
-    value = BlockPart(value, op);
+  __device__ uint64_t BlockMax(uint64_t value) {
+    uint64_t(&warps)[kTeamWarps][2] = Warps();
+    value = WarpMax(value);
+    if (lane() == 0) warps[warp()][0] = value;
     __syncthreads();
-    return value;
+    return WarpMax(warps[lane() % kTeamWarps][0]);
   }
-
-  __device__ uint64_t Max(uint64_t value) {
-    return Reduce(value, [](uint64_t a, uint64_t b) { return a > b ? a : b; });
+  __device__ void BlockMaxOfEach(uint32_t& a, uint32_t& b) {
+    uint64_t(&warps)[kTeamWarps][2] = Warps();
+    a = WarpMax(a);
+    b = WarpMax(b);
+    if (lane() == 0) warps[warp()][0] = uint64_t{a} << 32 | b;
+    __syncthreads();
+    const uint64_t both = warps[lane() % kTeamWarps][0];
+    a = WarpMax(static_cast<uint32_t>(both >> 32));
+    b = WarpMax(static_cast<uint32_t>(both));
   }
   template <typename T>
-  __device__ T Sum(T value) {
-    return Reduce(value, [](T a, T b) { return a + b; });
+  __device__ void BlockSumOfEach(T& a, T& b) {
+    static_assert(sizeof(T) == sizeof(uint64_t));
+    uint64_t(&warps)[kTeamWarps][2] = Warps();
+    a = SumLanes<32>(a);
+    b = SumLanes<32>(b);
+    T* const mine = reinterpret_cast<T*>(&warps[warp()][0]);
+    if (lane() == 0) mine[0] = a, mine[1] = b;
+    __syncthreads();
+    const T* const other = reinterpret_cast<const T*>(&warps[lane() % kTeamWarps][0]);
+    a = SumLanes<kTeamWarps>(other[0]);
+    b = SumLanes<kTeamWarps>(other[1]);
+  }
+
+  // Of the team.
+  __device__ uint64_t Max(uint64_t value) {
+    value = BlockMax(value);
+    if constexpr (!kCluster) return value;
+    uint64_t(&blocks)[kMaxTeamBlocks][2] = Exchange();
+    if (threadIdx.x < kBlocks) (*Remote(&blocks, static_cast<int>(threadIdx.x)))[rank()][0] = value;
+    Sync();
+    return WarpMax(blocks[lane() % kBlocks][0]);
+  }
+  template <typename T>
+  __device__ void SumOfEach(T& a, T& b) {
+    BlockSumOfEach(a, b);
+    if constexpr (!kCluster) return;
+    uint64_t(&blocks)[kMaxTeamBlocks][2] = Exchange();
+    if (threadIdx.x < kBlocks) {
+      T* const to = reinterpret_cast<T*>(&(*Remote(&blocks, static_cast<int>(threadIdx.x)))[rank()][0]);
+      to[0] = a, to[1] = b;
+    }
+    Sync();
+    const T* const from = reinterpret_cast<const T*>(&blocks[lane() % kBlocks][0]);
+    a = SumLanes<kBlocks>(from[0]);
+    b = SumLanes<kBlocks>(from[1]);
   }
 
  private:
-  template <int kLanes, typename T, typename Op>
-  static __device__ T ReduceLanes(T value, Op op) {
-#pragma unroll
-    for (int offset = kLanes / 2; offset > 0; offset /= 2) {
-      value = op(value, __shfl_xor_sync(0xffffffffu, value, offset));
-    }
-    return value;
+  static __device__ int lane() {
+    return static_cast<int>(threadIdx.x) % 32;
+  }
+  static __device__ int warp() {
+    return static_cast<int>(threadIdx.x) / 32;
   }
 
-  template <typename T, typename Op>
-  __device__ T BlockPart(T value, Op op) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    value = ReduceLanes<32>(value, op);
-    if (lane == 0) *reinterpret_cast<T*>(&shared_.warps[threadIdx.x / 32][0]) = value;
-    __syncthreads();
-    return ReduceLanes<kTeamWarps>(*reinterpret_cast<T*>(&shared_.warps[lane % kTeamWarps][0]), op);
+  // Two of each in turn: threads may still read the last one.
+  __device__ uint64_t (&Warps())[kTeamWarps][2] {
+    warps_parity_ ^= 1;
+    return shared_.warps[warps_parity_];
+  }
+  __device__ uint64_t (&Exchange())[kMaxTeamBlocks][2] {
+    exchange_parity_ ^= 1;
+    return shared_.exchange[exchange_parity_];
   }
 
   TeamShared& shared_;
-  int parity_ = 0;
+  int warps_parity_ = 0, exchange_parity_ = 0;
 };
-
-// Places for `wanted` entries of each thread of a warp in a list whose size is `size`; the thread's first one.
-__device__ __forceinline__ int ReservePlaces(int* size, int wanted) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  int sum = wanted;
-#pragma unroll
-  for (int offset = 1; offset < 32; offset *= 2) {
-    const int other = __shfl_up_sync(0xffffffffu, sum, offset);
-    if (lane >= offset) sum += other;
-  }
-  int first = 0;
-  if (lane == 31 && sum > 0) first = atomicAdd(size, sum);
-  return __shfl_sync(0xffffffffu, first, 31) + sum - wanted;
-}
 
 }  // namespace swiftlet::cuda

@@ -133,6 +133,10 @@ __device__ __forceinline__ uint64_t Descriptor(unsigned shared) {
          (uint64_t{1} << 62);
 }
 
+__device__ __forceinline__ void PrefetchTensorMap(const CUtensorMap& map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
+}
+
 __device__ __forceinline__ void CopyTensor(unsigned shared, const CUtensorMap& map, int column, int row,
                                            unsigned barrier) {
   asm volatile(

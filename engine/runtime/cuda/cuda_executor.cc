@@ -56,7 +56,7 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> CudaExecutor::Create(std::unique_p
         [executor = executor.get()](const LaunchContext& context, const StepCapacity& capacity, SamplerTier tier) {
           return executor->EnqueueStep(context, capacity, tier);
         },
-        executor->enqueue_mutex_);
+        executor->enqueue_mutex_, options.on_captured);
   }
   return executor;
 }
@@ -127,12 +127,15 @@ absl::Status CudaExecutor::TryLaunch(Slot& slot, int32_t slot_index, const Times
   RETURN_IF_CUDA_ERROR(cudaMemcpyAsync(memory_.upload_bytes(), slot.upload.data(), packer_.bytes(),
                                        cudaMemcpyHostToDevice, stream_.get()));
   const StepCapacity sizes = packer_.sizes();
-  const cudaGraphExec_t graph =
-      graphs_ != nullptr && slot.num_scores == 0 ? graphs_->Find(sizes, packer_.tier()) : nullptr;
-  if (graph != nullptr) {
-    RETURN_IF_CUDA_ERROR(cudaGraphLaunch(graph, stream_.get()));
+  const GraphCache::Captured found =
+      graphs_ != nullptr && slot.num_scores == 0 ? graphs_->Find(sizes, packer_.tier()) : GraphCache::Captured();
+  slot.captured = found.graph != nullptr;
+  slot.capacity_tokens = found.capacity_tokens;
+  if (slot.captured) {
+    RETURN_IF_CUDA_ERROR(cudaGraphLaunch(found.graph, stream_.get()));
   } else {
     const StepCapacity capacity = EagerCapacity(sizes, memory_.shape().largest);
+    slot.capacity_tokens = capacity.tokens;
     std::lock_guard<std::mutex> lock(enqueue_mutex_);
     RETURN_IF_ERROR(slot.num_scores > 0 ? EnqueueScoredStep(slot, capacity, packer_.tier())
                                         : EnqueueStep(context, capacity, packer_.tier()));
@@ -186,7 +189,6 @@ absl::Status CudaExecutor::EnqueueSample(const LaunchContext& context, const Ste
   args.sample_stride = results_.sample_stride();
   args.logprob_stride = results_.logprob_stride();
   args.max_draws = capacity.draws;
-  args.scratch = memory_.sample_scratch();
   return Sample(context, tier, args);
 }
 
@@ -275,6 +277,8 @@ absl::Status CudaExecutor::ReadResults(const Slot& slot, int32_t slot_index, Ste
   const StepPlan& plan = slot.batch.plan;
   for (const StepPlan::Row& row : plan.rows) done_[row.row] = false;
   result.prompt_logprobs.resize(plan.items.size());
+  result.capacity_tokens = slot.capacity_tokens;
+  result.captured = slot.captured;
   int32_t sample = 0;
   int32_t score = 0;
   for (size_t i = 0; i < plan.items.size(); ++i) {

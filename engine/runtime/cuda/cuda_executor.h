@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -28,6 +29,7 @@ struct CudaExecutorOptions {
   bool deterministic = false;
   bool generic = false;
   bool enforce_eager = false;
+  std::function<void(const CaptureStats&)> on_captured = {};  // may be empty; on the capturing thread
 };
 
 class CudaExecutor final : public Executor {
@@ -59,6 +61,8 @@ class CudaExecutor final : public Executor {
     DeviceBuffer device_lists;
     PinnedBuffer scores;  // DeviceLogprobs of each scored position, then their failures (int32)
     int32_t num_scores = 0;
+    int32_t capacity_tokens = 0;
+    bool captured = false;
   };
   struct Times {
     Event begin, end;

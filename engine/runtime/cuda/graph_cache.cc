@@ -1,6 +1,7 @@
 #include "engine/runtime/cuda/graph_cache.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "engine/base/cuda/cuda_status.h"
@@ -10,8 +11,8 @@
 namespace swiftlet::cuda {
 
 GraphCache::GraphCache(const LaunchContext& context, std::vector<StepBucket> buckets, Enqueue enqueue,
-                       std::mutex& mutex)
-    : context_(context), enqueue_(std::move(enqueue)), mutex_(mutex) {
+                       std::mutex& mutex, OnCaptured on_captured)
+    : context_(context), enqueue_(std::move(enqueue)), on_captured_(std::move(on_captured)), mutex_(mutex) {
   for (StepBucket& bucket : buckets) {
     entries_.push_back(std::make_unique<Entry>());
     entries_.back()->bucket = bucket;
@@ -29,30 +30,55 @@ GraphCache::~GraphCache() {
   }
 }
 
-cudaGraphExec_t GraphCache::Find(const StepCapacity& step, SamplerTier tier) const {
+GraphCache::Captured GraphCache::Find(const StepCapacity& step, SamplerTier tier) const {
   for (const std::unique_ptr<Entry>& entry : entries_) {
     if (!Fits(step, entry->bucket)) continue;
-    return (tier == SamplerTier::kPlain ? entry->plain : entry->full).load(std::memory_order_acquire);
+    return {(tier == SamplerTier::kPlain ? entry->plain : entry->full).load(std::memory_order_acquire),
+            entry->bucket.capacity.tokens};
   }
-  return nullptr;
+  return {};
+}
+
+void GraphCache::CaptureAll() {
+  using std::chrono::duration_cast, std::chrono::milliseconds, std::chrono::steady_clock;
+  const auto begin = steady_clock::now();
+  CaptureStats stats = CaptureEach();
+  if (stopping_.load()) return;
+  stats.took_ms = duration_cast<milliseconds>(steady_clock::now() - begin).count();
+  complete_.store(true);
+  if (on_captured_) on_captured_(stats);
 }
 
 // A bucket that cannot be captured is served without a graph; so is everything after a fault, which the step thread
 // finds by itself.
-void GraphCache::CaptureAll() {
-  if (cudaSetDevice(context_.device->ordinal) != cudaSuccess) return;
+CaptureStats GraphCache::CaptureEach() {
+  CaptureStats stats;
+  const auto count = [&stats](const absl::Status& status) {
+    if (status.ok()) {
+      ++stats.captured;
+    } else if (++stats.failed == 1) {
+      stats.first_failure = status.ToString();
+    }
+  };
+  if (const cudaError_t error = cudaSetDevice(context_.device->ordinal); error != cudaSuccess) {
+    count(CudaStatus(error, "cudaSetDevice"));
+    return stats;
+  }
   const absl::StatusOr<Stream> stream = Stream::Create();
   const absl::StatusOr<int64_t> free_before = FreeDeviceBytes();
-  if (!stream.ok() || !free_before.ok()) return;
+  if (!stream.ok() || !free_before.ok()) {
+    count(stream.ok() ? free_before.status() : stream.status());
+    return stats;
+  }
   for (const SamplerTier tier : {SamplerTier::kPlain, SamplerTier::kFull}) {
     for (const std::unique_ptr<Entry>& entry : entries_) {
-      if (stopping_.load()) return;
-      static_cast<void>(Capture(*entry, tier, stream->get()));
+      if (stopping_.load()) return stats;
+      count(Capture(*entry, tier, stream->get()));
       const absl::StatusOr<int64_t> free_now = FreeDeviceBytes();
       if (free_now.ok()) bytes_.store(std::max<int64_t>(*free_before - *free_now, 0));
     }
   }
-  complete_.store(true);
+  return stats;
 }
 
 absl::Status GraphCache::Capture(Entry& entry, SamplerTier tier, cudaStream_t stream) {

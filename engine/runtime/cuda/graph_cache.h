@@ -18,6 +18,7 @@
 #include "engine/kernels/cuda/launch.h"
 #include "engine/kernels/cuda/sampling.h"
 #include "engine/runtime/cuda/step_buckets.h"
+#include "engine/runtime/engine_stats.h"
 
 namespace swiftlet::cuda {
 
@@ -25,15 +26,22 @@ class GraphCache {
  public:
   // Launches a step of this capacity; under `mutex`, which whoever else launches pieces takes too.
   using Enqueue = std::function<absl::Status(const LaunchContext&, const StepCapacity&, SamplerTier)>;
+  // When nothing more will be captured, on the capturing thread; may be empty.
+  using OnCaptured = std::function<void(const CaptureStats&)>;
 
   // Starts capturing. `context`: the rules of the launches; its stream is not used. All outlive the cache.
-  GraphCache(const LaunchContext& context, std::vector<StepBucket> buckets, Enqueue enqueue, std::mutex& mutex);
+  GraphCache(const LaunchContext& context, std::vector<StepBucket> buckets, Enqueue enqueue, std::mutex& mutex,
+             OnCaptured on_captured);
   ~GraphCache();  // stops capturing
   GraphCache(const GraphCache&) = delete;
   GraphCache& operator=(const GraphCache&) = delete;
 
-  // The graph of the smallest bucket that has room for `step`, or null while there is none.
-  cudaGraphExec_t Find(const StepCapacity& step, SamplerTier tier) const;
+  struct Captured {
+    cudaGraphExec_t graph = nullptr;
+    int32_t capacity_tokens = 0;
+  };
+  // Of the smallest bucket that has room for `step`; no graph while that is not captured.
+  Captured Find(const StepCapacity& step, SamplerTier tier) const;
 
   // Any thread.
   int64_t bytes() const { return bytes_.load(); }  // of the device
@@ -46,10 +54,12 @@ class GraphCache {
   };
 
   void CaptureAll();
+  CaptureStats CaptureEach();
   absl::Status Capture(Entry& entry, SamplerTier tier, cudaStream_t stream);
 
   LaunchContext context_;
   const Enqueue enqueue_;
+  const OnCaptured on_captured_;
   std::mutex& mutex_;
   std::vector<std::unique_ptr<Entry>> entries_;
   std::atomic<int64_t> bytes_{0};

@@ -1,15 +1,14 @@
 #include "engine/runtime/cuda/load_cuda_engine.h"
 
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_format.h>
 
-#include <algorithm>
-#include <limits>
 #include <utility>
 
+#include "engine/base/cuda/cuda_status.h"
 #include "engine/base/status_macros.h"
 #include "engine/kv/block_pool.h"
 #include "engine/model/model_config.h"
+#include "engine/runtime/cuda/kv_pool_size.h"
 #include "engine/runtime/cuda/step_buckets.h"
 #include "engine/runtime/cuda/step_memory.h"
 
@@ -17,14 +16,8 @@ namespace swiftlet {
 namespace cuda {
 namespace {
 
-// Captured graphs and what the driver loads with them come after the KV pool.
-constexpr int64_t kReserveBytes = int64_t{512} << 20;
 // Another process may take memory between the look at what is free and the allocation.
 constexpr int kKvAttempts = 3;
-
-std::string GiB(int64_t bytes) {
-  return absl::StrFormat("%.2f GiB", static_cast<double>(bytes) / (1 << 30));
-}
 
 // Lack of memory is the operator's to mend, not a fault of the device.
 absl::Status WithFlag(const absl::Status& status, const std::string& what, const std::string& mend) {
@@ -52,42 +45,21 @@ absl::Status CheckOptions(const LoadEngineOptions& options) {
   return absl::OkStatus();
 }
 
-// Blocks of the pool, from what is free now: whoever else uses this GPU, and what this process has taken already, both
-// count as used.
-absl::StatusOr<int64_t> KvBlocks(const Device& device, const LoadEngineOptions& options, const EngineConfig& config,
-                                 const CudaModel& model, int32_t longest) {
-  ASSIGN_OR_RETURN(const int64_t free_bytes, FreeDeviceBytes());
-  const auto allowed = static_cast<int64_t>(options.gpu_memory_utilization * static_cast<double>(device.total_bytes));
-  const int64_t used = device.total_bytes - free_bytes;
-  int64_t bytes = std::min(allowed - used, free_bytes) - kReserveBytes;
-  if (options.kv_cache_bytes > 0) bytes = options.kv_cache_bytes;
-  const int64_t pages = (longest - 1) / kBlockTokens + 1;
-  const int64_t needed = (config.max_model_len > 0 ? pages : 1) * model.kv_bytes_per_block();
-  if (bytes < needed) {
-    const std::string found =
-        options.kv_cache_bytes > 0
-            ? absl::StrCat("--kv-cache-memory-bytes gives it ", GiB(bytes))
-            : absl::StrCat("--gpu-memory-utilization ", options.gpu_memory_utilization, " of ", GiB(device.total_bytes),
-                           " leaves ", GiB(std::max<int64_t>(bytes, 0)), " (", GiB(free_bytes), " are free now, ",
-                           GiB(model.weight_bytes()), " hold the weights)");
-    return absl::FailedPreconditionError(
-        absl::StrCat("the KV pool is too small: ", found, "; ", GiB(needed), " are needed for ",
-                     config.max_model_len > 0 ? absl::StrCat("one sequence of --max-model-len ", config.max_model_len)
-                                              : std::string("one block"),
-                     "; raise ", options.kv_cache_bytes > 0 ? "--kv-cache-memory-bytes" : "--gpu-memory-utilization",
-                     config.max_model_len > 0 ? " or lower --max-model-len" : ""));
-  }
-  // A pool that holds max_num_seqs sequences of the greatest length is never short of a block.
-  return std::min({bytes / model.kv_bytes_per_block(), pages * config.max_num_seqs,
-                   static_cast<int64_t>(std::numeric_limits<int32_t>::max())});
-}
-
 absl::Status AllocateKvCache(const Device& device, const LoadEngineOptions& options, const EngineConfig& config,
                              CudaModel& model, int32_t longest) {
   absl::Status status;
   for (int attempt = 0; attempt < kKvAttempts; ++attempt) {
-    ASSIGN_OR_RETURN(const int64_t blocks, KvBlocks(device, options, config, model, longest));
-    status = model.AllocateKvCache(static_cast<int32_t>(blocks));
+    ASSIGN_OR_RETURN(const int64_t free_bytes, FreeDeviceBytes());
+    ASSIGN_OR_RETURN(const int32_t blocks, KvPoolBlocks({.gpu_memory_utilization = options.gpu_memory_utilization,
+                                                         .total_bytes = device.total_bytes,
+                                                         .free_bytes = free_bytes,
+                                                         .weight_bytes = model.weight_bytes(),
+                                                         .kv_cache_bytes = options.kv_cache_bytes,
+                                                         .block_bytes = model.kv_bytes_per_block(),
+                                                         .max_model_len = config.max_model_len,
+                                                         .longest = longest,
+                                                         .max_num_seqs = config.max_num_seqs}));
+    status = model.AllocateKvCache(blocks);
     if (!absl::IsResourceExhausted(status)) return status;
   }
   return WithFlag(status, "the KV pool", "lower --gpu-memory-utilization or --kv-cache-memory-bytes");
@@ -122,13 +94,14 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> LoadCudaExecutor(const Device& dev
   const std::string mend = "lower --max-num-seqs or --max-num-batched-tokens";
   RETURN_IF_ERROR(
       WithFlag(model->AllocateActivations(shape.largest, shape.max_pages), "the activations of a step", mend));
-  absl::StatusOr<StepMemory> memory = StepMemory::Allocate(device, shape);
+  absl::StatusOr<StepMemory> memory = StepMemory::Allocate(shape);
   if (!memory.ok()) return WithFlag(memory.status(), "the rows of running sequences", mend);
   RETURN_IF_ERROR(AllocateKvCache(device, options, config, *model, longest));
 
   const CudaExecutorOptions executor_options{.deterministic = options.deterministic,
                                              .generic = options.kernels == "generic",
-                                             .enforce_eager = options.enforce_eager};
+                                             .enforce_eager = options.enforce_eager,
+                                             .on_captured = options.callbacks.on_captured};
   description->logits_width = model_config.vocab_size;
   description->kv_blocks = model->num_kv_blocks();
   description->weight_bytes = model->weight_bytes();
@@ -147,9 +120,10 @@ absl::StatusOr<LoadedEngine> LoadCudaEngine(const Device& device, const LoadEngi
   const EngineConfig config = GpuDefaults(options.config, device.total_bytes);
   RETURN_IF_ERROR(config.Validate());
   LoadedEngine loaded;
-  ASSIGN_OR_RETURN(std::unique_ptr<cuda::CudaExecutor> executor,
-                   cuda::LoadCudaExecutor(device, options, config, &loaded.description));
-  ASSIGN_OR_RETURN(loaded.engine, Engine::Create(config, std::move(executor), options.callbacks));
+  absl::StatusOr<std::unique_ptr<cuda::CudaExecutor>> executor =
+      cuda::LoadCudaExecutor(device, options, config, &loaded.description);
+  if (!executor.ok()) return NotOfFile(executor.status());
+  ASSIGN_OR_RETURN(loaded.engine, Engine::Create(config, *std::move(executor), options.callbacks));
   return loaded;
 }
 

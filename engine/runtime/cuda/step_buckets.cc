@@ -22,8 +22,9 @@ std::vector<int32_t> DecodeSizes(int32_t largest) {
 
 std::vector<int32_t> MixedSizes(int32_t largest) {
   std::vector<int32_t> sizes;
-  for (const int32_t size : {128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192}) {
-    if (size < largest) sizes.push_back(size);
+  for (int32_t size = 64; size < largest;) {
+    sizes.push_back(size);
+    size += size < 1024 ? 64 : size < 2048 ? 128 : size < 4096 ? 256 : 512;
   }
   sizes.push_back(largest);
   return sizes;
@@ -50,7 +51,7 @@ std::vector<StepBucket> StepBuckets(int32_t max_num_seqs, int32_t max_num_batche
                                       .prefill_tiles = size / kPrefillTileTokens + kPartialTiles,
                                       .logits = rows,
                                       .draws = max_num_seqs},
-                         .least_tokens = size <= 512 ? 0 : size * 7 / 8});
+                         .least_tokens = size <= 1024 ? 0 : size * 7 / 8});
     }
   }
   return buckets;

@@ -44,16 +44,13 @@ absl::StatusOr<DeviceBuffer> AllocateZeroed(size_t bytes) {
 
 }  // namespace
 
-absl::StatusOr<StepMemory> StepMemory::Allocate(const Device& device, const StepMemoryShape& shape) {
+absl::StatusOr<StepMemory> StepMemory::Allocate(const StepMemoryShape& shape) {
   StepMemory memory;
   memory.shape_ = shape;
   ASSIGN_OR_RETURN(memory.upload_,
                    AllocateZeroed(StepPacker::MaxBytes(shape.largest, shape.num_rows, shape.max_pages)));
   ASSIGN_OR_RETURN(memory.memory_, AllocateZeroed(Place(shape, nullptr, memory.arrays_, memory.rows_)));
   Place(shape, memory.memory_.data(), memory.arrays_, memory.rows_);
-  ASSIGN_OR_RETURN(
-      memory.scratch_,
-      AllocateZeroed(static_cast<size_t>(SampleScratchBytes(device, shape.logits_width, shape.largest.draws))));
   RETURN_IF_CUDA_ERROR(cudaDeviceSynchronize());
   return memory;
 }

@@ -1,12 +1,11 @@
-// What stays on the device between steps: the arrays a step is unpacked into, the rows of running sequences, and the
-// scratch of sampling. Addresses never change, because graphs have them. Owned by the executor.
+// What stays on the device between steps: the arrays a step is unpacked into and the rows of running sequences.
+// Addresses never change, because graphs have them. Owned by the executor.
 #pragma once
 
 #include <absl/status/statusor.h>
 
 #include <cstdint>
 
-#include "engine/base/cuda/device.h"
 #include "engine/base/cuda/device_buffer.h"
 #include "engine/kernels/cuda/sampling.h"
 #include "engine/kernels/cuda/step.h"
@@ -25,7 +24,7 @@ struct StepMemoryShape {
 class StepMemory {
  public:
   // Zero-filled.
-  static absl::StatusOr<StepMemory> Allocate(const Device& device, const StepMemoryShape& shape);
+  static absl::StatusOr<StepMemory> Allocate(const StepMemoryShape& shape);
 
   const StepMemoryShape& shape() const { return shape_; }
   const StepUpload* upload() const { return reinterpret_cast<const StepUpload*>(upload_.data()); }
@@ -35,14 +34,12 @@ class StepMemory {
   StepView view() const;
   const RowsView& rows() const { return rows_; }
   uint32_t* CountsOf(int32_t row) const { return rows_.counts + int64_t{row} * shape_.logits_width; }
-  std::byte* sample_scratch() const { return scratch_.data(); }
-  int64_t bytes() const { return static_cast<int64_t>(upload_.size() + memory_.size() + scratch_.size()); }
+  int64_t bytes() const { return static_cast<int64_t>(upload_.size() + memory_.size()); }
 
  private:
   StepMemoryShape shape_;
   DeviceBuffer upload_;
   DeviceBuffer memory_;  // arrays_ and rows_
-  DeviceBuffer scratch_;
   StepArrays arrays_ = {};
   RowsView rows_ = {};
 };

@@ -17,7 +17,14 @@ TEST(WorkerMetrics, EngineFiguresAreCopiedAtEachScrape) {
   WorkerMetrics worker(metrics);
   worker.Watch(state, engine);
   engine.SetStats({.steps = 9, .running_sequences = 3, .kv_blocks_total = 100, .kv_blocks_used = 25});
-  worker.OnStep({.duration_us = 900, .host_gap_us = 10, .sequences = 3, .tokens = 40});
+  worker.OnStep({.duration_us = 900,
+                 .host_gap_us = 10,
+                 .sequences = 3,
+                 .decodes = 2,
+                 .tokens = 40,
+                 .capacity_tokens = 64,
+                 .captured = true});
+  worker.OnCaptured({.captured = 120, .failed = 2, .first_failure = "no memory", .took_ms = 900});
   const std::string text = metrics.Render();
   EXPECT_THAT(text, HasSubstr("swiftlet_running_sequences 3\n"));
   EXPECT_THAT(text, HasSubstr("swiftlet_kv_use_ratio 0.25\n"));
@@ -25,6 +32,10 @@ TEST(WorkerMetrics, EngineFiguresAreCopiedAtEachScrape) {
   EXPECT_THAT(text, HasSubstr("swiftlet_steps_total 9\n"));
   EXPECT_THAT(text, HasSubstr("swiftlet_step_duration_seconds_bucket{le=\"0.001\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("swiftlet_step_tokens_sum 40\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_captured_steps_total 1\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_padding_tokens_total 24\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_graphs_total 120\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_graph_failures_total 2\n"));
 }
 
 TEST(WorkerState, CreditIsTheShareOfWhatIsLeft) {

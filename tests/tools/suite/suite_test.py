@@ -12,7 +12,7 @@ import unittest
 TOOLS = pathlib.Path(__file__).resolve().parents[3] / "tools"
 sys.path.insert(0, str(TOOLS))
 
-from suite import bundle, machine, parts, report, served  # noqa: E402
+from suite import bundle, machine, parts, report, served, suite  # noqa: E402
 
 TRUE = shutil.which("true")
 
@@ -36,10 +36,10 @@ class BundleTest(unittest.TestCase):
         self.assertEqual(bundle.unpack(self.folder / "out"), place)
         for name in [*bundle.PROGRAMS, "kernels_cuda_test"]:
             self.assertEqual(subprocess.run([place / "bin" / name]).returncode, 0, name)
-        suite = parts.Suite(place, time.monotonic() + 60, "cpu", only="")
-        self.assertEqual([path.name for path in suite.programs("*cuda*_test")], ["kernels_cuda_test"])
-        self.assertEqual(suite.run([place / "bin" / "swiftlet"])[0], 0)
-        self.assertEqual(suite.run(["sleep", "30"], seconds=0.2)[0], 124)
+        one = suite.Suite(place, time.monotonic() + 60, "cpu", only="")
+        self.assertEqual([path.name for path in one.programs("*cuda*_test")], ["kernels_cuda_test"])
+        self.assertEqual(one.run([place / "bin" / "swiftlet"])[0], 0)
+        self.assertEqual(one.run(["sleep", "30"], seconds=0.2)[0], 124)
 
     def test_a_missing_program_is_named(self):
         with self.assertRaisesRegex(bundle.BundleError, "swiftlet-gateway"):
@@ -56,6 +56,16 @@ class PartsTest(unittest.TestCase):
         self.assertEqual(served.per_million({"cpu_s": {"gateway": 3.0}, "output_tokens_total": 250_000}, "gateway"), 12)
 
 
+class SuiteTest(unittest.TestCase):
+    def test_only_takes_steps_whose_name_has_one_of_the_words(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "bundle.json").write_text('{"commit": "abc"}')
+            some = suite.Suite(pathlib.Path(folder), time.monotonic() + 60, "cpu", only="flat 512,float32")
+            every = suite.Suite(pathlib.Path(folder), time.monotonic() + 60, "cpu", only="")
+        self.assertTrue(some.wanted("flat 512") and some.wanted("float32") and every.wanted("anything"))
+        self.assertFalse(some.wanted("flat 5120") or some.wanted("flat 4096") or some.wanted("peaked 512"))
+
+
 class ReportTest(unittest.TestCase):
     def test_parts_become_one_page(self):
         gpu = dict.fromkeys(machine.GPU_FIELDS, "?") | {"name": "GPU X", "driver_version": "1.2", "clocks.sm": "1980 MHz"}
@@ -68,6 +78,17 @@ class ReportTest(unittest.TestCase):
                      "**failed**", "figures"):
             self.assertIn(text, page)
         self.assertNotIn("other", page)
+
+    def test_pieces_of_a_part_become_one_table(self):
+        common = {"part": "engine", "commit": "abc", "began": "now", "seconds": 2.0, "details": {}, "machine": {"gpus": [], "cores": 1, "cpu": "C"}}
+        first = common | {"passed": True, "tables": {"Engine": [{"what": "a"}], "Ready": [{"s": 1}]}}
+        second = common | {"passed": False, "tables": {"Engine": [{"what": "b"}]}}
+        other = common | {"passed": True, "part": "served", "tables": {"Engine": [{"what": "c"}]}}
+        page = report.markdown([first, other, second])
+        self.assertEqual(page.count("## engine"), 1)
+        self.assertIn("| a |\n| b |\n", page)
+        self.assertIn("4.0 s, **failed**", page)
+        self.assertEqual(page.count("**Engine**"), 2)
 
     def test_a_machine_without_a_gpu_is_described(self):
         self.assertGreater(machine.describe()["cores"], 0)

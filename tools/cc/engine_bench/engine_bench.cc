@@ -20,6 +20,7 @@
 #include "engine/model/model_config.h"
 #include "engine/runtime/load_engine.h"
 #include "tools/cc/cpu_floors/cpu_floors.h"
+#include "tools/cc/engine_bench/closed_loop.h"
 #include "tools/cc/engine_bench/engine_runs.h"
 #include "tools/cc/engine_bench/kernel_profile.h"
 #include "tools/cc/engine_bench/model_cost.h"
@@ -47,6 +48,11 @@ struct Flags {
   float top_p = 0.95f;
   bool json = false;
   bool profile = false;
+  std::vector<int32_t> streams;
+  int32_t input_tokens = 128;
+  int32_t output_tokens = 128;
+  int32_t rounds = 8;
+  int64_t turnaround_us = 0;
 };
 
 struct Line {
@@ -174,11 +180,18 @@ absl::StatusOr<LoadedEngine> Load(const Flags& flags, StepRecorder& recorder) {
   const int32_t max_batch = *std::max_element(flags.batches.begin(), flags.batches.end());
   options.config.max_num_seqs = max_batch;
   const bool is_cpu = flags.device == "cpu";
-  options.config.max_num_batched_tokens = std::max(is_cpu ? 512 : 8192, 2 * max_batch);
-  options.config.max_mixed_tokens = options.config.max_num_batched_tokens;  // contexts are to be there soon
-  const int32_t budget = std::max(options.config.max_num_batched_tokens - max_batch, 1);
-  const auto prefill_steps = static_cast<int32_t>(int64_t{max_batch} * flags.context / budget) + 2;
-  options.config.max_model_len = std::max(flags.context + flags.decode_steps + prefill_steps, flags.prefill + 1);
+  if (!flags.streams.empty()) {  // as it is served, but for the CPU, where the pool has to be no larger than needed
+    options.config = {};
+    options.config.max_model_len = flags.input_tokens + flags.output_tokens;
+    if (is_cpu) options.config.max_num_seqs = *std::max_element(flags.streams.begin(), flags.streams.end());
+  }
+  if (flags.streams.empty()) {
+    options.config.max_num_batched_tokens = std::max(is_cpu ? 512 : 8192, 2 * max_batch);
+    options.config.max_mixed_tokens = options.config.max_num_batched_tokens;  // contexts are to be there soon
+    const int32_t budget = std::max(options.config.max_num_batched_tokens - max_batch, 1);
+    const auto prefill_steps = static_cast<int32_t>(int64_t{max_batch} * flags.context / budget) + 2;
+    options.config.max_model_len = std::max(flags.context + flags.decode_steps + prefill_steps, flags.prefill + 1);
+  }
   options.config.enable_prefix_caching = false;
   if (is_cpu) options.kv_cache_bytes = int64_t{1} << 40;  // cut to what the batch and the context need
   options.callbacks.on_step = [&recorder](const StepTiming& timing) { recorder.OnStep(timing); };
@@ -190,6 +203,18 @@ absl::StatusOr<LoadedEngine> Load(const Flags& flags, StepRecorder& recorder) {
                loaded.description.device_note.c_str());
   if (!flags.enforce_eager) WaitForGraphs(*loaded.engine);
   return loaded;
+}
+
+ClosedLoopOptions ClosedLoopOf(const Flags& flags, int32_t streams) {
+  ClosedLoopOptions options;
+  options.streams = streams;
+  options.requests = streams * flags.rounds;
+  options.input_tokens = flags.input_tokens;
+  options.output_tokens = flags.output_tokens;
+  options.turnaround_us = flags.turnaround_us;
+  options.sampling.temperature = flags.temperature;
+  options.sampling.top_p = flags.top_p;
+  return options;
 }
 
 #ifdef SWIFTLET_CUDA
@@ -205,13 +230,27 @@ absl::Status Profile(const Flags& flags) {
   run.decode_steps = flags.decode_steps;
   run.sampling.temperature = flags.temperature;
   run.sampling.top_p = flags.top_p;
-  for (const int32_t batch : flags.batches) {
+  const ModelCost cost(config, loaded.description.weight_bytes);
+  const DeviceSpeed speed = {flags.device_gb_per_s, flags.device_tflop_per_s};
+  for (const int32_t batch : flags.streams.empty() ? flags.batches : std::vector<int32_t>()) {
     run.batch = batch;
     RETURN_IF_ERROR(KernelProfile::Take().status());
     ASSIGN_OR_RETURN(const DecodeResult decode, RunDecode(*loaded.engine, recorder, config.vocab_size, run));
     ASSIGN_OR_RETURN(std::vector<KernelRecord> records, KernelProfile::Take());
+    const double context = flags.context + flags.decode_steps / 2.0;
     std::printf("decode, batch %d, context %d: %.1f us a step by the engine's clock\n%s\n", batch, flags.context,
-                decode.step_us, RenderProfile(ProfileSteps(std::move(records), "BeginStep")).c_str());
+                decode.step_us,
+                RenderProfile(ProfileSteps(std::move(records), "BeginStep", StepKind::kDecode),
+                              cost.DecodeFloorsUs(batch, context, speed))
+                    .c_str());
+    std::fflush(stdout);
+  }
+  for (const int32_t streams : flags.streams) {
+    RETURN_IF_ERROR(KernelProfile::Take().status());
+    RETURN_IF_ERROR(RunClosedLoop(*loaded.engine, recorder, config.vocab_size, ClosedLoopOf(flags, streams)).status());
+    ASSIGN_OR_RETURN(const std::vector<KernelRecord> records, KernelProfile::Take());
+    std::printf("%d streams, steps that prefill\n%s\n", streams,
+                RenderProfile(ProfileSteps(records, "BeginStep", StepKind::kMixed), {}).c_str());
     std::fflush(stdout);
   }
   return absl::OkStatus();
@@ -221,6 +260,27 @@ absl::Status Profile(const Flags&) {
   return absl::UnimplementedError("--profile shows a GPU's kernels, and this build has no CUDA backend");
 }
 #endif
+
+// Instead of figures at a fixed batch: what streams get that end and begin, and what their steps are.
+absl::Status Streams(const Flags& flags) {
+  StepRecorder recorder;
+  ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(flags.model));
+  ASSIGN_OR_RETURN(LoadedEngine loaded, Load(flags, recorder));
+  boost::json::array rows;
+  for (const int32_t streams : flags.streams) {
+    ASSIGN_OR_RETURN(const ClosedLoopResult result,
+                     RunClosedLoop(*loaded.engine, recorder, config.vocab_size, ClosedLoopOf(flags, streams)));
+    rows.push_back({{"streams", streams},
+                    {"tokens_per_s", result.tokens_per_s},
+                    {"first_token_p50_ms", result.first_token_p50_ms}});
+    if (flags.json) continue;
+    std::printf("%d streams, %d in, %d out: %.0f tok/s, first token p50 %.2f ms\n%s\n", streams, flags.input_tokens,
+                flags.output_tokens, result.tokens_per_s, result.first_token_p50_ms, RenderSteps(result.steps).c_str());
+    std::fflush(stdout);
+  }
+  if (flags.json) std::cout << boost::json::serialize(boost::json::object{{"streams", rows}}) << "\n";
+  return absl::OkStatus();
+}
 
 absl::Status Run(const Flags& flags) {
   StepRecorder recorder;
@@ -314,9 +374,20 @@ int main(int argc, char** argv) {
   app.add_option("--top-p", flags.top_p, "")->capture_default_str();
   app.add_flag("--json", flags.json, "one JSON object instead of a table");
   app.add_flag("--profile", flags.profile, "a GPU's kernels of one steady decode step, instead of figures");
+  app.add_option("--streams", flags.streams,
+                 "instead of --batch: closed loops of so many streams, and what their steps are")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--input-tokens", flags.input_tokens, "of --streams")->capture_default_str();
+  app.add_option("--output-tokens", flags.output_tokens, "of --streams")->capture_default_str();
+  app.add_option("--rounds", flags.rounds, "requests of each stream")->capture_default_str();
+  app.add_option("--turnaround-us", flags.turnaround_us, "between two requests of a stream")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   if (flags.threads <= 0) flags.threads = std::max(1, static_cast<int32_t>(std::thread::hardware_concurrency()));
-  if (const absl::Status status = flags.profile ? swiftlet::Profile(flags) : swiftlet::Run(flags); !status.ok()) {
+  if (const absl::Status status = flags.profile            ? swiftlet::Profile(flags)
+                                  : !flags.streams.empty() ? swiftlet::Streams(flags)
+                                                           : swiftlet::Run(flags);
+      !status.ok()) {
     std::fprintf(stderr, "engine_bench: %s\n", std::string(status.message()).c_str());
     return 1;
   }

@@ -5,6 +5,8 @@
 #include <absl/status/statusor.h>
 
 #include <cstdint>
+#include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,8 +18,9 @@ struct KernelRecord {
   uint64_t end_ns = 0;
 };
 
-// One row of the table: what a kernel adds to a step.
+// One row of the table: what a kernel adds to a step in one of its uses.
 struct KernelShare {
+  std::string use;  // "gate/up"
   std::string name;
   double calls = 0;     // in a step
   double us = 0;        // of a step: by how much its calls move the end of what has run; together they are the step
@@ -25,16 +28,25 @@ struct KernelShare {
 };
 
 struct StepProfile {
-  std::vector<KernelShare> kernels;  // the longest first
+  std::vector<KernelShare> kernels;  // the longest use first, in it the longest kernel
   double step_us = 0;                // mean, from the end of a step to the end of the next
   double idle_us = 0;                // of it: no kernel ran
   int32_t steps = 0;
 };
 
-// Takes the records apart at each kernel whose name has `first_kernel` in it and averages the most frequent kind of
-// step: the same kernels in the same order.
-StepProfile ProfileSteps(std::vector<KernelRecord> records, const std::string& first_kernel);
-std::string RenderProfile(const StepProfile& profile);
+// Which steps: those that prefill something, or those that only decode.
+enum class StepKind { kDecode, kMixed };
+
+// What each kernel of a step is there for, in the order of their launches. A name does not tell: the same kernel serves
+// several layers. The place does: the matrices of a layer come as qkv, attention, o, gate/up, down.
+std::vector<std::string> KernelUses(std::span<const KernelRecord> step);
+
+// Takes the records apart at each kernel whose name has `first_kernel` in it and averages those steps of `kind` that
+// took the most time together: the same kernels in the same order.
+StepProfile ProfileSteps(std::vector<KernelRecord> records, const std::string& first_kernel, StepKind kind);
+
+// `floors_us`: the least time of a use in a step, where there is one; stands beside it.
+std::string RenderProfile(const StepProfile& profile, const std::map<std::string, double>& floors_us);
 
 class KernelProfile {
  public:

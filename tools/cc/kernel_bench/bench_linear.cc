@@ -268,7 +268,7 @@ class Bench {
     for (const bool serial : {false, true}) {
       for (int32_t tile_rows : {128, 256}) {
         if (tile_rows > 128 && rows <= 128) continue;
-        for (int32_t features : {48, 64, 96, 128, 144, 192}) {
+        for (int32_t features : {48, 64, 96, 128, 144, 192, 256}) {
           for (int32_t splits : {1, 2, 3, 4, 6, 7, 8}) {
             const int64_t tiles =
                 int64_t{(rows + tile_rows - 1) / tile_rows} * ((layer.out_features + features - 1) / features);
@@ -285,7 +285,10 @@ class Bench {
                 for (int32_t stages : {3, 4, 8}) {
                   if (stages > 4 && (tile_rows + features) * 128 * (stages - 1) > 220 * 1024) continue;
                   if (stages == 3 && tile_rows * features > 128 * 128) continue;
-                  configs.push_back({tile_rows, features, share_weights, share_input, splits, serial, stages});
+                  for (int32_t blocks_per_sm : {1, 2}) {
+                    configs.push_back(
+                        {tile_rows, features, share_weights, share_input, splits, serial, stages, blocks_per_sm});
+                  }
                 }
               }
             }

@@ -21,7 +21,7 @@
 namespace swiftlet::cuda {
 namespace {
 
-constexpr int kVocab = 151936, kMaxRows = 1024, kPoolRows = 1536, kBaseRows = 24;
+constexpr int kVocab = 151936, kMaxRows = 1024, kPoolRows = 1536, kBaseRows = 24, kMaxLaunches = 100;
 constexpr int kHidden = 1536, kIntermediate = 8960;
 constexpr double kRoofBytesPerUs = 4.62e6;  // H200, plain reads
 
@@ -96,32 +96,37 @@ struct Setting {
   SamplerTier tier;
   float temperature, top_p;
   int top_k;
-  bool penalties;
+  float min_p;
+  bool edits;  // penalties and some biases
   int num_logprobs;
 };
 
 void BenchSample(Bench& bench) {
   const DeviceBuffer pool = Allocate(size_t{kPoolRows} * kVocab * sizeof(__half));
-  const DeviceBuffer counts = Allocate(sizeof(StepCounts)), draws = Allocate(kMaxRows * sizeof(Draw));
+  const DeviceBuffer counts = Allocate(sizeof(StepCounts)), draws = Allocate(kMaxLaunches * kMaxRows * sizeof(Draw));
   const DeviceBuffer rows = Allocate(kMaxRows * sizeof(SamplingRow)), last = Allocate(4 * kMaxRows),
                      done = Allocate(4 * kMaxRows), stops = Allocate(4 * size_t{kMaxRows} * kMaxStopTokens),
                      bias = Allocate(sizeof(BiasEntry) * kMaxRows * kMaxBiasEntries),
                      seen = Allocate(4 * size_t{kMaxRows} * kVocab), samples = Allocate(sizeof(int2) * kMaxRows),
-                     logprobs = Allocate(sizeof(DeviceLogprobs) * kMaxRows),
-                     scratch = Allocate(SampleScratchBytes(bench.device(), kVocab, kMaxRows) + 16);
+                     logprobs = Allocate(sizeof(DeviceLogprobs) * kMaxRows);
+  constexpr SamplerTier kPlain = SamplerTier::kPlain, kFull = SamplerTier::kFull;
   const Setting settings[] = {
-      {"greedy", false, SamplerTier::kPlain, 0, 1, 0, false, -1},
-      {"T 0.6, flat", false, SamplerTier::kPlain, 0.6f, 1, 0, false, -1},
-      {"T 0.6 top_p 0.95, flat", false, SamplerTier::kPlain, 0.6f, 0.95f, 0, false, -1},
-      {"T 0.6 top_k 50, flat", false, SamplerTier::kPlain, 0.6f, 1, 50, false, -1},
-      {"full: penalties, flat", false, SamplerTier::kFull, 0.6f, 0.95f, 0, true, -1},
-      {"full: 20 logprobs, flat", false, SamplerTier::kFull, 0, 1, 0, false, 20},
-      {"T 0.6, peaked", true, SamplerTier::kPlain, 0.6f, 1, 0, false, -1},
-      {"T 0.6 top_p 0.95, peaked", true, SamplerTier::kPlain, 0.6f, 0.95f, 0, false, -1},
-      {"top_k 50 top_p 0.95, pk", true, SamplerTier::kPlain, 0.6f, 0.95f, 50, false, -1},
-      {"full: penalties, peaked", true, SamplerTier::kFull, 0.6f, 0.95f, 0, true, -1},
+      {"greedy", false, kPlain, 0, 1, 0, 0, false, -1},
+      {"T 0.6, flat", false, kPlain, 0.6f, 1, 0, 0, false, -1},
+      {"T 0.6 top_p 0.95, flat", false, kPlain, 0.6f, 0.95f, 0, 0, false, -1},
+      {"T 0.6 top_p 0.5, flat", false, kPlain, 0.6f, 0.5f, 0, 0, false, -1},
+      {"T 0.6 top_k 50, flat", false, kPlain, 0.6f, 1, 50, 0, false, -1},
+      {"T 1 min_p 0.05, flat", false, kPlain, 1, 1, 0, 0.05f, false, -1},
+      {"full: edits top_p, flat", false, kFull, 0.6f, 0.95f, 0, 0, true, -1},
+      {"full: 20 logprobs, flat", false, kFull, 0, 1, 0, 0, false, 20},
+      {"T 0.6, peaked", true, kPlain, 0.6f, 1, 0, 0, false, -1},
+      {"T 0.6 top_p 0.95, peaked", true, kPlain, 0.6f, 0.95f, 0, 0, false, -1},
+      {"T 0.2 top_p 0.95, peaked", true, kPlain, 0.2f, 0.95f, 0, 0, false, -1},
+      {"top_k 50 top_p 0.95, pk", true, kPlain, 0.6f, 0.95f, 50, 0, false, -1},
+      {"full: edits top_p, peaked", true, kFull, 0.6f, 0.95f, 0, 0, true, -1},
+      {"full: all of them, peaked", true, kFull, 0.6f, 0.95f, 50, 0.01f, true, 20},
   };
-  const int sizes[] = {1, 8, 32, 128, 256, 1024};
+  const int sizes[] = {1, 8, 32, 64, 128, 256, 512, 1024};
   printf("%-26s", "us, sampling rows");
   for (const int size : sizes) printf(" %8d", size);
   printf("\n%-26s", "read once at 4.62 TB/s");
@@ -139,21 +144,25 @@ void BenchSample(Bench& bench) {
       }
     }
     std::vector<SamplingRow> sampling(kMaxRows);
-    std::vector<Draw> draw(kMaxRows);
+    std::vector<Draw> draw(kMaxLaunches * kMaxRows);  // no two launches of a row share their noise
+    for (size_t i = 0; i < draw.size(); ++i) {
+      const auto row = static_cast<int32_t>(i % kMaxRows);
+      draw[i] = {row, row, static_cast<int32_t>(100 + i / kMaxRows), row};
+    }
     for (int i = 0; i < kMaxRows; ++i) {
       SamplingRow& row = sampling[i];
       row = {};
       row.seed = 1000 + i;
       row.inverse_temperature = setting.temperature == 0 ? 0 : 1 / setting.temperature;
       row.top_p = setting.top_p;
-      row.log_min_p = -INFINITY;
+      row.log_min_p = setting.min_p > 0 ? std::log(setting.min_p) : -INFINITY;
       row.top_k = setting.top_k;
-      row.repetition_penalty = setting.penalties ? 1.1f : 1;
-      row.presence_penalty = setting.penalties ? 0.5f : 0;
+      row.repetition_penalty = setting.edits ? 1.1f : 1;
+      row.presence_penalty = setting.edits ? 0.5f : 0;
+      row.num_bias_entries = setting.edits ? 4 : 0;  // all of token 0
       row.num_logprobs = setting.num_logprobs;
       row.mask_slot = -1;
       row.forced_token = -1;
-      draw[i] = {i, i, 100 + i, i};
     }
     Write(rows, sampling);
     Write(draws, draw);
@@ -163,12 +172,12 @@ void BenchSample(Bench& bench) {
       count.num_draws = count.num_logits = size;
       Write(counts, std::vector<StepCounts>{count});
       const int positions = kPoolRows / size;
-      const double us = bench.Microseconds(std::clamp(positions, 4, 200), [&](int i) {
+      const double us = bench.Microseconds(std::clamp(positions, 4, kMaxLaunches), [&](int i) {
         SampleArgs args;
         args.logits = pool.as<__half>() + size_t(i % positions) * size * kVocab;
         args.vocab = kVocab;
         args.step.counts = counts.as<StepCounts>();
-        args.step.draws = draws.as<Draw>();
+        args.step.draws = draws.as<Draw>() + size_t(i) * kMaxRows;
         args.rows = {rows.as<SamplingRow>(),
                      last.as<int32_t>(),
                      done.as<int32_t>(),
@@ -178,7 +187,6 @@ void BenchSample(Bench& bench) {
                      nullptr};
         args.results = {samples.as<int2>(), logprobs.as<DeviceLogprobs>()};
         args.max_draws = size;
-        args.scratch = scratch.data();
         return Sample(bench.context(), setting.tier, args);
       });
       printf(" %8.2f", us);

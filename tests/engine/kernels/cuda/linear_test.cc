@@ -274,9 +274,11 @@ TEST_F(Linear, PortableKernelsEqualFloat64Sums) {
 TEST_F(Linear, DeterministicRowDoesNotDependOnTheOthers) {
   context_.deterministic = true;
   for (const Shape& shape : kShapes) {
-    LinearCase test(shape, 200);
-    const auto all = test.Outputs([&] { return test.Run(*kernels_, context_, 200); }, stream_, 200);
-    for (const int32_t rows : {1, 7, 32, 200}) {
+    constexpr int32_t kMost = 1024;
+    LinearCase test(shape, kMost);
+    const auto all = test.Outputs([&] { return test.Run(*kernels_, context_, kMost); }, stream_, kMost);
+    EXPECT_EQ(test.Check(all, kMost), "") << Name(shape, kMost);
+    for (const int32_t rows : {1, 7, 32, 64, 65, 128, 129, 200, 256, 257, 512, 513}) {
       const auto values = test.Outputs([&] { return test.Run(*kernels_, context_, rows); }, stream_, rows);
       EXPECT_EQ(test.CheckSame(values, all, true), "") << Name(shape, rows);
     }

@@ -49,21 +49,38 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
              << " logits row " << c.logits_row;
 }
 
+// How rows are shared out over blocks depends on their number: each way is asked for by steps of so many.
+struct Version {
+  const char* name;
+  bool generic;
+  int rows_a_step;
+};
+constexpr Version kVersions[] = {{"clusters of 8", false, 16},
+                                 {"clusters of 4", false, 33},
+                                 {"clusters of 2", false, 132},
+                                 {"blocks", false, 1 << 20},
+                                 {"generic", true, 1 << 20}};
+constexpr Version kMany = kVersions[3];
+
 constexpr int32_t kPoison = static_cast<int32_t>(0xa5a5a5a5);
 constexpr int kSlot = 1;
 
 class Sampler : public DeviceFixture {
  protected:
-  // Draws all cases in one step; draw i belongs to device row n - 1 - i and to sample (i * 7) mod n or i.
+  // Draw i belongs to device row n - 1 - i and to sample (i * 7) mod n or i.
   Found Run(SamplerTier tier, const std::vector<std::vector<__half>>& logits, const std::vector<Case>& cases,
-            bool generic, int vocab, int padding = 2) {
+            const Version& version, int vocab, int padding = 2) {
     const int n = static_cast<int>(cases.size());
     std::vector<__half> flat;
     for (const auto& row : logits) flat.insert(flat.end(), row.begin(), row.end());
-    StepCounts counts = {};
-    counts.num_draws = n;
-    counts.num_logits = static_cast<int32_t>(logits.size());
-    counts.result_slot = kSlot;
+    const int rows_a_step = std::min(version.rows_a_step - padding, n);
+    std::vector<StepCounts> counts;
+    for (int first = 0; first < n; first += rows_a_step) {
+      counts.push_back({});
+      counts.back().num_draws = std::min(rows_a_step, n - first);
+      counts.back().num_logits = static_cast<int32_t>(logits.size());
+      counts.back().result_slot = kSlot;
+    }
     std::vector<Draw> draws;
     std::vector<SamplingRow> sampling(n);
     std::vector<int32_t> done(n), stops(size_t(n) * kMaxStopTokens, kPoison);
@@ -104,19 +121,15 @@ class Sampler : public DeviceFixture {
       }
       done[row] = c.done ? 1 : 0;
     }
-    draws.resize(n + padding);
-    const DeviceBuffer device_logits = Upload(flat), device_counts = Upload(std::vector<StepCounts>{counts}),
-                       device_draws = Upload(draws), device_sampling = Upload(sampling), device_done = Upload(done),
-                       device_stops = Upload(stops), device_bias = Upload(bias), device_seen = Upload(seen),
-                       device_masks = Upload(masks), last_tokens = Poisoned(sizeof(int32_t) * n);
+    draws.resize(counts.size() * rows_a_step + padding);
+    const DeviceBuffer device_logits = Upload(flat), device_counts = Upload(counts), device_draws = Upload(draws),
+                       device_sampling = Upload(sampling), device_done = Upload(done), device_stops = Upload(stops),
+                       device_bias = Upload(bias), device_seen = Upload(seen), device_masks = Upload(masks),
+                       last_tokens = Poisoned(sizeof(int32_t) * n);
     const DeviceBuffer samples = Poisoned(sizeof(int2) * n * 3), logprobs = Poisoned(sizeof(DeviceLogprobs) * n * 3);
-    DeviceBuffer scratch = Allocate(SampleScratchBytes(device_, vocab, n + padding));
-    EXPECT_EQ(cudaMemset(scratch.data(), 0, scratch.size()), cudaSuccess);
     SampleArgs args;
     args.logits = device_logits.as<__half>();
     args.vocab = vocab;
-    args.step.counts = device_counts.as<StepCounts>();
-    args.step.draws = device_draws.as<Draw>();
     args.rows = {device_sampling.as<SamplingRow>(), last_tokens.as<int32_t>(),
                  device_done.as<int32_t>(),         device_stops.as<int32_t>(),
                  device_bias.as<BiasEntry>(),       full ? device_seen.as<uint32_t>() : nullptr,
@@ -124,10 +137,13 @@ class Sampler : public DeviceFixture {
     args.results = {samples.as<int2>(), logprobs.as<DeviceLogprobs>()};
     args.sample_stride = static_cast<int64_t>(sizeof(int2)) * n;
     args.logprob_stride = static_cast<int64_t>(sizeof(DeviceLogprobs)) * n;
-    args.max_draws = n + padding;
-    args.scratch = scratch.data();
-    const absl::Status status = Sample(Context(generic), tier, args);
-    EXPECT_TRUE(status.ok()) << status.ToString();
+    args.max_draws = rows_a_step + padding;
+    for (size_t step = 0; step < counts.size(); ++step) {
+      args.step.counts = device_counts.as<StepCounts>() + step;
+      args.step.draws = device_draws.as<Draw>() + step * rows_a_step;
+      const absl::Status status = Sample(Context(version.generic), tier, args);
+      EXPECT_TRUE(status.ok()) << status.ToString();
+    }
     Found found;
     found.samples = Download<int2>(samples, size_t{3} * n);
     for (int i = 0; i < n; ++i) {
@@ -196,10 +212,10 @@ class Sampler : public DeviceFixture {
 
   // Compares with the oracle, which runs on all cores.
   void ExpectOracle(const char* label, SamplerTier tier, const std::vector<std::vector<__half>>& halves,
-                    const std::vector<Case>& cases, bool generic, int vocab) {
-    SCOPED_TRACE(testing::Message() << label << (generic ? " generic" : " hopper") << " vocab " << vocab
+                    const std::vector<Case>& cases, const Version& version, int vocab) {
+    SCOPED_TRACE(testing::Message() << label << " " << version.name << " vocab " << vocab
                                     << (tier == SamplerTier::kFull ? " full" : " plain"));
-    const Found found = Run(tier, halves, cases, generic, vocab);
+    const Found found = Run(tier, halves, cases, version, vocab);
     std::vector<std::vector<float>> logits(halves.size());
     for (size_t r = 0; r < halves.size(); ++r) {
       for (const __half value : halves[r]) logits[r].push_back(__half2float(value));
@@ -254,8 +270,8 @@ class Sampler : public DeviceFixture {
       }
     }
     EXPECT_EQ(wrong, 0) << "of " << n;
-    printf("%-24s vocab %6d %s %s: %d draws, %d wrong, %d others not equal\n", label, vocab,
-           tier == SamplerTier::kFull ? "full " : "plain", generic ? "generic" : "hopper ", n, wrong, close - wrong);
+    printf("%-20s vocab %6d %s %-13s: %d draws, %d wrong, %d others not equal\n", label, vocab,
+           tier == SamplerTier::kFull ? "full " : "plain", version.name, n, wrong, close - wrong);
     fflush(stdout);
   }
 
@@ -360,9 +376,9 @@ TEST_F(Sampler, PlainDrawsAreTheOracles) {
       if (Below(3) == 0) cases.back().stop_tokens = {1, static_cast<int32_t>(Below(vocab)), 0};
     }
     const std::string label = "random " + std::to_string(vocab);
-    for (const bool generic : {false, true}) {
-      ExpectOracle(label.c_str(), SamplerTier::kPlain, logits, cases, generic, vocab);
-      ExpectOracle(label.c_str(), SamplerTier::kFull, logits, cases, generic, vocab);
+    for (const Version& version : kVersions) {
+      ExpectOracle(label.c_str(), SamplerTier::kPlain, logits, cases, version, vocab);
+      ExpectOracle(label.c_str(), SamplerTier::kFull, logits, cases, version, vocab);
     }
   }
 }
@@ -382,12 +398,13 @@ TEST_F(Sampler, TopPAtTheModelsDefaultsIsTheOracles) {
     c.position = i;
     cases.push_back(c);
   }
-  ExpectOracle("T 0.6 top_p 0.95", SamplerTier::kPlain, logits, cases, false, kVocab);
-  ExpectOracle("T 0.6 top_p 0.95", SamplerTier::kPlain, logits, cases, true, kVocab);
+  for (const Version& version : kVersions) {
+    ExpectOracle("T 0.6 top_p 0.95", SamplerTier::kPlain, logits, cases, version, kVocab);
+  }
   // A row's draw depends on nothing else in the batch.
-  const Found all = Run(SamplerTier::kPlain, logits, cases, false, kVocab);
+  const Found all = Run(SamplerTier::kPlain, logits, cases, kMany, kVocab);
   const std::vector<Case> some(cases.begin() + 100, cases.begin() + 117);
-  const Found alone = Run(SamplerTier::kPlain, logits, some, false, kVocab, 0);
+  const Found alone = Run(SamplerTier::kPlain, logits, some, kMany, kVocab, 0);
   for (int i = 0; i < 17; ++i) {
     EXPECT_EQ(alone.samples[SampleOf(i, 17)].x, all.samples[SampleOf(100 + i, 600)].x) << i;
   }
@@ -429,14 +446,14 @@ TEST_F(Sampler, FullTierDrawsAreTheOracles) {
       cases.push_back(std::move(c));
     }
     const std::string label = "edited " + std::to_string(vocab);
-    for (const bool generic : {false, true}) {
-      ExpectOracle(label.c_str(), SamplerTier::kFull, logits, cases, generic, vocab);
+    for (const Version& version : kVersions) {
+      ExpectOracle(label.c_str(), SamplerTier::kFull, logits, cases, version, vocab);
     }
   }
 }
 
 TEST_F(Sampler, TiesAreCutAtTheLowestIds) {
-  for (const bool generic : {false, true}) {
+  for (const Version& version : kVersions) {
     std::vector<std::vector<__half>> logits = {std::vector<__half>(1000, __float2half(1.5f))};
     for (const bool by_mass : {false, true}) {
       std::vector<Case> cases(3000);
@@ -446,7 +463,7 @@ TEST_F(Sampler, TiesAreCutAtTheLowestIds) {
         by_mass ? cases[i].top_p = 0.025f : cases[i].top_k = 25;
         if (by_mass) cases[i].top_p = 0.0234375f;  // 23.4375 of 1000: 24 tokens
       }
-      const Found found = Run(SamplerTier::kPlain, logits, cases, generic, 1000);
+      const Found found = Run(SamplerTier::kPlain, logits, cases, version, 1000);
       std::map<int32_t, int> seen;
       for (const int2 sample : found.samples) ++seen[sample.x];
       EXPECT_EQ(seen.size(), by_mass ? 24u : 25u);
@@ -457,7 +474,7 @@ TEST_F(Sampler, TiesAreCutAtTheLowestIds) {
 
 // Chi-squared over 5 tokens, 20,000 draws: the 1e-6 quantile at 4 degrees of freedom is 33.4.
 TEST_F(Sampler, DrawsFollowTheSoftmax) {
-  for (const bool generic : {false, true}) {
+  for (const Version& version : kVersions) {
     std::vector<std::vector<__half>> logits = {std::vector<__half>(2000, __float2half(-40.0f))};
     const std::vector<int32_t> ids = {3, 17, 500, 501, 1999};
     std::vector<double> weights;
@@ -474,7 +491,7 @@ TEST_F(Sampler, DrawsFollowTheSoftmax) {
       cases[i].choice = 1;
       cases[i].position = i;
     }
-    const Found found = Run(SamplerTier::kPlain, logits, cases, generic, 2000);
+    const Found found = Run(SamplerTier::kPlain, logits, cases, version, 2000);
     std::map<int32_t, int> seen;
     for (const int2 sample : found.samples) ++seen[sample.x];
     double chi = 0;
@@ -510,9 +527,9 @@ TEST_F(Sampler, NotFiniteLogitsFailTheRowAlone) {
       cases.push_back(c);
     }
     const std::string label = "not finite " + std::to_string(vocab);
-    for (const bool generic : {false, true}) {
-      ExpectOracle(label.c_str(), SamplerTier::kPlain, logits, cases, generic, vocab);
-      ExpectOracle(label.c_str(), SamplerTier::kFull, logits, cases, generic, vocab);
+    for (const Version& version : kVersions) {
+      ExpectOracle(label.c_str(), SamplerTier::kPlain, logits, cases, version, vocab);
+      ExpectOracle(label.c_str(), SamplerTier::kFull, logits, cases, version, vocab);
     }
   }
 }
