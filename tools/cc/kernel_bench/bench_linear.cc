@@ -275,7 +275,7 @@ class Bench {
             if (splits > 1 && !serial && (tiles * splits > 140 || tiles * splits < 60 || layer.out_features > 2048)) {
               continue;
             }
-            if (serial && splits != (layer.in_features > 2048 ? 8 : 4)) continue;
+            if (serial && splits != 4) continue;
             if (tiles * (serial ? 1 : splits) < 40) continue;
             for (int32_t share_weights : {1, 2, 4}) {
               if (share_weights > (rows + tile_rows - 1) / tile_rows) continue;

@@ -401,8 +401,9 @@ TEST_F(Linear, EveryTiledConfigurationGivesTheSame) {
                                                                            {2, 2, 2, false},
                                                                            {1, 1, 4, true},
                                                                            {2, 2, 3, true}}) {
-            const TiledConfig config = {tile_rows, features, share_weights,      share_input,
-                                        splits,    serial,   splits == 3 ? 3 : 6};
+            const TiledConfig config = {
+                tile_rows, features, share_weights,       share_input,
+                splits,    serial,   splits == 3 ? 3 : 6, share_input == 2 || splits == 8 ? 2 : 1};
             bool refused = false;
             const auto values = test.Outputs(
                 [&] {
