@@ -18,7 +18,7 @@
 #include "engine/kernels/cuda/linear_skinny.h"
 #include "engine/kernels/cuda/linear_stream.h"
 #include "engine/kernels/cuda/linear_table.h"
-#include "engine/kernels/cuda/linear_warpgroup.h"
+#include "engine/kernels/cuda/linear_tiled.h"
 
 namespace swiftlet::cuda {
 namespace {
@@ -27,7 +27,7 @@ namespace {
 // more rows go to cuBLASLt. Found on one H200 with DeepSeek-R1-Distill-Qwen-1.5B, 2026-11-23, in chains of 28 layers:
 // one kernel is loaded while others run, so that what is best alone need not be best there. Norms and linear layers
 // together took 31.9 us a layer at 8 rows, 33.5 at 16, 34.3 at 32 and 42.4 at 64; the weights alone 20.3.
-using OwnConfig = std::variant<SkinnyConfig, StreamConfig, WarpgroupConfig>;
+using OwnConfig = std::variant<SkinnyConfig, StreamConfig, TiledConfig>;
 struct Choice {
   LinearRole role;
   int32_t max_rows;
@@ -42,20 +42,55 @@ constexpr Choice kHopperChoices[] = {
     {LinearRole::kOutput, 64, StreamConfig{.cluster = 4, .slots = 6}},
     {LinearRole::kGateUp, 8, SkinnyConfig{.row_warps = 2, .k_warps = 8, .stages = 8, .max_tokens = 8}},
     {LinearRole::kGateUp, 64, StreamConfig{.cluster = 2, .slots = 12}},
+    {LinearRole::kGateUp, 128, TiledConfig{.rows = 128, .features = 144}},        // 18.2 (17.4 and SwiGLU's 2)
+    {LinearRole::kGateUp, 512, TiledConfig{.rows = 256, .features = 144}},        // 47.7 (42.7 and 6)
+    {LinearRole::kGateUp, 1024, TiledConfig{.rows = 128, .features = 144}},       // 92.7 (79.4 and 13)
+    {LinearRole::kGateUp, INT32_MAX, TiledConfig{.rows = 128, .features = 256}},  // 738 at 8,192 (664 and 101)
     {LinearRole::kDown, 8, SkinnyConfig{.row_warps = 4, .k_warps = 4, .cluster = 4, .stages = 8, .max_tokens = 8}},
     {LinearRole::kDown, 64, StreamConfig{.cluster = 4, .slots = 12}},
     {LinearRole::kHead, 8, SkinnyConfig{.row_warps = 3, .k_warps = 4, .stages = 8, .max_tokens = 8}},  // 104 (112)
 };
 
-// One configuration whatever the rows: what `deterministic` takes on a Hopper GPU. Found at 32 rows.
+// What `deterministic` takes on a Hopper GPU. Of a layer all have K in the same parts, added in their order: a row's
+// result has the same bits whichever of them serves it. Down and o are narrow, and in one part would leave most of the
+// device idle at few rows.
 constexpr Choice kFixedHopperChoices[] = {
-    {LinearRole::kQkv, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32}},
-    {LinearRole::kOutput, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32}},
-    {LinearRole::kGateUp, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .max_tokens = 32}},
-    {LinearRole::kDown, INT32_MAX,
-     SkinnyConfig{.row_tiles = 2, .row_warps = 4, .k_warps = 2, .cluster = 8, .max_tokens = 32}},
-    {LinearRole::kHead, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .max_tokens = 32}},
+    {LinearRole::kQkv, 64, StreamConfig{.cluster = 4, .slots = 6}},
+    {LinearRole::kQkv, 128, TiledConfig{.features = 64, .splits = 4}},
+    {LinearRole::kQkv, 256, TiledConfig{.features = 128, .splits = 4}},
+    {LinearRole::kQkv, INT32_MAX, TiledConfig{.features = 128, .splits = 4, .serial = true}},
+    {LinearRole::kOutput, 64, StreamConfig{.cluster = 4, .slots = 6}},
+    {LinearRole::kOutput, 128, TiledConfig{.features = 48, .splits = 4, .stages = 8}},
+    {LinearRole::kOutput, 256, TiledConfig{.features = 96, .splits = 4, .stages = 6}},
+    {LinearRole::kOutput, INT32_MAX, TiledConfig{.features = 128, .splits = 4, .serial = true}},
+    {LinearRole::kGateUp, 32, StreamConfig{.cluster = 1, .slots = 16}},
+    {LinearRole::kGateUp, 128, TiledConfig{.features = 144}},
+    {LinearRole::kGateUp, 512, TiledConfig{.rows = 256, .features = 144}},
+    {LinearRole::kGateUp, 1024, TiledConfig{.features = 144}},
+    {LinearRole::kGateUp, INT32_MAX, TiledConfig{.features = 256}},
+    {LinearRole::kDown, 64, StreamConfig{.cluster = 4, .slots = 12}},
+    {LinearRole::kDown, 128, TiledConfig{.features = 96, .splits = 4, .stages = 8}},
+    {LinearRole::kDown, 256, TiledConfig{.features = 192, .share_weights = 2, .splits = 4}},
+    {LinearRole::kDown, INT32_MAX, TiledConfig{.features = 128, .splits = 4, .serial = true}},
+    {LinearRole::kHead, 32, StreamConfig{.cluster = 1, .slots = 16}},
+    {LinearRole::kHead, 128, TiledConfig{.features = 128}},
+    {LinearRole::kHead, 256, TiledConfig{.rows = 256, .features = 128}},
+    {LinearRole::kHead, INT32_MAX, TiledConfig{.features = 256}},
 };
+
+LinearEpilogue EpilogueOf(LinearRole role) {
+  switch (role) {
+    case LinearRole::kQkv:
+    case LinearRole::kHead:
+      return LinearEpilogue::kStore;
+    case LinearRole::kOutput:
+    case LinearRole::kDown:
+      return LinearEpilogue::kAddTo;
+    case LinearRole::kGateUp:
+      return LinearEpilogue::kSwiglu;
+  }
+  return LinearEpilogue::kStore;
+}
 
 // Rows up to which the layers of an MLP are one kernel: 30.0 instead of 32.7 us a layer at 1 row, 32.8 instead of 32.2
 // at 8 (as above).
@@ -135,7 +170,7 @@ class LinearKernelsImpl : public LinearKernels {
   }
 
   std::string Description() const override {
-    std::string text = device_.compute_capability == 90 ? "skinny-2, stream-1, warpgroup-1, mlp-1" : "skinny-2";
+    std::string text = device_.compute_capability == 90 ? "skinny-2, stream-1, tiled-1, mlp-1" : "skinny-2";
     if (cublaslt_ == nullptr) return absl::StrCat(text, "; no cuBLASLt: ", absence_);
     absl::StrAppend(&text, "; cuBLASLt ", cublaslt_->version());
     if (!table_.has_value()) {
@@ -157,23 +192,23 @@ class LinearKernelsImpl : public LinearKernels {
     if (context.hopper()) {
       for (const Choice& choice : fixed ? absl::MakeConstSpan(kFixedHopperChoices) : kHopperChoices) {
         if (choice.role != role || args.num_rows > choice.max_rows) continue;
-        if (Fits(context, choice.config, args.weight)) return choice.config;
+        if (Fits(context, choice, args.weight)) return choice.config;
       }
     }
     if (fixed || (context.generic && args.num_rows <= kMaxPortableRows)) return PortableConfig(device_);
     return std::nullopt;
   }
 
-  static bool Fits(const LaunchContext& context, const OwnConfig& config, const LinearWeight& weight) {
-    if (const auto* skinny = std::get_if<SkinnyConfig>(&config)) return SkinnyFits(context, *skinny, weight);
-    if (const auto* stream = std::get_if<StreamConfig>(&config)) return StreamFits(context, *stream, weight);
-    return WarpgroupFits(context, std::get<WarpgroupConfig>(config), weight);
+  static bool Fits(const LaunchContext& context, const Choice& choice, const LinearWeight& weight) {
+    if (const auto* skinny = std::get_if<SkinnyConfig>(&choice.config)) return SkinnyFits(context, *skinny, weight);
+    if (const auto* stream = std::get_if<StreamConfig>(&choice.config)) return StreamFits(context, *stream, weight);
+    return TiledFits(context, std::get<TiledConfig>(choice.config), EpilogueOf(choice.role), weight);
   }
 
   static absl::Status RunOwn(const LaunchContext& context, const OwnConfig& config, const SkinnyArgs& args) {
     if (const auto* skinny = std::get_if<SkinnyConfig>(&config)) return SkinnyLinear(context, *skinny, args);
     if (const auto* stream = std::get_if<StreamConfig>(&config)) return StreamLinear(context, *stream, args);
-    return WarpgroupLinear(context, std::get<WarpgroupConfig>(config), args);
+    return TiledLinear(context, std::get<TiledConfig>(config), args);
   }
 
   absl::Status Plan(CublasLtEpilogue epilogue, const LinearArgs& args) {

@@ -1,5 +1,4 @@
 #include <absl/strings/str_cat.h>
-#include <cuda.h>
 
 #include <algorithm>
 
@@ -8,11 +7,13 @@
 #include "engine/kernels/cuda/launch.cuh"
 #include "engine/kernels/cuda/linear_epilogue.cuh"
 #include "engine/kernels/cuda/linear_stream.h"
+#include "engine/kernels/cuda/linear_tensor_map.h"
 #include "engine/kernels/cuda/wgmma.cuh"
 
 namespace swiftlet::cuda {
 namespace {
 
+constexpr CUtensorMapL2promotion kPromotion = CU_TENSOR_MAP_L2_PROMOTION_L2_256B;
 constexpr int kStageK = 64;  // 128 bytes of a row: the width of the swizzle
 constexpr int kTileRows = 64;
 constexpr int kWeightBytes = kTileRows * kStageK * 2;
@@ -26,37 +27,6 @@ struct StreamParameters : LinearOutput {
   int32_t stages_of_k, rank_stages;  // K in stages: all, of one block of the cluster
   int32_t slots;
 };
-
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-
-__device__ __forceinline__ void CopyTensor(unsigned shared, const CUtensorMap& map, int column, int row,
-                                           unsigned barrier) {
-  asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::
-          "r"(shared),
-      "l"(&map), "r"(column), "r"(row), "r"(barrier)
-      : "memory");
-}
-
-__device__ __forceinline__ void PrefetchMap(const CUtensorMap& map) {
-  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
-}
-
-__device__ __forceinline__ void Arrive(unsigned barrier) {
-  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-
-__device__ __forceinline__ void InitBarrierFor(unsigned barrier, unsigned arrivals) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
-}
-
-// Rows of 128 bytes with the 128-byte swizzle, eight rows every 1024 bytes.
-__device__ __forceinline__ uint64_t Descriptor(unsigned shared) {
-  return static_cast<uint64_t>((shared & 0x3FFFF) >> 4) | (uint64_t{1} << 16) | (uint64_t{1024 >> 4} << 32) |
-         (uint64_t{1} << 62);
-}
-
-#endif  // __CUDA_ARCH_FEAT_SM90_ALL
 
 // Threads: four warps that multiply, one that copies. Blocks: cluster x groups that the tiles are dealt to.
 // kResident: the input of all the block's stages is held, else each slot of the ring has its piece.
@@ -92,7 +62,7 @@ __global__ void __launch_bounds__(kWarps * 32 + 32)
     InitBarrierFor(input_barrier, 1);
     InitBarrierFor(sums_barrier, 1);
     InitBarrierFor(sums_barrier + 8, 1);
-    asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;" ::: "memory");
+    FenceBarriers();
   }
   __syncthreads();
   if (cluster > 1) ArriveAtCluster();
@@ -106,7 +76,7 @@ __global__ void __launch_bounds__(kWarps * 32 + 32)
                    (first_tile + i / num_stages * tile_stride) * kTileRows, full + 8 * i);
       }
       ReleaseSuccessor();
-      PrefetchMap(input_map);
+      PrefetchTensorMap(input_map);
       WaitForPredecessor();
       if constexpr (kResident) {
         ExpectBytes(input_barrier, num_stages * kInputBytes);
@@ -165,13 +135,13 @@ __global__ void __launch_bounds__(kWarps * 32 + 32)
       WaitForBarrier(full + 8 * slot, round & 1);
       const uint64_t a = Descriptor(ring + slot * kSlotBytes);
       const uint64_t b = Descriptor(kResident ? input + stage * kInputBytes : ring + slot * kSlotBytes + kWeightBytes);
-      asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+      BeginProducts();
 #pragma unroll
       for (int k = 0; k < kStageK / 16; ++k) {
         Wgmma<kTokens>::Run(sums, a + k * 2, b + k * 2, stage > 0 || k > 0 ? 1 : 0);
       }
-      asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-      asm volatile("wgmma.wait_group.sync.aligned 1;" ::: "memory");
+      CommitProducts();
+      WaitForProducts<1>();
       if (stage > 0 && elected) Arrive(empty + 8 * last_slot);
       last_slot = slot;
       if (++slot == p.slots) {
@@ -179,7 +149,8 @@ __global__ void __launch_bounds__(kWarps * 32 + 32)
         ++round;
       }
     }
-    asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+    WaitForProducts<0>();
+    FenceSums(sums);
     if (elected) Arrive(empty + 8 * last_slot);
     if (cluster == 1) {
 #pragma unroll
@@ -239,28 +210,6 @@ Kernel Choose(LinearEpilogue epilogue, int tokens) {
                                               : OfTokens<kResident, LinearEpilogue::kSwiglu>(tokens);
 }
 
-// [rows, columns] float16, row-major, in boxes of box_rows x 64.
-absl::StatusOr<CUtensorMap> TensorMap(const __half* data, int64_t rows, int64_t columns, int box_rows) {
-  void* function = nullptr;
-  cudaDriverEntryPointQueryResult found;
-  RETURN_IF_CUDA_ERROR(
-      cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &found));
-  if (found != cudaDriverEntryPointSuccess) return absl::UnavailableError("the driver has no cuTensorMapEncodeTiled");
-  CUtensorMap map;
-  const cuuint64_t sizes[] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows)};
-  const cuuint64_t strides[] = {static_cast<cuuint64_t>(columns * 2)};
-  const cuuint32_t box[] = {kStageK, static_cast<cuuint32_t>(box_rows)};
-  const cuuint32_t steps[] = {1, 1};
-  const CUresult result = reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(function)(
-      &map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, const_cast<__half*>(data), sizes, strides, box, steps,
-      CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-      CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  if (result != CUDA_SUCCESS) {
-    return absl::InternalError(absl::StrCat("cuTensorMapEncodeTiled [", rows, ", ", columns, "]: ", result));
-  }
-  return map;
-}
-
 struct Plan {
   StreamParameters parameters = {};
   dim3 grid;
@@ -316,10 +265,10 @@ absl::Status StreamLinear(const LaunchContext& context, const StreamConfig& conf
   p.output = args.output;
   p.residual = args.residual;
   p.scale = args.scale;
-  ASSIGN_OR_RETURN(const CUtensorMap weight_map,
-                   TensorMap(linear.weight.data, p.out_features, linear.weight.in_features, kTileRows));
+  ASSIGN_OR_RETURN(const CUtensorMap weight_map, LinearTensorMap(linear.weight.data, p.out_features,
+                                                                 linear.weight.in_features, kTileRows, kPromotion));
   ASSIGN_OR_RETURN(const CUtensorMap input_map,
-                   TensorMap(linear.input, p.num_rows, linear.weight.in_features, plan.tokens));
+                   LinearTensorMap(linear.input, p.num_rows, linear.weight.in_features, plan.tokens, kPromotion));
   const Kernel kernel =
       plan.resident ? Choose<true>(args.epilogue, plan.tokens) : Choose<false>(args.epilogue, plan.tokens);
   return Launch(context, kernel, plan.grid, dim3(kWarps * 32 + 32), plan.shared_bytes, static_cast<int>(plan.grid.x), p,
