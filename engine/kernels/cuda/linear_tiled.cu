@@ -24,30 +24,10 @@ TiledInstance FindInstance(const TiledConfig& config, LinearEpilogue epilogue) {
   return {};
 }
 
-// Clusters that the device holds at once.
-absl::StatusOr<int> ResidentClusters(const LaunchContext& context, const TiledInstance& instance, int cluster,
-                                     int shared_bytes) {
-  if (cluster <= 2) return context.device->num_sms / cluster;
-  RETURN_IF_CUDA_ERROR(
-      cudaFuncSetAttribute(instance.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes));
-  cudaLaunchAttribute attribute = {};
-  attribute.id = cudaLaunchAttributeClusterDimension;
-  attribute.val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(cluster);
-  config.blockDim = dim3(kTiledThreads);
-  config.dynamicSmemBytes = shared_bytes;
-  config.attrs = &attribute;
-  config.numAttrs = 1;
-  int clusters = 0;
-  RETURN_IF_CUDA_ERROR(cudaOccupancyMaxActiveClusters(&clusters, instance.kernel, &config));
-  return std::max(clusters, 1);
-}
-
 struct Plan {
   TiledParameters parameters = {};
   TiledInstance instance;
-  int32_t clusters = 0, cluster = 1;
+  int32_t clusters = 0;
   int32_t shared_bytes = 0;
 };
 
@@ -62,16 +42,11 @@ absl::StatusOr<Plan> MakePlan(const LaunchContext& context, const TiledConfig& c
   p.stages_of_k = (linear.weight.in_features + kTiledStageK - 1) / kTiledStageK;
   p.split_stages = (p.stages_of_k + config.splits - 1) / config.splits;
   p.splits = config.serial ? 1 : (p.stages_of_k + p.split_stages - 1) / p.split_stages;
-  p.share_weights = config.share_weights;
-  p.share_input = config.share_input;
-  plan.cluster = p.share_weights * p.share_input * p.splits;
-  const bool shares = config.features % (8 * p.share_weights) == 0 && config.rows % (8 * p.share_input) == 0;
-  if (plan.cluster > 8 || !shares || (p.splits > 1 && epilogue == LinearEpilogue::kSwiglu)) {
+  if (p.splits > 8 || (p.splits > 1 && epilogue == LinearEpilogue::kSwiglu)) {
     return absl::InvalidArgumentError(config.Name());
   }
-  const int row_step = config.rows * p.share_weights, feature_step = config.features * p.share_input;
-  p.row_groups = (p.num_rows + row_step - 1) / row_step;
-  p.feature_groups = (p.out_features + feature_step - 1) / feature_step;
+  p.row_tiles = (p.num_rows + config.rows - 1) / config.rows;
+  p.feature_tiles = (p.out_features + config.features - 1) / config.features;
   p.rows_first = p.num_rows < p.out_features;
 
   const int stage_bytes = (config.rows + config.features) * kTiledStageK * 2;
@@ -90,19 +65,15 @@ absl::StatusOr<Plan> MakePlan(const LaunchContext& context, const TiledConfig& c
   if (p.stages < 2 || plan.shared_bytes > context.device->max_shared_bytes) {
     return absl::InvalidArgumentError(config.Name());
   }
-  plan.clusters = p.row_groups * p.feature_groups;
-  if (p.splits == 1) {
-    ASSIGN_OR_RETURN(const int resident, ResidentClusters(context, plan.instance, plan.cluster, plan.shared_bytes));
-    plan.clusters = std::min(plan.clusters, resident);
-  }
+  plan.clusters = p.row_tiles * p.feature_tiles;
+  if (p.splits == 1) plan.clusters = std::min(plan.clusters, context.device->num_sms);
   return plan;
 }
 
 }  // namespace
 
 std::string TiledConfig::Name() const {
-  return absl::StrCat("tiled ", rows, "x", features, " w", share_weights, " i", share_input, " k", splits,
-                      serial ? " serial" : "", " s", stages);
+  return absl::StrCat("tiled ", rows, "x", features, " k", splits, serial ? " serial" : "", " s", stages);
 }
 
 bool TiledFits(const LaunchContext& context, const TiledConfig& config, LinearEpilogue epilogue,
@@ -119,12 +90,11 @@ absl::Status TiledLinear(const LaunchContext& context, const TiledConfig& config
   p.residual = args.residual;
   p.scale = args.scale;
   ASSIGN_OR_RETURN(const CUtensorMap weight_map,
-                   LinearTensorMap(linear.weight.data, p.out_features, linear.weight.in_features,
-                                   config.features / config.share_weights));
-  ASSIGN_OR_RETURN(const CUtensorMap input_map, LinearTensorMap(linear.input, p.num_rows, linear.weight.in_features,
-                                                                config.rows / config.share_input));
-  return Launch(context, plan.instance.kernel, dim3(plan.cluster, plan.clusters), dim3(kTiledThreads),
-                plan.shared_bytes, plan.cluster, p, weight_map, input_map);
+                   LinearTensorMap(linear.weight.data, p.out_features, linear.weight.in_features, config.features));
+  ASSIGN_OR_RETURN(const CUtensorMap input_map,
+                   LinearTensorMap(linear.input, p.num_rows, linear.weight.in_features, config.rows));
+  return Launch(context, plan.instance.kernel, dim3(p.splits, plan.clusters), dim3(kTiledThreads), plan.shared_bytes,
+                p.splits, p, weight_map, input_map);
 }
 
 }  // namespace swiftlet::cuda

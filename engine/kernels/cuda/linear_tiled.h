@@ -3,8 +3,8 @@
 // feeds a ring of stages by tensor copies, weights before WaitForPredecessor(); two warpgroups multiply and finish
 // their rows apart from each other, so that one writes while the other multiplies.
 //
-// The blocks of a cluster have different rows, different features, or different parts of K. Those with the same weights
-// or the same input get them by one copy for all; parts of K are pushed to each other and added in their order.
+// The blocks of a cluster have different parts of K, pushed to each other and added in their order. Clusters that
+// shared their weights or their input by one copy for all were no faster at any size (H200, 2026-11-23).
 //
 // The sum of one output is made in K's order within `splits` parts, which are added in order: with `splits` fixed,
 // results are batch-invariant, whatever else is chosen.
@@ -20,13 +20,11 @@
 namespace swiftlet::cuda {
 
 struct TiledConfig {
-  int32_t rows = 128;         // of one block: 128 or 256
-  int32_t features = 128;     // of one block: what linear_tiled.cu has instances of
-  int32_t share_weights = 1;  // blocks of a cluster with other rows and the same weights
-  int32_t share_input = 1;    // blocks of a cluster with other features and the same rows
-  int32_t splits = 1;         // parts of K
-  bool serial = false;        // a block has all parts of K, one after another, instead of one
-  int32_t stages = 4;         // of the ring, of 64 of K; fewer where shared memory ends
+  int32_t rows = 128;      // of one block: 128 or 256
+  int32_t features = 128;  // of one block: what linear_tiled.cu has instances of
+  int32_t splits = 1;      // parts of K
+  bool serial = false;     // a block has all parts of K, one after another, instead of one
+  int32_t stages = 4;      // of the ring, of 64 of K; fewer where shared memory ends
 
   std::string Name() const;
 };

@@ -8,7 +8,6 @@ TiledInstance FindTiledInstance<LinearEpilogue::kAddTo>(const TiledConfig& confi
   TiledInstance instance;
   static_cast<void>(TakeTiledInstance<1, 48, kEpilogue>(config, instance) ||
                     TakeTiledInstance<1, 96, kEpilogue>(config, instance) ||
-                    TakeTiledInstance<1, 192, kEpilogue>(config, instance) ||
                     TakeTiledInstance<1, 128, kEpilogue, true>(config, instance));
   return instance;
 }

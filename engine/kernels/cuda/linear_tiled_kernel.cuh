@@ -19,13 +19,13 @@ constexpr int kTiledBarrierBytes = 256;
 constexpr int kTiledSumBytes = 32 * 16;  // of a warp: 16 rows of 8 features
 
 struct TiledParameters : LinearOutput {
-  int32_t share_weights, share_input, splits;  // the cluster
-  int32_t row_groups, feature_groups;          // tiles of a cluster; num_groups of them are dealt to the clusters
-  bool rows_first;                             // neighbours in that order have the same features
-  int32_t stages_of_k, split_stages;           // K in stages: all, of one part
-  int32_t stages;                              // of the ring
-  int32_t ring_offset;                         // bytes, before it is aligned
-  int32_t sums_offset;                         // bytes from the ring; 0: in its place
+  int32_t splits;                     // the cluster
+  int32_t row_tiles, feature_tiles;   // dealt to the clusters
+  bool rows_first;                    // neighbours in that order have the same features
+  int32_t stages_of_k, split_stages;  // K in stages: all, of one part
+  int32_t stages;                     // of the ring
+  int32_t ring_offset;                // bytes, before it is aligned
+  int32_t sums_offset;                // bytes from the ring; 0: in its place
 };
 
 // Halves that a warp writes of one row at once, and the bytes between rows that they are collected in: an odd number of
@@ -67,7 +67,7 @@ __device__ __forceinline__ float Gated(float gate, float up) {
 }
 
 // Threads: kTiledThreads. Blocks: clusters, one after another.
-// Ranks in a cluster: rows, then features, then parts of K.
+// The ranks of a cluster are parts of K.
 template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial>
 __global__ void __launch_bounds__(kTiledThreads, 1)
     TiledKernel(const __grid_constant__ TiledParameters p, const __grid_constant__ CUtensorMap weight_map,
@@ -77,19 +77,15 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
   constexpr int kRows = 64 * kTiledWarpgroups * kBlocks, kColumnTiles = kFeatures / 8;
   constexpr int kInputBytes = kRows * kTiledStageK * 2, kStageBytes = kInputBytes + kFeatures * kTiledStageK * 2;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int rank = blockIdx.x, first_group = blockIdx.y, group_stride = gridDim.y;
-  const int row_rank = rank % p.share_weights, feature_rank = rank / p.share_weights % p.share_input;
-  const int plane = p.share_weights * p.share_input, split = rank / plane, cluster = gridDim.x;
-  const int num_groups = p.row_groups * p.feature_groups;
+  const int split = blockIdx.x, cluster = gridDim.x, first_tile = blockIdx.y, tile_stride = gridDim.y;
+  const int num_tiles = p.row_tiles * p.feature_tiles;
   const int first_stage = kSerial ? 0 : split * p.split_stages;
   const int num_stages = kSerial ? p.stages_of_k : min(p.split_stages, p.stages_of_k - first_stage);
-  const auto first_row_of = [&](int group) {
-    const int row_group = p.rows_first ? group % p.row_groups : group / p.feature_groups;
-    return (row_group * p.share_weights + row_rank) * kRows;
+  const auto first_row_of = [&](int tile) {
+    return (p.rows_first ? tile % p.row_tiles : tile / p.feature_tiles) * kRows;
   };
-  const auto first_feature_of = [&](int group) {
-    const int feature_group = p.rows_first ? group / p.row_groups : group % p.feature_groups;
-    return (feature_group * p.share_input + feature_rank) * kFeatures;
+  const auto first_feature_of = [&](int tile) {
+    return (p.rows_first ? tile / p.row_tiles : tile % p.feature_tiles) * kFeatures;
   };
 
   // [barriers: full, empty, sums][staging][ring at the next 1024 bytes][sums]
@@ -107,52 +103,25 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
     PrefetchTensorMap(input_map);
     for (int stage = 0; stage < p.stages; ++stage) {
       InitBarrierFor(full + 8 * stage, 1);
-      InitBarrierFor(empty + 8 * stage, kTiledWarpgroups * (p.share_weights + p.share_input - 1));
+      InitBarrierFor(empty + 8 * stage, kTiledWarpgroups);
     }
     InitBarrierFor(sums_barrier, 1);
     FenceBarriers();
     if (p.splits > 1) ExpectBytes(sums_barrier, kTiledWarpgroups * 4 * owned * p.splits * kTiledSumBytes);
   }
   __syncthreads();
-  if (cluster > 1) {
-    ArriveAtCluster();
-    if (plane > 1) WaitForCluster();  // that all blocks have their barriers
-  }
+  if (cluster > 1) ArriveAtCluster();  // who pushes waits until all blocks have their barriers
 
   if (warp >= kTiledWarpgroups * 4) {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
     if (threadIdx.x == kTiledWarpgroups * 128) {
-      const int groups = first_group < num_groups ? (num_groups - first_group + group_stride - 1) / group_stride : 0;
-      const int total = groups * num_stages, early = min(total, p.stages);
-      const int weight_part = kFeatures / p.share_weights, input_part = kRows / p.share_input;
-      const unsigned weight_mask = ((1u << p.share_weights) - 1) << (rank - row_rank);
-      unsigned input_mask = 0;
-      for (int i = 0; i < p.share_input; ++i) input_mask |= 1u << (rank + (i - feature_rank) * p.share_weights);
-      const auto copy_weights = [&](int slot, int stage, int feature) {
-        const unsigned to = ring + slot * kStageBytes + kInputBytes + row_rank * weight_part * kTiledStageK * 2;
-        const int k = (first_stage + stage) * kTiledStageK;
-        feature += row_rank * weight_part;
-        if (p.share_weights > 1) {
-          CopyTensorToCluster(to, weight_map, k, feature, full + 8 * slot, weight_mask);
-        } else {
-          CopyTensor(to, weight_map, k, feature, full + 8 * slot);
-        }
-      };
-      const auto copy_input = [&](int slot, int stage, int row) {
-        const unsigned to = ring + slot * kStageBytes + feature_rank * input_part * kTiledStageK * 2;
-        const int k = (first_stage + stage) * kTiledStageK;
-        row += feature_rank * input_part;
-        if (p.share_input > 1) {
-          CopyTensorToCluster(to, input_map, k, row, full + 8 * slot, input_mask);
-        } else {
-          CopyTensor(to, input_map, k, row, full + 8 * slot);
-        }
-      };
+      const int tiles = first_tile < num_tiles ? (num_tiles - first_tile + tile_stride - 1) / tile_stride : 0;
+      const int total = tiles * num_stages, early = min(total, p.stages);
       // Where the copies are: place in the ring and how often it was gone round, tile, stage of K.
       struct Cursor {
-        int slot, round, group, row, feature, stage;
+        int slot, round, tile, row, feature, stage;
       };
-      const Cursor start = {0, 0, first_group, first_row_of(first_group), first_feature_of(first_group), 0};
+      const Cursor start = {0, 0, first_tile, first_row_of(first_tile), first_feature_of(first_tile), 0};
       const auto advance = [&](Cursor& at) {
         if (++at.slot == p.stages) {
           at.slot = 0;
@@ -160,36 +129,40 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
         }
         if (++at.stage == num_stages) {
           at.stage = 0;
-          at.group += group_stride;
-          at.row = first_row_of(at.group);
-          at.feature = first_feature_of(at.group);
+          at.tile += tile_stride;
+          at.row = first_row_of(at.tile);
+          at.feature = first_feature_of(at.tile);
         }
+      };
+      const auto copy_weights = [&](const Cursor& at) {
+        CopyTensor(ring + at.slot * kStageBytes + kInputBytes, weight_map, (first_stage + at.stage) * kTiledStageK,
+                   at.feature, full + 8 * at.slot);
+      };
+      const auto copy_input = [&](const Cursor& at) {
+        CopyTensor(ring + at.slot * kStageBytes, input_map, (first_stage + at.stage) * kTiledStageK, at.row,
+                   full + 8 * at.slot);
       };
       Cursor at = start;
 #pragma unroll 1
       for (int i = 0; i < early; ++i, advance(at)) {
         ExpectBytes(full + 8 * at.slot, kStageBytes);
-        copy_weights(at.slot, at.stage, at.feature);
+        copy_weights(at);
       }
       ReleaseSuccessor();
       WaitForPredecessor();
       at = start;
 #pragma unroll 1
-      for (int i = 0; i < early; ++i, advance(at)) copy_input(at.slot, at.stage, at.row);
-      // Blocks that others copy to, or whose barriers they use, stay until all of that is done.
-      const int end = plane > 1 ? total + p.stages : total;
+      for (int i = 0; i < early; ++i, advance(at)) copy_input(at);
 #pragma unroll 1
-      for (int i = early; i < end; ++i, advance(at)) {
-        if (at.round > 0) WaitForBarrier(empty + 8 * at.slot, (at.round - 1) & 1);
-        if (i < total) {
-          ExpectBytes(full + 8 * at.slot, kStageBytes);
-          copy_weights(at.slot, at.stage, at.feature);
-          copy_input(at.slot, at.stage, at.row);
-        }
+      for (int i = early; i < total; ++i, advance(at)) {
+        WaitForBarrier(empty + 8 * at.slot, (at.round - 1) & 1);
+        ExpectBytes(full + 8 * at.slot, kStageBytes);
+        copy_weights(at);
+        copy_input(at);
       }
     }
     __syncwarp();
-    if (cluster > 1 && plane == 1) WaitForCluster();
+    if (cluster > 1) WaitForCluster();
     if (p.splits > 1 && p.sums_offset == 0) {
       ArriveAtCluster();
       WaitForCluster();
@@ -199,23 +172,6 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
     ReleaseSuccessor();
     WaitForPredecessor();
     const int thread = threadIdx.x % 128, warpgroup = warp / 4;
-    // Of the first threads of a warpgroup each tells one block that sent something that its place is free.
-    const int senders = p.share_weights + p.share_input - 1;
-    unsigned sender = empty;
-    if (plane == 1) {
-    } else if (thread < p.share_weights) {
-      sender = RemoteAddress(empty, rank - row_rank + thread);
-    } else if (thread < senders) {
-      const int other = thread - p.share_weights;
-      sender = RemoteAddress(empty, rank + (other + (other >= feature_rank ? 1 : 0) - feature_rank) * p.share_weights);
-    }
-    const auto release = [&](int slot) {
-      if (plane == 1) {
-        Arrive(sender + 8 * slot);
-      } else {
-        ArriveRemote(sender + 8 * slot);
-      }
-    };
     // Of the tile, what this lane has of block b: rows row_in_tile + 64 b and 8 more, of each eight features two.
     const int row_in_tile = warpgroup * 64 * kBlocks + warp % 4 * 16 + lane / 4, feature_in_eight = 2 * (lane % 4);
 
@@ -226,15 +182,15 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
       for (int i = 0; i < kEarlyResidual; ++i) {
         const int fragment = i * p.splits + split;
         if (i >= owned) continue;
-        const int row = first_row_of(first_group) + row_in_tile + fragment / kColumnTiles * 64;
-        const int feature = first_feature_of(first_group) + fragment % kColumnTiles * 8 + feature_in_eight;
+        const int row = first_row_of(first_tile) + row_in_tile + fragment / kColumnTiles * 64;
+        const int feature = first_feature_of(first_tile) + fragment % kColumnTiles * 8 + feature_in_eight;
         early_residual[i][0] = LoadResidualPair(p, row, feature);
         early_residual[i][1] = LoadResidualPair(p, row + 8, feature);
       }
     }
 
     int slot = 0, last_slot = 0, round = 0;
-    for (int group = first_group; group < num_groups; group += group_stride) {
+    for (int tile = first_tile; tile < num_tiles; tile += tile_stride) {
       float sums[kBlocks][kFeatures / 2];
       float totals[kSerial ? kBlocks : 1][kSerial ? kFeatures / 2 : 1];
       int in_part = 0;
@@ -254,7 +210,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
         }
         CommitProducts();
         WaitForProducts<1>();
-        if (stage > 0 && thread < senders) release(last_slot);
+        if (stage > 0 && thread == 0) Arrive(empty + 8 * last_slot);
         last_slot = slot;
         if (++slot == p.stages) {
           slot = 0;
@@ -277,7 +233,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
         }
       }
       WaitForProducts<0>();
-      if (thread < senders) release(last_slot);
+      if (thread == 0) Arrive(empty + 8 * last_slot);
 #pragma unroll
       for (int b = 0; b < kBlocks; ++b) {
         FenceSums(sums[b]);
@@ -287,10 +243,10 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
         }
       }
 
-      const int first_feature = first_feature_of(group), first_row = first_row_of(group) + row_in_tile;
+      const int first_feature = first_feature_of(tile), first_row = first_row_of(tile) + row_in_tile;
       if (p.splits > 1) {  // such a block has one tile
         if constexpr (!kSerial && kEpilogue != LinearEpilogue::kSwiglu) {
-          if (plane == 1) WaitForCluster();
+          WaitForCluster();
           if (p.sums_offset == 0) {  // until the rings of all blocks are free
             ArriveAtCluster();
             WaitForCluster();
@@ -300,8 +256,8 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
 #pragma unroll
           for (int i = 0; i < kFragments; ++i) {
             const float* sum = &sums[i / kColumnTiles][i % kColumnTiles * 4];
-            Push(ring + p.sums_offset + (warp_place + turn + split) * kTiledSumBytes + lane * 16, sums_barrier,
-                 rank + (owner - split) * plane, {sum[0], sum[1], sum[2], sum[3]});
+            Push(ring + p.sums_offset + (warp_place + turn + split) * kTiledSumBytes + lane * 16, sums_barrier, owner,
+                 {sum[0], sum[1], sum[2], sum[3]});
             if (++owner == p.splits) {
               owner = 0;
               turn += p.splits;

@@ -79,7 +79,6 @@ SWIFTLET_WGMMA(64, 32, 33, 34);
 SWIFTLET_WGMMA(96, 48, 49, 50);
 SWIFTLET_WGMMA(128, 64, 65, 66);
 SWIFTLET_WGMMA(144, 72, 73, 74);
-SWIFTLET_WGMMA(192, 96, 97, 98);
 SWIFTLET_WGMMA(256, 128, 129, 130);
 
 #undef SWIFTLET_NAMES_8
@@ -146,16 +145,6 @@ __device__ __forceinline__ void CopyTensor(unsigned shared, const CUtensorMap& m
       : "memory");
 }
 
-// The same to every block of the cluster that `mask` names, at the same place in each.
-__device__ __forceinline__ void CopyTensorToCluster(unsigned shared, const CUtensorMap& map, int column, int row,
-                                                    unsigned barrier, unsigned mask) {
-  asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], "
-      "[%1, {%2, %3}], [%4], %5;" ::"r"(shared),
-      "l"(&map), "r"(column), "r"(row), "r"(barrier), "h"(static_cast<unsigned short>(mask))
-      : "memory");
-}
-
 __device__ __forceinline__ void InitBarrierFor(unsigned barrier, unsigned arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
@@ -166,21 +155,6 @@ __device__ __forceinline__ void FenceBarriers() {
 
 __device__ __forceinline__ void Arrive(unsigned barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-
-// What `shared` is called in block `rank` of the cluster.
-__device__ __forceinline__ unsigned RemoteAddress(unsigned shared, int rank) {
-  unsigned remote;
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(shared), "r"(rank));
-  return remote;
-}
-
-__device__ __forceinline__ void ArriveRemote(unsigned remote_barrier) {
-  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(remote_barrier) : "memory");
-}
-
-__device__ __forceinline__ void ClusterBarrier() {
-  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
 
 #endif  // __CUDA_ARCH_FEAT_SM90_ALL

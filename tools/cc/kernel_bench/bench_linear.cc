@@ -268,17 +268,9 @@ class Bench {
             }
             if (serial && splits != 4) continue;
             if (tiles * (serial ? 1 : splits) < 40) continue;
-            for (int32_t share_weights : {1, 2, 4}) {
-              if (share_weights > (rows + tile_rows - 1) / tile_rows) continue;
-              for (int32_t share_input : {1, 2, 4}) {
-                if (share_weights * share_input * (serial ? 1 : splits) > 8 || share_weights * share_input > 4)
-                  continue;
-                for (int32_t stages : {3, 4, 8}) {
-                  if (stages > 4 && (tile_rows + features) * 128 * (stages - 1) > 220 * 1024) continue;
-                  if (stages == 3 && tile_rows * features > 128 * 128) continue;
-                  configs.push_back({tile_rows, features, share_weights, share_input, splits, serial, stages});
-                }
-              }
+            for (int32_t stages : {3, 4, 8}) {
+              if (stages > 4 && (tile_rows + features) * 128 * (stages - 1) > 220 * 1024) continue;
+              configs.push_back({tile_rows, features, splits, serial, stages});
             }
           }
         }
