@@ -8,8 +8,6 @@
 
 #include <cuda_runtime.h>
 
-#include <utility>
-
 #include "engine/base/cuda/cuda_status.h"
 #include "engine/kernels/cuda/launch.h"
 
@@ -27,16 +25,15 @@ __device__ __forceinline__ void ReleaseSuccessor() {
 #endif
 }
 
-// `cluster`: blocks of x that form a cluster; 1 = none. sm_90 only when more. `cooperative`: all blocks are resident at
-// once, or the launch fails.
+// `cluster`: blocks of x that form a cluster; 1 = none. sm_90 only when more.
 template <typename... Parameters, typename... Arguments>
-absl::Status LaunchWith(const LaunchContext& context, void (*kernel)(Parameters...), dim3 grid, dim3 block,
-                        size_t shared_bytes, int cluster, bool cooperative, Arguments&&... arguments) {
+absl::Status Launch(const LaunchContext& context, void (*kernel)(Parameters...), dim3 grid, dim3 block,
+                    size_t shared_bytes, int cluster, Arguments&&... arguments) {
   if (shared_bytes > 48 * 1024) {
     RETURN_IF_CUDA_ERROR(
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)));
   }
-  cudaLaunchAttribute attributes[3];
+  cudaLaunchAttribute attributes[2];
   cudaLaunchConfig_t config = {};
   config.gridDim = grid;
   config.blockDim = block;
@@ -51,23 +48,7 @@ absl::Status LaunchWith(const LaunchContext& context, void (*kernel)(Parameters.
     attributes[config.numAttrs].id = cudaLaunchAttributeClusterDimension;
     attributes[config.numAttrs++].val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
   }
-  if (cooperative) {
-    attributes[config.numAttrs].id = cudaLaunchAttributeCooperative;
-    attributes[config.numAttrs++].val.cooperative = 1;
-  }
   return CudaStatus(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), "cudaLaunchKernelEx");
-}
-
-template <typename... Parameters, typename... Arguments>
-absl::Status Launch(const LaunchContext& context, void (*kernel)(Parameters...), dim3 grid, dim3 block,
-                    size_t shared_bytes, int cluster, Arguments&&... arguments) {
-  return LaunchWith(context, kernel, grid, block, shared_bytes, cluster, false, std::forward<Arguments>(arguments)...);
-}
-
-template <typename... Parameters, typename... Arguments>
-absl::Status LaunchCooperative(const LaunchContext& context, void (*kernel)(Parameters...), dim3 grid, dim3 block,
-                               size_t shared_bytes, Arguments&&... arguments) {
-  return LaunchWith(context, kernel, grid, block, shared_bytes, 1, true, std::forward<Arguments>(arguments)...);
 }
 
 }  // namespace swiftlet::cuda

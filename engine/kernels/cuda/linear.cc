@@ -9,12 +9,9 @@
 #include <variant>
 #include <vector>
 
-#include "engine/base/cuda/cuda_status.h"
-#include "engine/base/cuda/device_buffer.h"
 #include "engine/base/status_macros.h"
 #include "engine/kernels/cuda/layer_ops.h"
 #include "engine/kernels/cuda/linear_cublaslt.h"
-#include "engine/kernels/cuda/linear_mlp.h"
 #include "engine/kernels/cuda/linear_skinny.h"
 #include "engine/kernels/cuda/linear_stream.h"
 #include "engine/kernels/cuda/linear_table.h"
@@ -91,10 +88,6 @@ LinearEpilogue EpilogueOf(LinearRole role) {
   return LinearEpilogue::kStore;
 }
 
-// Rows up to which the layers of an MLP are one kernel: 30.0 instead of 32.7 us a layer at 1 row, 32.8 instead of 32.2
-// at 8 (as above).
-constexpr int32_t kMaxFusedMlpRows = 4;
-
 // Rows from which the portable kernel is slower than cuBLASLt by much, on any device.
 constexpr int32_t kMaxPortableRows = 64;
 
@@ -108,12 +101,8 @@ SkinnyConfig PortableConfig(const Device& device) {
 class LinearKernelsImpl : public LinearKernels {
  public:
   LinearKernelsImpl(const Device& device, std::unique_ptr<CublasLtLinear> cublaslt, std::optional<LinearTable> table,
-                    std::string absence, DeviceBuffer arrivals)
-      : device_(device),
-        cublaslt_(std::move(cublaslt)),
-        table_(std::move(table)),
-        absence_(std::move(absence)),
-        arrivals_(std::move(arrivals)) {}
+                    std::string absence)
+      : device_(device), cublaslt_(std::move(cublaslt)), table_(std::move(table)), absence_(std::move(absence)) {}
 
   absl::Status Store(const LaunchContext& context, LinearRole role, const LinearArgs& args, __half* output) override {
     if (const std::optional<OwnConfig> own = Choose(context, role, args)) {
@@ -149,27 +138,8 @@ class LinearKernelsImpl : public LinearKernels {
                             .intermediate = args.weight.out_features / 2});
   }
 
-  absl::Status Mlp(const LaunchContext& context, const MlpArgs& args) override {
-    if (!context.deterministic && arrivals_.size() > 0 && args.num_rows <= kMaxFusedMlpRows &&
-        FusedMlpFits(context, args.gate_up, args.down, args.num_rows)) {
-      return FusedMlp(context, {.input = args.input,
-                                .gate_up = args.gate_up,
-                                .gate_up_bias = args.gate_up_bias,
-                                .activated = args.activated,
-                                .down = args.down,
-                                .down_bias = args.down_bias,
-                                .residual = args.residual,
-                                .num_rows = args.num_rows,
-                                .arrivals = arrivals_.as<uint64_t>()});
-    }
-    RETURN_IF_ERROR(GateUp(context, {.input = args.input, .weight = args.gate_up, .num_rows = args.num_rows},
-                           args.gate_up_bias, args.scratch, args.activated));
-    return AddTo(context, LinearRole::kDown, {.input = args.activated, .weight = args.down, .num_rows = args.num_rows},
-                 kMlpScale, args.down_bias, args.residual);
-  }
-
   std::string Description() const override {
-    std::string text = device_.compute_capability == 90 ? "skinny-2, stream-1, tiled-1, mlp-1" : "skinny-2";
+    std::string text = device_.compute_capability == 90 ? "skinny-2, stream-1, tiled-1" : "skinny-2";
     if (cublaslt_ == nullptr) return absl::StrCat(text, "; no cuBLASLt: ", absence_);
     absl::StrAppend(&text, "; cuBLASLt ", cublaslt_->version());
     if (!table_.has_value()) {
@@ -226,22 +196,10 @@ class LinearKernelsImpl : public LinearKernels {
   const Device device_;
   const std::unique_ptr<CublasLtLinear> cublaslt_;
   const std::optional<LinearTable> table_;
-  const std::string absence_;    // why there is no cuBLASLt
-  const DeviceBuffer arrivals_;  // of FusedMlp; empty where the device has no cooperative launches
+  const std::string absence_;  // why there is no cuBLASLt
   int64_t from_heuristic_ = 0;
   int64_t refused_ = 0;
 };
-
-// Zero, for FusedMlp; nothing where it cannot run.
-absl::StatusOr<DeviceBuffer> MakeArrivals(const Device& device) {
-  int cooperative = 0;
-  RETURN_IF_CUDA_ERROR(cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, device.ordinal));
-  if (device.compute_capability != 90 || cooperative == 0) return DeviceBuffer();
-  ASSIGN_OR_RETURN(DeviceBuffer arrivals, DeviceBuffer::Allocate(sizeof(uint64_t)));
-  RETURN_IF_CUDA_ERROR(cudaMemset(arrivals.data(), 0, arrivals.size()));
-  RETURN_IF_CUDA_ERROR(cudaDeviceSynchronize());
-  return arrivals;
-}
 
 }  // namespace
 
@@ -255,9 +213,7 @@ absl::StatusOr<std::unique_ptr<LinearKernels>> LinearKernels::Create(const Devic
     absence = cublaslt.status().ToString();
     cublaslt = nullptr;
   }
-  ASSIGN_OR_RETURN(DeviceBuffer arrivals, MakeArrivals(device));
-  return std::make_unique<LinearKernelsImpl>(device, *std::move(cublaslt), std::move(table), std::move(absence),
-                                             std::move(arrivals));
+  return std::make_unique<LinearKernelsImpl>(device, *std::move(cublaslt), std::move(table), std::move(absence));
 }
 
 }  // namespace swiftlet::cuda

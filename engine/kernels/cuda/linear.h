@@ -1,7 +1,7 @@
 // Linear layers on the GPU: y = x W^T with float32 sums, and the epilogues a decoder needs. LinearKernels chooses, by
 // shape and device, between cuBLASLt (linear_table.h: the algorithms found for known devices) and our own kernels
-// (linear_skinny.h for few rows on any GPU; on Hopper linear_stream.h for some more, linear_tiled.h for many, and
-// linear_mlp.h for two layers at once), in the one table of linear.cc.
+// (linear_skinny.h for few rows on any GPU; on Hopper linear_stream.h for some more and linear_tiled.h for many), in
+// the one table of linear.cc.
 //
 // Owned by the model; one thread at a time.
 #pragma once
@@ -30,20 +30,6 @@ struct LinearArgs {
   int32_t num_rows = 0;  // capacity of the bucket: padding is computed too
 };
 
-// An MLP: residual[r, :] += kMlpScale * down(activated[r, :]) + down_bias, activated[r, :] = swiglu(gate_up(input[r,
-// :])) / kMlpScale. Biases may be null.
-struct MlpArgs {
-  const __half* input = nullptr;  // [num_rows, hidden]
-  LinearWeight gate_up;           // in groups of eight rows, as layer_ops.h's Swiglu says
-  const float* gate_up_bias = nullptr;
-  __half* scratch = nullptr;    // [num_rows, 2 * intermediate]
-  __half* activated = nullptr;  // [num_rows, intermediate]
-  LinearWeight down;
-  const float* down_bias = nullptr;
-  float* residual = nullptr;  // [num_rows, hidden]
-  int32_t num_rows = 0;       // capacity of the bucket
-};
-
 // Which layer it is: what the tables are made for, with the shape.
 enum class LinearRole : uint8_t { kQkv, kOutput, kGateUp, kDown, kHead };
 
@@ -64,9 +50,6 @@ class LinearKernels {
   // `scratch` holds [num_rows, out_features] float16 for the versions that need it.
   virtual absl::Status GateUp(const LaunchContext& context, const LinearArgs& args, const float* bias, __half* scratch,
                               __half* output) = 0;
-
-  // GateUp and AddTo of kDown, or one kernel that does both. Calls are of one stream.
-  virtual absl::Status Mlp(const LaunchContext& context, const MlpArgs& args) = 0;
 
   // Which kernels run, for the numerics fingerprint; and what the log says of an unknown device.
   virtual std::string Description() const = 0;

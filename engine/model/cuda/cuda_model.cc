@@ -215,15 +215,13 @@ absl::Status CudaModel::Mlp(const LaunchContext& context, int32_t num_tokens, co
                                                .num_rows = num_tokens,
                                                .hidden = config_.hidden_size,
                                                .epsilon = config_.rms_norm_epsilon})));
-  return In("mlp", linear_->Mlp(context, {.input = normed_.as<__half>(),
-                                          .gate_up = layer.gate_up,
-                                          .gate_up_bias = layer.gate_up_bias,
-                                          .scratch = gate_up_.as<__half>(),
-                                          .activated = activated_.as<__half>(),
-                                          .down = layer.down,
-                                          .down_bias = layer.down_bias,
-                                          .residual = residual_.as<float>(),
-                                          .num_rows = num_tokens}));
+  RETURN_IF_ERROR(
+      In("gate_up",
+         linear_->GateUp(context, {.input = normed_.as<__half>(), .weight = layer.gate_up, .num_rows = num_tokens},
+                         layer.gate_up_bias, gate_up_.as<__half>(), activated_.as<__half>())));
+  return In("down", linear_->AddTo(context, LinearRole::kDown,
+                                   {.input = activated_.as<__half>(), .weight = layer.down, .num_rows = num_tokens},
+                                   kMlpScale, layer.down_bias, residual_.as<float>()));
 }
 
 absl::Status CudaModel::RunHead(const LaunchContext& context, const int32_t* tokens, int32_t num_logits) {

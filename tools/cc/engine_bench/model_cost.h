@@ -46,7 +46,6 @@ class ModelCost {
             {"o", product(layers * hidden * queries)},
             {"gate/up", product(layers * hidden * 2.0 * config_.intermediate_size)},
             {"down", product(layers * hidden * config_.intermediate_size)},
-            {"mlp", product(layers * hidden * 3.0 * config_.intermediate_size)},  // both in one kernel
             {"head", product(head_weights_)},
             {"decode attention", element_bytes_ * layers * batch * context * keys_values / device.gb_per_s / 1e3},
             {"sampling", 2.0 * batch * config_.vocab_size / device.gb_per_s / 1e3}};

@@ -27,7 +27,6 @@ std::string UseByName(const std::string& name) {
   if (HasAny(name, {"DecodeKernel", "DecodeAttention", "Portable"})) return "decode attention";
   if (HasAny(name, {"RmsNorm"})) return "norm";
   if (HasAny(name, {"Swiglu"})) return "gate/up";
-  if (HasAny(name, {"Mlp"})) return "mlp";
   if (HasAny(name, {"MaskPadding"})) return "head";
   if (HasAny(name, {"Sample", "Score"})) return "sampling";
   if (HasAny(name, {"AllReduce"})) return "all-reduce";
@@ -53,8 +52,6 @@ std::vector<std::string> KernelUses(std::span<const KernelRecord> step) {
       for (const size_t i : unsure) uses[i] = "qkv";
       unsure.clear();
       next = 0;
-    } else if (use == "mlp") {
-      next = kAfterAttention.size();
     } else if (use.empty()) {
       if (HasAny(record.name, {"reduce"}) && !last.empty()) {
         use = last;  // the sum of what its parts left

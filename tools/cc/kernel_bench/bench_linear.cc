@@ -14,12 +14,10 @@
 
 #include "engine/base/cuda/cuda_status.h"
 #include "engine/base/cuda/device.h"
-#include "engine/base/cuda/device_buffer.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
 #include "engine/kernels/cuda/linear.h"
 #include "engine/kernels/cuda/linear_cublaslt.h"
-#include "engine/kernels/cuda/linear_mlp.h"
 #include "engine/kernels/cuda/linear_skinny.h"
 #include "engine/kernels/cuda/linear_tiled.h"
 #include "tools/cc/kernel_bench/linear_search.h"
@@ -56,12 +54,11 @@ constexpr Layer kLayers[] = {
 class Bench {
  public:
   Bench(Device device, LinearTimer timer, std::unique_ptr<CublasLtLinear> cublaslt,
-        std::unique_ptr<LinearKernels> kernels, DeviceBuffer arrivals)
+        std::unique_ptr<LinearKernels> kernels)
       : device_(std::move(device)),
         timer_(std::move(timer)),
         cublaslt_(std::move(cublaslt)),
-        kernels_(std::move(kernels)),
-        arrivals_(std::move(arrivals)) {
+        kernels_(std::move(kernels)) {
     context_.stream = timer_.stream().get();
     context_.device = &device_;
   }
@@ -163,55 +160,29 @@ class Bench {
     std::fflush(stdout);
   }
 
-  // How the MLP of a chain is computed.
-  enum class MlpForm { kChosen, kApart, kFused };
-
   // The four layers one after another, through LinearKernels: microseconds for a layer.
-  void Chain(int32_t rows, bool deterministic, MlpForm form = MlpForm::kChosen) {
+  void Chain(int32_t rows, bool deterministic) {
     LaunchContext context = context_;
     context.deterministic = deterministic;
     constexpr int64_t kElements = (2048 + 1536 + 17920) * 1536 + 1536 * 8960;
     constexpr int kDepth = LinearTimer::kWeightBytes / 2 / kElements;
     const absl::StatusOr<double> us = timer_.Microseconds(kDepth, [&](int call) -> absl::Status {
       int64_t offset = 0;
-      std::vector<LinearArgs> layers;
       for (const Layer& layer : kLayers) {
         if (layer.role == LinearRole::kHead) continue;
-        layers.push_back(Args(layer, rows, 0));
-        layers.back().weight.data = timer_.Weight(1, kElements, call) + offset;
+        LinearArgs args = Args(layer, rows, 0);
+        args.weight.data = timer_.Weight(1, kElements, call) + offset;
         offset += int64_t{layer.out_features} * layer.in_features;
+        RETURN_IF_ERROR(RunChosen(layer, args, context));
       }
-      RETURN_IF_ERROR(RunChosen(kLayers[0], layers[0], context));
-      RETURN_IF_ERROR(RunChosen(kLayers[1], layers[1], context));
-      if (form == MlpForm::kApart) {
-        RETURN_IF_ERROR(RunChosen(kLayers[2], layers[2], context));
-        return RunChosen(kLayers[3], layers[3], context);
-      }
-      __half* const activated = timer_.output() + int64_t{rows} * kLayers[2].out_features;
-      if (form == MlpForm::kFused) {
-        return cuda::FusedMlp(context, {.input = timer_.input(),
-                                        .gate_up = layers[2].weight,
-                                        .activated = activated,
-                                        .down = layers[3].weight,
-                                        .residual = timer_.residual(),
-                                        .num_rows = rows,
-                                        .arrivals = arrivals_.as<uint64_t>()});
-      }
-      return kernels_->Mlp(context, {.input = timer_.input(),
-                                     .gate_up = layers[2].weight,
-                                     .scratch = timer_.output(),
-                                     .activated = activated,
-                                     .down = layers[3].weight,
-                                     .residual = timer_.residual(),
-                                     .num_rows = rows});
+      return absl::OkStatus();
     });
-    const char* const name = form == MlpForm::kFused ? " MLP in one" : form == MlpForm::kApart ? " MLP in two" : "";
     if (!us.ok()) {
-      absl::PrintF("chain    M %4d%s: %s\n", rows, name, us.status().ToString());
+      absl::PrintF("chain M %d: %s\n", rows, us.status().ToString());
       return;
     }
-    absl::PrintF("chain    M %4d%s%s: %8.2f us a layer, weights alone %.2f us\n", rows,
-                 deterministic ? " deterministic" : "", name, *us, kElements * 2 / 4.62e6);
+    absl::PrintF("chain    M %4d%s: %8.2f us a layer, weights alone %.2f us\n", rows,
+                 deterministic ? " deterministic" : "", *us, kElements * 2 / 4.62e6);
     std::fflush(stdout);
   }
 
@@ -313,7 +284,6 @@ class Bench {
   LinearTimer timer_;
   std::unique_ptr<CublasLtLinear> cublaslt_;
   std::unique_ptr<LinearKernels> kernels_;
-  DeviceBuffer arrivals_;  // of FusedMlp
   LaunchContext context_;
   std::string table_;
 };
@@ -323,9 +293,7 @@ absl::Status Run(const std::vector<std::string_view>& parts) {
   ASSIGN_OR_RETURN(LinearTimer timer, LinearTimer::Create());
   ASSIGN_OR_RETURN(std::unique_ptr<CublasLtLinear> cublaslt, CublasLtLinear::Create());
   ASSIGN_OR_RETURN(std::unique_ptr<LinearKernels> kernels, LinearKernels::Create(device, ""));
-  ASSIGN_OR_RETURN(DeviceBuffer arrivals, DeviceBuffer::Allocate(sizeof(uint64_t)));
-  RETURN_IF_CUDA_ERROR(cudaMemset(arrivals.data(), 0, arrivals.size()));
-  Bench bench(std::move(device), std::move(timer), std::move(cublaslt), std::move(kernels), std::move(arrivals));
+  Bench bench(std::move(device), std::move(timer), std::move(cublaslt), std::move(kernels));
   const auto wanted = [&](std::string_view part) {
     return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end();
   };
@@ -348,12 +316,6 @@ absl::Status Run(const std::vector<std::string_view>& parts) {
     for (int32_t rows : {1, 8, 16, 32, 64, 128, 256, 512, 1024}) bench.Chain(rows, false);
     for (int32_t rows : {1, 32, 64, 128, 256, 1024}) bench.Chain(rows, true);
   }
-  if (wanted("mlp")) {
-    for (int32_t rows : {1, 2, 4, 8}) {
-      bench.Chain(rows, false, Bench::MlpForm::kApart);
-      bench.Chain(rows, false, Bench::MlpForm::kFused);
-    }
-  }
   if (wanted("compare")) {
     for (int32_t rows : {1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192}) {
       for (const Layer& layer : kLayers) {
@@ -369,7 +331,7 @@ absl::Status Run(const std::vector<std::string_view>& parts) {
 }  // namespace
 }  // namespace swiftlet
 
-// Parts: sweep, tiled, chain, mlp, compare; none named = all.
+// Parts: sweep, tiled, chain, compare; none named = all.
 int main(int argc, char** argv) {
   const absl::Status status = swiftlet::Run(std::vector<std::string_view>(argv + 1, argv + argc));
   if (!status.ok()) {

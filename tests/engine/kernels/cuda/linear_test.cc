@@ -19,7 +19,6 @@
 #include "engine/base/cuda/device.h"
 #include "engine/base/cuda/device_buffer.h"
 #include "engine/base/cuda/stream.h"
-#include "engine/kernels/cuda/linear_mlp.h"
 #include "engine/kernels/cuda/linear_skinny.h"
 #include "engine/kernels/cuda/linear_stream.h"
 #include "engine/kernels/cuda/linear_tiled.h"
@@ -88,25 +87,17 @@ class LinearCase {
     return shape_.epilogue == LinearEpilogue::kSwiglu ? shape_.out_features / 2 : shape_.out_features;
   }
 
-  // Outputs become NaN, and the residual what it was.
-  void Poison() {
+  // Poisons, runs, and returns [rows, out_width] as floats.
+  std::vector<float> Outputs(const std::function<absl::Status()>& run, const Stream& stream, int32_t rows) {
     EXPECT_EQ(cudaMemset(output_device_.data(), 0xFF, output_device_.size()), cudaSuccess);
     EXPECT_EQ(cudaMemset(scratch_device_.data(), 0xFF, scratch_device_.size()), cudaSuccess);
     EXPECT_EQ(cudaMemcpy(residual_device_.data(), residual_.data(), residual_device_.size(), cudaMemcpyHostToDevice),
               cudaSuccess);
     EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
-  }
-
-  // Poisons, runs, and returns [rows, out_width] as floats.
-  std::vector<float> Outputs(const std::function<absl::Status()>& run, const Stream& stream, int32_t rows) {
-    Poison();
     const absl::Status status = run();
     EXPECT_TRUE(status.ok()) << status;
     const absl::Status done = stream.Synchronize();
     EXPECT_TRUE(done.ok()) << done;
-    return Values(rows);
-  }
-  std::vector<float> Values(int32_t rows) const {
     std::vector<float> values(int64_t{rows} * out_width());
     if (shape_.epilogue == LinearEpilogue::kAddTo) {
       EXPECT_EQ(
@@ -124,22 +115,14 @@ class LinearCase {
 
   double Expected(int32_t row, int32_t column) const {
     if (shape_.epilogue == LinearEpilogue::kAddTo) {
-      return ExpectedOf(&input_[int64_t{row} * shape_.in_features], row, column);
+      return residual_[int64_t{row} * shape_.out_features + column] + kScale * Dot(row, column) +
+             (shape_.bias ? bias_[column] : 0);
     }
     if (shape_.epilogue == LinearEpilogue::kStore) return Dot(row, column);
     const int32_t gate_row = column / 8 * 16 + column % 8, up_row = gate_row + 8;
     const double gate = Dot(row, gate_row) + (shape_.bias ? bias_[gate_row] : 0);
     const double up = Dot(row, up_row) + (shape_.bias ? bias_[up_row] : 0);
     return gate / (1 + std::exp(-gate)) * up / kMlpScale;
-  }
-
-  // kAddTo with another input for the row.
-  template <typename T>
-  double ExpectedOf(const T* input, int32_t row, int32_t column) const {
-    const float* w = &weight_[int64_t{column} * shape_.in_features];
-    double sum = 0;
-    for (int32_t k = 0; k < shape_.in_features; ++k) sum += double{input[k]} * w[k];
-    return residual_[int64_t{row} * shape_.out_features + column] + kScale * sum + (shape_.bias ? bias_[column] : 0);
   }
 
   // Every output where the case is small, else a few thousand at random: ||out - expected|| / ||expected||, and no
@@ -428,183 +411,6 @@ TEST_F(Linear, TiledSumsDependOnTheSplitsAlone) {
       }
     }
   }
-}
-
-// An MLP on the device and its float64 sums on the host.
-class MlpCase {
- public:
-  MlpCase(int32_t hidden, int32_t intermediate, bool bias, int32_t max_rows)
-      : gate_up_({LinearEpilogue::kSwiglu, LinearRole::kGateUp, 2 * intermediate, hidden, bias}, max_rows),
-        down_({LinearEpilogue::kAddTo, LinearRole::kDown, hidden, intermediate, bias}, max_rows),
-        scratch_(*DeviceBuffer::Allocate(int64_t{2} * intermediate * max_rows * sizeof(__half))) {}
-
-  MlpArgs Args(int32_t rows) const {
-    const SkinnyArgs first = gate_up_.Args(rows), second = down_.Args(rows);
-    return {.input = first.linear.input,
-            .gate_up = first.linear.weight,
-            .gate_up_bias = first.bias,
-            .scratch = scratch_.as<__half>(),
-            .activated = first.output,
-            .down = second.linear.weight,
-            .down_bias = second.bias,
-            .residual = second.residual,
-            .num_rows = rows};
-  }
-  FusedMlpArgs Fused(int32_t rows, const DeviceBuffer& arrivals) const {
-    const MlpArgs args = Args(rows);
-    return {.input = args.input,
-            .gate_up = args.gate_up,
-            .gate_up_bias = args.gate_up_bias,
-            .activated = args.activated,
-            .down = args.down,
-            .down_bias = args.down_bias,
-            .residual = args.residual,
-            .num_rows = rows,
-            .arrivals = arrivals.as<uint64_t>()};
-  }
-
-  // Poisons what is between the layers too, runs, and returns the residual.
-  std::vector<float> Outputs(const std::function<absl::Status()>& run, const Stream& stream, int32_t rows) {
-    gate_up_.Poison();
-    return down_.Outputs(run, stream, rows);
-  }
-  void Poison() {
-    gate_up_.Poison();
-    down_.Poison();
-  }
-  std::vector<float> Values(int32_t rows) const { return down_.Values(rows); }
-  std::string CheckSame(const std::vector<float>& values, const std::vector<float>& others, bool bitwise) const {
-    return down_.CheckSame(values, others, bitwise);
-  }
-
-  // Some outputs of three rows, of the exact sums with no rounding between the layers.
-  std::string Check(const std::vector<float>& values, int32_t rows) const {
-    const int32_t intermediate = gate_up_.out_width();
-    double error = 0, size = 0;
-    for (const int32_t row : {0, rows / 2, rows - 1}) {
-      std::vector<double> activated(intermediate);
-      for (int32_t i = 0; i < intermediate; ++i) activated[i] = gate_up_.Expected(row, i);
-      for (int32_t column = row % 7; column < down_.out_width(); column += 7) {
-        const float value = values[int64_t{row} * down_.out_width() + column];
-        if (!std::isfinite(value)) return absl::StrCat("not finite at row ", row, " column ", column);
-        const double expected = down_.ExpectedOf(activated.data(), row, column);
-        error += (value - expected) * (value - expected);
-        size += expected * expected;
-      }
-    }
-    const double relative = std::sqrt(error / size);
-    return relative <= kTolerance ? "" : absl::StrCat("relative error ", relative);
-  }
-
- private:
-  LinearCase gate_up_, down_;
-  DeviceBuffer scratch_;
-};
-
-class Mlp : public Linear {
- protected:
-  static DeviceBuffer Arrivals() {
-    DeviceBuffer arrivals = *DeviceBuffer::Allocate(sizeof(uint64_t));
-    EXPECT_EQ(cudaMemset(arrivals.data(), 0, arrivals.size()), cudaSuccess);
-    return arrivals;
-  }
-};
-
-TEST_F(Mlp, EqualsFloat64Sums) {
-  for (const auto& [hidden, intermediate, bias] :
-       {std::tuple{1536, 8960, false}, {1536, 4864, true}, {256, 2112, true}, {256, 704, false}}) {
-    MlpCase test(hidden, intermediate, bias, 70);
-    for (const int32_t rows : {1, 2, 4, 8, 33, 70}) {
-      for (const bool deterministic : {false, true}) {
-        context_.deterministic = deterministic;
-        const auto values = test.Outputs([&] { return kernels_->Mlp(context_, test.Args(rows)); }, stream_, rows);
-        EXPECT_EQ(test.Check(values, rows), "") << hidden << " " << intermediate << ", " << rows << " rows";
-      }
-    }
-  }
-}
-
-TEST_F(Mlp, DeterministicRowDoesNotDependOnTheOthers) {
-  context_.deterministic = true;
-  MlpCase test(1536, 8960, false, 200);
-  const auto all = test.Outputs([&] { return kernels_->Mlp(context_, test.Args(200)); }, stream_, 200);
-  for (const int32_t rows : {1, 4, 32, 40, 70}) {
-    const auto values = test.Outputs([&] { return kernels_->Mlp(context_, test.Args(rows)); }, stream_, rows);
-    EXPECT_EQ(test.CheckSame(values, all, true), "") << rows;
-  }
-}
-
-TEST_F(Mlp, FusedEqualsFloat64SumsAndItselfAgain) {
-  if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
-  const DeviceBuffer arrivals = Arrivals();
-  for (const auto& [hidden, intermediate, bias] :
-       {std::tuple{1536, 8960, false}, {1536, 4864, true}, {256, 2112, true}, {2048, 8192, false}}) {
-    MlpCase test(hidden, intermediate, bias, kMaxMlpRows);
-    for (const int32_t rows : {1, 2, 3, 4, 8}) {
-      const std::string name = absl::StrCat(hidden, " ", intermediate, ", ", rows, " rows");
-      const auto fused = [&] { return FusedMlp(context_, test.Fused(rows, arrivals)); };
-      const auto values = test.Outputs(fused, stream_, rows);
-      EXPECT_EQ(test.Check(values, rows), "") << name;
-      for (int i = 0; i < 10; ++i) {
-        EXPECT_EQ(test.CheckSame(test.Outputs(fused, stream_, rows), values, true), "") << name << " again";
-      }
-    }
-  }
-}
-
-// Behind and before other kernels of its stream, which start early, and beside a second stream with the same: no
-// barrier may wait for blocks that cannot come.
-TEST_F(Mlp, FusedInGraphsOfTwoStreamsAtOnce) {
-  if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
-  constexpr int kLayers = 28, kReplays = 20;
-  struct Lane {
-    MlpCase mlp{1536, 8960, false, 4};
-    LinearCase other{{LinearEpilogue::kStore, LinearRole::kQkv, 2048, 1536, false}, 64};
-    DeviceBuffer arrivals = Arrivals();
-    Stream stream = *Stream::Create();
-    cudaGraphExec_t graph = nullptr;
-    std::vector<float> alone;
-  };
-  Lane lanes[2];
-  for (Lane& lane : lanes) {
-    LaunchContext context = context_;
-    context.stream = lane.stream.get();
-    cudaGraph_t graph;
-    ASSERT_EQ(cudaStreamBeginCapture(lane.stream.get(), cudaStreamCaptureModeThreadLocal), cudaSuccess);
-    for (int layer = 0; layer < kLayers; ++layer) {
-      EXPECT_EQ(lane.other.Run(*kernels_, context, 64), absl::OkStatus());
-      EXPECT_EQ(FusedMlp(context, lane.mlp.Fused(layer % 4 + 1, lane.arrivals)), absl::OkStatus());
-    }
-    ASSERT_EQ(cudaStreamEndCapture(lane.stream.get(), &graph), cudaSuccess);
-    ASSERT_EQ(cudaGraphInstantiate(&lane.graph, graph, 0), cudaSuccess);
-    ASSERT_EQ(cudaGraphDestroy(graph), cudaSuccess);
-    const auto replays = [&] {
-      for (int i = 0; i < kReplays; ++i) EXPECT_EQ(cudaGraphLaunch(lane.graph, lane.stream.get()), cudaSuccess);
-      return absl::OkStatus();
-    };
-    lane.alone = lane.mlp.Outputs(replays, lane.stream, 4);
-  }
-  for (Lane& lane : lanes) lane.mlp.Poison();
-  for (int i = 0; i < kReplays; ++i) {
-    for (Lane& lane : lanes) EXPECT_EQ(cudaGraphLaunch(lane.graph, lane.stream.get()), cudaSuccess);
-  }
-  for (Lane& lane : lanes) {
-    EXPECT_EQ(lane.stream.Synchronize(), absl::OkStatus());
-    EXPECT_EQ(lane.mlp.CheckSame(lane.mlp.Values(4), lane.alone, true), "");
-    EXPECT_EQ(cudaGraphExecDestroy(lane.graph), cudaSuccess);
-  }
-}
-
-TEST_F(Mlp, FusedRefusesWhatItHasNot) {
-  const DeviceBuffer arrivals = Arrivals();
-  const MlpCase test(1536, 8960, false, 9);
-  EXPECT_EQ(FusedMlp(context_, test.Fused(9, arrivals)).code(), absl::StatusCode::kInvalidArgument);
-  FusedMlpArgs args = test.Fused(1, arrivals);
-  args.arrivals = nullptr;
-  EXPECT_EQ(FusedMlp(context_, args).code(), absl::StatusCode::kInvalidArgument);
-  args = test.Fused(1, arrivals);
-  args.down.in_features -= 32;
-  EXPECT_EQ(FusedMlp(context_, args).code(), absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

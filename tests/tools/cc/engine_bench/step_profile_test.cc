@@ -99,20 +99,6 @@ TEST(KernelUses, FiveKernelsALayerAreNamedToo) {
                                             "head", "sampling"));
 }
 
-TEST(KernelUses, AnMlpOfOneKernelEndsItsLayer) {
-  std::vector<KernelRecord> step = {{"BeginStepKernel"}};
-  for (int layer = 0; layer < 2; ++layer) {
-    for (const char* name : {"RmsNormKernel", "A", "DecodeKernel", "B", "RmsNormKernel", "MlpKernel"}) {
-      step.push_back({name});
-    }
-  }
-  for (const char* name : {"RmsNormKernel", "A", "SampleKernel"}) step.push_back({name});
-  EXPECT_THAT(KernelUses(step), ElementsAre("begin",                                                //
-                                            "norm", "qkv", "decode attention", "o", "norm", "mlp",  //
-                                            "norm", "qkv", "decode attention", "o", "norm", "mlp",  //
-                                            "norm", "head", "sampling"));
-}
-
 TEST(StepProfile, NothingGivesNothing) {
   EXPECT_EQ(ProfileSteps({}, "Begin", StepKind::kDecode).steps, 0);
   EXPECT_EQ(ProfileSteps({{"Begin", 0, 1}}, "Begin", StepKind::kDecode).steps, 0);
