@@ -14,7 +14,7 @@ inline constexpr size_t kMaxPromptTextBytes = 4 << 20;  // one prompt, or all me
 inline constexpr size_t kMaxTextsPerEncode = 64;        // texts in one EncodePrompt
 inline constexpr size_t kMaxMessages = 1024;            // messages of a chat
 inline constexpr size_t kMaxNameBytes = 64;             // message names, cache salts, caller's request ids
-inline constexpr size_t kMaxListedMessages = 1 << 16;   // messages in one list of a transcoded body
+inline constexpr size_t kMaxListEntries = 1 << 16;      // of a transcoded body's list or map, but for lists of numbers
 inline constexpr int32_t kMaxChoices = 128;             // n
 inline constexpr int32_t kMaxLogprobs = 20;             // top log-probabilities a position
 // Log-probabilities and ids in one answer: prompt (as often as it is told) and output, each with its top ones.

@@ -3,6 +3,8 @@
 
 #include <memory>
 #include <optional>
+#include <string_view>
+#include <vector>
 
 #include "services/gateway/http_exchange.h"
 
@@ -20,8 +22,16 @@ class HttpRoutes : public HttpHandler {
   HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health, Transcoder* transcoder = nullptr);
 
   // 401, 404, 405 and 415, before a body is read.
-  std::optional<HttpResponse> Check(const HttpRequest& head) override;
+  std::optional<HttpResponse> Check(HttpRequest& head) override;
   void Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override;
+
+  // Every route there is, for tests that walk them all.
+  struct Listed {
+    std::string_view path;
+    std::string_view method;
+    bool open;  // without a key
+  };
+  static std::vector<Listed> List();
 
  private:
   HttpResponse Readiness() const;
