@@ -35,16 +35,18 @@ constexpr Choice kHopperChoices[] = {
     {LinearRole::kQkv, 8, SkinnyConfig{.row_tiles = 2, .row_warps = 2, .k_warps = 4, .cluster = 4, .max_tokens = 8}},
     {LinearRole::kQkv, 32, StreamConfig{.cluster = 4, .slots = 6}},
     {LinearRole::kQkv, 64, StreamConfig{.cluster = 3, .slots = 8}},
+    {LinearRole::kQkv, 256, TiledConfig{.features = 64, .splits = 2, .stages = 8}},
+    {LinearRole::kQkv, 512, TiledConfig{.features = 64, .stages = 8}},
     {LinearRole::kOutput, 8, StreamConfig{.cluster = 3, .slots = 8}},
     {LinearRole::kOutput, 64, StreamConfig{.cluster = 4, .slots = 6}},
+    {LinearRole::kOutput, 128, TiledConfig{.features = 48, .splits = 3, .stages = 8}},
     {LinearRole::kGateUp, 8, SkinnyConfig{.row_warps = 2, .k_warps = 8, .stages = 8, .max_tokens = 8}},
     {LinearRole::kGateUp, 64, StreamConfig{.cluster = 2, .slots = 12}},
-    {LinearRole::kGateUp, 128, TiledConfig{.rows = 128, .features = 144}},        // 18.2 (17.4 and SwiGLU's 2)
-    {LinearRole::kGateUp, 512, TiledConfig{.rows = 256, .features = 144}},        // 47.7 (42.7 and 6)
-    {LinearRole::kGateUp, 1024, TiledConfig{.rows = 128, .features = 144}},       // 92.7 (79.4 and 13)
-    {LinearRole::kGateUp, INT32_MAX, TiledConfig{.rows = 128, .features = 256}},  // 738 at 8,192 (664 and 101)
+    {LinearRole::kGateUp, 128, TiledConfig{.features = 144}},
+    {LinearRole::kGateUp, 512, TiledConfig{.rows = 256, .features = 144}},
     {LinearRole::kDown, 8, SkinnyConfig{.row_warps = 4, .k_warps = 4, .cluster = 4, .stages = 8, .max_tokens = 8}},
     {LinearRole::kDown, 64, StreamConfig{.cluster = 4, .slots = 12}},
+    {LinearRole::kDown, 128, TiledConfig{.features = 96, .splits = 6, .stages = 8}},
     {LinearRole::kHead, 8, SkinnyConfig{.row_warps = 3, .k_warps = 4, .stages = 8, .max_tokens = 8}},  // 104 (112)
 };
 
