@@ -2,6 +2,7 @@
 
 #include <absl/status/status.h>
 #include <absl/strings/escaping.h>
+#include <absl/strings/str_cat.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "services/text/encode/concat.h"
 #include "services/text/encode/jinja_interpreter.h"
 #include "services/text/encode/jinja_parser.h"
+#include "services/text/encode/unicode.h"
 
 namespace swiftlet {
 
@@ -121,6 +123,11 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Compile(std::s
 
 absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Compile(std::string source, std::string tool_source,
                                                                           SpecialTokens special_tokens) {
+  for (const std::string* text : {&source, &tool_source}) {
+    if (const size_t valid = ValidUtf8Prefix(*text); valid != text->size()) {
+      return absl::InvalidArgumentError(absl::StrCat("the chat template is not valid UTF-8 at byte ", valid));
+    }
+  }
   auto compiled = std::make_unique<Compiled>();
   ASSIGN_OR_RETURN(compiled->program, jinja::Parse(source, compiled->limits));
   if (!tool_source.empty()) {
