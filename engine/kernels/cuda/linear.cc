@@ -21,9 +21,10 @@ namespace swiftlet::cuda {
 namespace {
 
 // Which of our own kernels serves up to max_rows rows of a layer on a Hopper GPU, where the weight's shape fits it;
-// more rows go to cuBLASLt. Found on one H200 with DeepSeek-R1-Distill-Qwen-1.5B, 2026-11-23, in chains of 28 layers:
-// one kernel is loaded while others run, so that what is best alone need not be best there. Norms and linear layers
-// together took 31.9 us a layer at 8 rows, 33.5 at 16, 34.3 at 32 and 42.4 at 64; the weights alone 20.3.
+// more rows go to cuBLASLt. Found on one H200 with DeepSeek-R1-Distill-Qwen-1.5B, 2026-11-23, in the engine's steps:
+// one kernel is loaded while others run, so that what is best alone need not be best there, and cuBLASLt's kernels
+// begin only when the one before has ended (1.1 us each). A step in ms with these, with cuBLASLt in place of the tiles:
+// 128 rows 2.14 and 2.33, 256 3.19 and 3.32, 512 5.30 and 5.46; from 513 rows on cuBLASLt is as fast or faster.
 using OwnConfig = std::variant<SkinnyConfig, StreamConfig, TiledConfig>;
 struct Choice {
   LinearRole role;
@@ -43,6 +44,8 @@ constexpr Choice kHopperChoices[] = {
     {LinearRole::kGateUp, 8, SkinnyConfig{.row_warps = 2, .k_warps = 8, .stages = 8, .max_tokens = 8}},
     {LinearRole::kGateUp, 64, StreamConfig{.cluster = 2, .slots = 12}},
     {LinearRole::kGateUp, 128, TiledConfig{.features = 144}},
+    {LinearRole::kGateUp, 256, TiledConfig{.rows = 256, .features = 144}},
+    {LinearRole::kGateUp, 384, TiledConfig{.features = 144}},
     {LinearRole::kGateUp, 512, TiledConfig{.rows = 256, .features = 144}},
     {LinearRole::kDown, 8, SkinnyConfig{.row_warps = 4, .k_warps = 4, .cluster = 4, .stages = 8, .max_tokens = 8}},
     {LinearRole::kDown, 64, StreamConfig{.cluster = 4, .slots = 12}},
