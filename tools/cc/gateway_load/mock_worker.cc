@@ -35,6 +35,7 @@ absl::StatusOr<std::unique_ptr<MockWorker>> MockWorker::Start(const MockWorkerOp
                             .max_waiting_requests = 1 << 20};
   worker->engine_ = std::make_unique<ScriptedEngine>(
       config, options.steps, [](const StepTiming&) {}, &times);
+  worker->grammars_ = std::make_unique<GrammarCompiler>(GrammarCompiler::Options(), model.vocab_size);
   v1::ModelInfo info;
   info.set_name("mock");
   info.set_weights_hash("0000000000000000");
@@ -46,8 +47,9 @@ absl::StatusOr<std::unique_ptr<MockWorker>> MockWorker::Start(const MockWorkerOp
   info.set_numerics_fingerprint("scripted");
   info.set_kv_blocks(1 << 20);
   info.set_max_num_seqs(config.max_num_seqs);
-  worker->state_ = std::make_unique<WorkerState>(*worker->engine_, info, absl::StrCat("mock-", getpid()),
-                                                 /*max_waiting_tokens=*/int64_t{1} << 30);
+  worker->state_ =
+      std::make_unique<WorkerState>(*worker->engine_, *worker->grammars_, info, absl::StrCat("mock-", getpid()),
+                                    /*max_waiting_tokens=*/int64_t{1} << 30);
   worker->service_ = std::make_unique<ModelService>(*worker->state_);
   ASSIGN_OR_RETURN(worker->server_,
                    GrpcServer::Start({.host = "127.0.0.1", .port = options.port}, {worker->service_.get()}));
@@ -57,6 +59,7 @@ absl::StatusOr<std::unique_ptr<MockWorker>> MockWorker::Start(const MockWorkerOp
 
 MockWorker::~MockWorker() {
   if (state_ != nullptr) state_->Drain();
+  if (grammars_ != nullptr) grammars_->Stop();
   if (engine_ != nullptr) engine_->Shutdown(0);
   if (service_ != nullptr) service_->Close();
   if (server_ != nullptr) server_->Shutdown(std::chrono::steady_clock::now() + std::chrono::seconds(1));

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/runtime/grammar_compiler.h"
 #include "services/common/grpc_server.h"
 #include "services/model_worker/model_service.h"
 #include "tools/cc/scripted_worker/scripted_engine.h"
@@ -54,6 +55,7 @@ class MockWorker {
   MockWorker() = default;
 
   std::unique_ptr<ScriptedEngine> engine_;
+  std::unique_ptr<GrammarCompiler> grammars_;
   std::unique_ptr<WorkerState> state_;
   std::unique_ptr<ModelService> service_;
   std::unique_ptr<GrpcServer> server_;
