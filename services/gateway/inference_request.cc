@@ -1,5 +1,8 @@
 #include "services/gateway/inference_request.h"
 
+#include <absl/strings/str_cat.h>
+
+#include <optional>
 #include <utility>
 
 #include "engine/base/status_macros.h"
@@ -28,6 +31,18 @@ absl::StatusOr<ValidRequest> Common(const Request& request) {
   return valid;
 }
 
+// Of a request with messages.
+template <typename Request>
+ChatInput Chat(const Request& request) {
+  ChatInput chat;
+  chat.messages.assign(request.messages().begin(), request.messages().end());
+  ResolveEnding(request.has_add_generation_prompt() ? std::optional(request.add_generation_prompt()) : std::nullopt,
+                request.has_continue_final_message() ? std::optional(request.continue_final_message()) : std::nullopt,
+                chat);
+  chat.template_kwargs = request.template_kwargs();
+  return chat;
+}
+
 }  // namespace
 
 absl::StatusOr<ValidRequest> FromGenerateRequest(const v1::GenerateRequest& request) {
@@ -50,13 +65,29 @@ absl::StatusOr<ValidRequest> FromGenerateRequest(const v1::GenerateRequest& requ
 
 absl::StatusOr<ValidRequest> FromChatRequest(const v1::ChatRequest& request) {
   ASSIGN_OR_RETURN(ValidRequest valid, Common(request));
-  ChatInput chat;
-  chat.messages.assign(request.messages().begin(), request.messages().end());
-  ResolveEnding(request.has_add_generation_prompt() ? std::optional(request.add_generation_prompt()) : std::nullopt,
-                request.has_continue_final_message() ? std::optional(request.continue_final_message()) : std::nullopt,
-                chat);
-  chat.template_kwargs = request.template_kwargs();
-  valid.input = std::move(chat);
+  valid.input = Chat(request);
+  return valid;
+}
+
+absl::StatusOr<ValidRequest> FromTokenizeRequest(const v1::TokenizeRequest& request) {
+  ValidRequest valid;
+  valid.model = request.model();
+  if (request.messages().empty()) {
+    if (request.text().empty()) return InvalidField("text", "neither `text` nor `messages` is set");
+    const std::pair<const char*, bool> of_messages[] = {{"continue_final_message", request.continue_final_message()},
+                                                        {"add_generation_prompt", request.add_generation_prompt()},
+                                                        {"template_kwargs", !request.template_kwargs().empty()}};
+    for (const auto& [name, set] : of_messages) {
+      if (set) return InvalidField(name, absl::StrCat("`", name, "` needs `messages`"));
+    }
+    valid.input = TextInput{request.text(), !request.has_add_special_tokens() || request.add_special_tokens()};
+    return valid;
+  }
+  if (!request.text().empty()) return InvalidField("text", "`text` excludes `messages`");
+  if (request.add_special_tokens()) {
+    return InvalidField("add_special_tokens", "`add_special_tokens` needs `text`: a chat template writes its own");
+  }
+  valid.input = Chat(request);
   return valid;
 }
 

@@ -28,7 +28,7 @@ using enum ParameterHandling;
 constexpr std::array kTable = {
     Parameter{"add_generation_prompt", kChatRoute, kBoolean, kServed},
     Parameter{"add_special_tokens", kChatRoute, kBoolean, kNeutralOnly, "[false]"},
-    Parameter{"add_special_tokens", kCompletionsRoute, kBoolean, kNeutralOnly, "[true]"},
+    Parameter{"add_special_tokens", kCompletionsRoute, kBoolean, kServed},
     Parameter{"allowed_token_ids", kBothRoutes, kArray, kNeutralOnly, "[[]]"},
     Parameter{"audio", kChatRoute, kObject, kNeutralOnly},
     Parameter{"bad_words", kBothRoutes, kArray, kNeutralOnly, "[[]]"},

@@ -8,7 +8,9 @@
 #include <boost/asio/post.hpp>
 
 #include "engine/base/check.h"
+#include "engine/base/status_macros.h"
 #include "services/common/errors.h"
+#include "services/gateway/encode_order.h"
 #include "services/gateway/resolve_request.h"
 
 namespace swiftlet {
@@ -29,17 +31,7 @@ void RequestConductor::Begin(bool refused) {
 }
 
 absl::Status RequestConductor::Accept() {
-  model_ = parts_.directory.Find(request_.model);
-  if (model_ == nullptr) {
-    return WithErrorCode(
-        WithParam(absl::NotFoundError(absl::StrCat("the model ", request_.model, " does not exist")), "model"),
-        "model_not_found");
-  }
-  if (!model_->ready) {
-    return WithRetryAfter(
-        absl::UnavailableError(absl::StrCat("the model ", request_.model, " is not ready: ", model_->problem)),
-        options_.retry_after_ms);
-  }
+  ASSIGN_OR_RETURN(model_, FindReadyModel(parts_.directory, request_.model, options_.retry_after_ms));
   const std::optional<int64_t> left_us = TimeLeftUs();
   if (left_us.has_value() && *left_us <= 0) return OutOfTime();
   absl::StatusOr<Admission::Permit> permit = parts_.admission.Admit();
@@ -61,27 +53,7 @@ absl::Status RequestConductor::OutOfTime() const {
 
 void RequestConductor::Encode() {
   state_ = State::kEncoding;
-  EncodeOrder order;
-  if (auto* chat = std::get_if<ChatInput>(&request_.input)) {
-    v1::EncodeChatRequest encode;
-    encode.set_model(request_.model);
-    for (v1::ChatMessage& message : chat->messages) *encode.add_messages() = std::move(message);
-    chat->messages.clear();
-    encode.set_add_generation_prompt(chat->add_generation_prompt);
-    encode.set_continue_final_message(chat->continue_final_message);
-    encode.set_template_kwargs(std::move(chat->template_kwargs));
-    order.request = std::move(encode);
-  } else {
-    v1::EncodePromptRequest encode;
-    encode.set_model(request_.model);
-    encode.add_texts(std::move(std::get<TextInput>(request_.input).text));
-    encode.set_add_special_tokens(true);
-    order.request = std::move(encode);
-  }
-  order.model = model_->name;
-  order.tokenizer_hash = model_->tokenizer.tokenizer_hash();
-  order.template_hash = model_->tokenizer.template_hash();
-  order.timeout_us = options_.encode_timeout_us;
+  EncodeOrder order = MakeEncodeOrder(request_, *model_, options_.encode_timeout_us);
   order.home = home_;
   order.done = [weak = weak_from_this()](absl::StatusOr<EncodedPrompt> prompt) {
     if (const auto alive = weak.lock()) alive->OnEncoded(std::move(prompt));

@@ -21,7 +21,8 @@ struct ChatInput {
 };
 
 struct TextInput {
-  std::string text;  // UTF-8
+  std::string text;                // UTF-8
+  bool add_special_tokens = true;  // what the tokenizer puts around a text, such as the begin of sequence
 };
 
 struct TokenInput {

@@ -22,6 +22,12 @@ struct Outcome {
   std::string error;  // the body that the error table makes of the status
 };
 
+boost::json::value Parsed(std::string_view text) {
+  const auto value = ParseStrictJson(text);
+  EXPECT_TRUE(value.ok()) << value.status() << ": " << text;
+  return value.value_or(boost::json::value());
+}
+
 class Doors : public testing::Test {
  protected:
   Doors()
@@ -67,6 +73,46 @@ class Doors : public testing::Test {
   std::unique_ptr<GrpcServer> server_;
   std::unique_ptr<v1::InferenceService::Stub> stub_;
 };
+
+TEST_F(Doors, TokenizeAlike) {
+  const auto both = [&](const std::string& path, const std::string& body, auto method) {
+    const Outcome grpc = ByGrpc(body, method);
+    const Outcome rest = ByRest(path, body);
+    EXPECT_EQ(grpc.json, rest.json) << body;
+    EXPECT_EQ(grpc.error, rest.error) << body;
+    if (grpc.error.empty()) return grpc.json;
+    return absl::StrCat("refused: ", Parsed(grpc.error).at("error").at("param").as_string().c_str());
+  };
+  const auto tokenize = [&](const std::string& body) {
+    return both("/swiftlet/v1/tokenize", body, &v1::InferenceService::Stub::Tokenize);
+  };
+  EXPECT_EQ(tokenize(R"({"model":"tiny","text":"ab"})"), R"({"token_ids":[256,97,98],"max_model_len":1000})");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","text":"a","add_special_tokens":false,"return_token_texts":true})"),
+            R"({"token_ids":[97],"max_model_len":1000,"token_texts":[""]})");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","messages":[{"role":"user","content":"a"}]})"),
+            R"({"token_ids":[97],"max_model_len":1000})");
+  EXPECT_EQ(tokenize(R"({"model":"tiny"})"), "refused: text");
+  EXPECT_EQ(tokenize(R"({"text":"a"})"), "refused: model");
+  EXPECT_EQ(tokenize(R"({"model":"none","text":"a"})"), "refused: model");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","text":"a","messages":[{"role":"user","content":"a"}]})"), "refused: text");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","text":"a","continue_final_message":true})"),
+            "refused: continue_final_message");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","text":"a","add_generation_prompt":true})"), "refused: add_generation_prompt");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","text":"a","template_kwargs":"{}"})"), "refused: template_kwargs");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","messages":[{"role":"user","content":"a"}],"add_special_tokens":true})"),
+            "refused: add_special_tokens");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","messages":[{"role":"robot","content":"a"}]})"), "refused: messages[0].role");
+  const auto detokenize = [&](const std::string& body) {
+    return both("/swiftlet/v1/detokenize", body, &v1::InferenceService::Stub::Detokenize);
+  };
+  EXPECT_EQ(detokenize(R"({"model":"tiny","token_ids":[104,105]})"), R"({"text":"hi"})");
+  EXPECT_EQ(detokenize(R"({"model":"tiny"})"), "{}");
+  EXPECT_EQ(detokenize(R"({"token_ids":[104]})"), "refused: model");
+  EXPECT_EQ(detokenize(R"({"model":"tiny","token_ids":[-1]})"), "refused: token_ids");
+  EXPECT_EQ(ByRest("/swiftlet/v1/models/tiny:tokenize", R"({"text":"a"})").json,
+            R"({"token_ids":[256,97],"max_model_len":1000})");
+  EXPECT_EQ(ByRest("/swiftlet/v1/models/tiny:detokenize", R"({"token_ids":[97]})").json, R"({"text":"a"})");
+}
 
 TEST_F(Doors, EqualRequestsHaveEqualOutcomes) {
   const std::vector<std::string> chats = {

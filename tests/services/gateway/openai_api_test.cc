@@ -349,6 +349,9 @@ TEST(OpenAiApi, ErrorsAreOpenAisOnEveryPath) {
            Case{"POST", "/v1/chat/completions", "{", key + "Content-Type: application/json;charset=\"UTF-8\"\r\n", 400,
                 "invalid_value"},
            Case{"GET", "/v1/models", "", "", 401, "invalid_api_key"},
+           Case{"POST", "/tokenize", "{}", "", 401, "invalid_api_key"},
+           Case{"POST", "/detokenize", "{}", "", 401, "invalid_api_key"},
+           Case{"GET", "/version", "", "", 401, "invalid_api_key"},
            Case{"GET", "/nope", "", "", 401, "invalid_api_key"},
            Case{"GET", "/v1/models", "", "Authorization: Bearer secre\r\n", 401, "invalid_api_key"},
            Case{"GET", "/v1/models", "", "Authorization: Basic secret\r\n", 401, "invalid_api_key"},
@@ -364,6 +367,44 @@ TEST(OpenAiApi, ErrorsAreOpenAisOnEveryPath) {
   }
   EXPECT_EQ(front.Ask("GET", "/v1/models", "", "Authorization: Bearer other\r\n").status, 200);
   EXPECT_EQ(front.Ask("GET", "/readyz").status, 200);
+}
+
+TEST(OpenAiApi, TokenizesAndBack) {
+  Front front({"x"});
+  const auto tokenize = [&](std::string_view body) { return front.Ask("POST", "/tokenize", body); };
+  EXPECT_EQ(tokenize(R"({"model":"tiny","prompt":"ab"})").body,
+            R"({"count":3,"max_model_len":1000,"tokens":[256,97,98],"token_strs":null})");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","prompt":"a","add_special_tokens":false,"return_token_strs":true})").body,
+            R"({"count":1,"max_model_len":1000,"tokens":[97],"token_strs":[""]})");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","prompt":[5,6]})").body,
+            R"({"count":2,"max_model_len":1000,"tokens":[5,6],"token_strs":null})");
+  EXPECT_EQ(Json(tokenize(R"({"model":"tiny","messages":[{"role":"user","content":"hi"}]})").body).at("count"), 2);
+  EXPECT_EQ(front.Ask("POST", "/detokenize", R"({"model":"tiny","tokens":[104,105]})").body, R"({"prompt":"hi"})");
+  EXPECT_EQ(front.generator.requests().size(), 0u);
+
+  const auto fault = [&](std::string_view path, std::string_view body) {
+    const TestResponse response = front.Ask("POST", path, body);
+    EXPECT_EQ(response.status, 400) << body;
+    return Text(Json(response.body).at("error").at("param"));
+  };
+  EXPECT_EQ(fault("/tokenize", R"({"model":"tiny"})"), "prompt");
+  EXPECT_EQ(fault("/tokenize", R"({"model":"tiny","prompt":["a","b"]})"), "prompt");
+  EXPECT_EQ(fault("/tokenize", R"({"model":"tiny","prompt":"a","messages":[{"role":"user","content":"a"}]})"),
+            "prompt");
+  EXPECT_EQ(fault("/tokenize", R"({"model":"tiny","prompt":"a","return_token_strs":1})"), "return_token_strs");
+  EXPECT_EQ(fault("/tokenize", R"({"model":"tiny","messages":[{"role":"robot","content":"a"}]})"), "messages[0].role");
+  EXPECT_EQ(fault("/detokenize", R"({"tokens":[1]})"), "model");
+  EXPECT_EQ(fault("/detokenize", R"({"model":"tiny"})"), "tokens");
+  EXPECT_EQ(fault("/detokenize", R"({"model":"tiny","tokens":"1"})"), "tokens");
+  EXPECT_EQ(fault("/detokenize", R"({"model":"tiny","tokens":["1"]})"), "tokens");
+  EXPECT_EQ(fault("/detokenize", R"({"model":"tiny","tokens":[1.5]})"), "tokens");
+  EXPECT_EQ(front.Ask("POST", "/tokenize", R"({"model":"none","prompt":"a"})").status, 404);
+  EXPECT_EQ(front.Ask("GET", "/tokenize").status, 405);
+}
+
+TEST(OpenAiApi, TellsItsVersion) {
+  Front front({"x"});
+  EXPECT_FALSE(Text(Json(front.Ask("GET", "/version").body).at("version")).empty());
 }
 
 TEST(OpenAiApi, ListsModels) {
