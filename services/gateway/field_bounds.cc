@@ -64,6 +64,11 @@ constexpr std::array kTable = {
     FieldBounds{.parameter = "model", .field = "GenerateRequest.model", .min_bytes = 1},
     FieldBounds{.parameter = "", .field = "ChatRequest.model", .min_bytes = 1},
     FieldBounds{.parameter = "", .field = "GetModelRequest.name", .min_bytes = 1},
+    FieldBounds{.parameter = "", .field = "TokenizeRequest.model", .min_bytes = 1},
+    FieldBounds{.parameter = "", .field = "TokenizeRequest.text", .max_bytes = limits::kMaxPromptTextBytes},
+    FieldBounds{.parameter = "", .field = "TokenizeRequest.messages", .max_entries = limits::kMaxMessages},
+    FieldBounds{.parameter = "", .field = "DetokenizeRequest.model", .min_bytes = 1},
+    FieldBounds{.parameter = "", .field = "DetokenizeRequest.token_ids", .range = ranges::kTokenId},
     FieldBounds{
         .parameter = "prompt",
         .field = "GenerateRequest.text",

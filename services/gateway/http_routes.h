@@ -3,6 +3,9 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "services/gateway/http_exchange.h"
 
@@ -23,6 +26,14 @@ class HttpRoutes : public HttpHandler {
   std::optional<HttpResponse> Check(const HttpRequest& head) override;
   void Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override;
 
+  // Every route there is, for tests that walk them all.
+  struct Listed {
+    std::string_view path;
+    std::string_view method;
+    bool open;  // without a key
+  };
+  static std::vector<Listed> List();
+
  private:
   HttpResponse Readiness() const;
 
@@ -30,6 +41,7 @@ class HttpRoutes : public HttpHandler {
   const ApiKeys& keys_;
   const Health& health_;
   Transcoder* const transcoder_;
+  const std::string openapi_;  // about 100 KB; made once, answered by copy
 };
 
 }  // namespace swiftlet

@@ -136,10 +136,29 @@ json::object BodySchema(ParameterRoute route, bool strict) {
     properties[parameter.name] = SchemaOf(parameter, strict);
     if (parameter.required) required.emplace_back(parameter.name);
   }
-  json::object made = {
-      {"type", "object"}, {"properties", std::move(properties)}, {"required", std::move(required)}};
+  json::object made = {{"type", "object"}, {"properties", std::move(properties)}, {"required", std::move(required)}};
   if (strict) made["additionalProperties"] = false;
   return made;
+}
+
+json::object TokenizeBodySchema(bool strict) {
+  json::array any;
+  for (const ParameterRoute route : {kChatRoute, kCompletionsRoute}) {
+    json::object body = BodySchema(route, strict);
+    body["properties"].as_object()["return_token_strs"] = OrNull({{"type", "boolean"}});
+    any.push_back(std::move(body));
+  }
+  return {{"anyOf", std::move(any)}};
+}
+
+json::object DetokenizeBodySchema() {
+  json::object tokens = TokenIdList();
+  tokens.erase("minItems");
+  json::object model = {{"type", "string"}};
+  AddText(*BoundsOfParameter("model"), model);
+  return {{"type", "object"},
+          {"properties", json::object{{"model", std::move(model)}, {"tokens", std::move(tokens)}}},
+          {"required", json::array{"model", "tokens"}}};
 }
 
 json::object ChatMessageSchema(bool strict) {

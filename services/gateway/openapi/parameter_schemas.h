@@ -11,6 +11,10 @@ namespace swiftlet {
 // Of the body of `route`, one of the two. `strict`: unknown names are refused.
 boost::json::object BodySchema(ParameterRoute route, bool strict);
 
+// Of the body of /tokenize: of one or the other, with a member more.
+boost::json::object TokenizeBodySchema(bool strict);
+boost::json::object DetokenizeBodySchema();
+
 // What a message of a conversation is; BodySchema refers to it as "ChatMessage".
 boost::json::object ChatMessageSchema(bool strict);
 
