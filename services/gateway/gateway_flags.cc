@@ -15,6 +15,8 @@ void GatewayFlags::AddTo(Flags& flags) {
   flags.Add("worker-stall-seconds", &worker_stall_seconds,
             "without a step, for a worker with work, until its requests move to another", {1, 86400});
   flags.AddSecret("api-key", &api_keys, "key that callers must send; repeatable; none = everybody may call");
+  flags.Add("api-key-file", &api_key_file,
+            "keys with names and limits, one JSON object a line; read again when it changes");
   flags.Add("strict-parameters", &strict_parameters, "refuse request parameters that are not known");
   flags.Add("http-threads", &http_threads, "threads for connections", {1, 256});
   flags.Add("max-connections", &max_connections, "open HTTP connections", {1, 1 << 20});

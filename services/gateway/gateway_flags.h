@@ -21,6 +21,7 @@ struct GatewayFlags {
   double endpoint_refresh_seconds = 5;
   double worker_stall_seconds = static_cast<double>(WorkerLink::Options().stall_us) * 1e-6;
   std::vector<std::string> api_keys;
+  std::string api_key_file;
   bool strict_parameters = false;
   int32_t http_threads = DefaultHttpThreads();
   int32_t max_connections = HttpServerOptions().max_connections;

@@ -77,6 +77,11 @@ GatewayMetrics::GatewayMetrics(Metrics& metrics)
           metrics.AddCounter("swiftlet_gateway_resumptions_total", "times another worker took over a running request")),
       unknown_parameters_(metrics.AddCounter("swiftlet_gateway_unknown_parameters_total",
                                              "request parameters that were ignored because nobody knows them")),
+      key_file_taken_(metrics.AddCounter("swiftlet_gateway_key_file_readings_total",
+                                         "times the keys file was read again", {{"result", "taken"}})),
+      key_file_refused_(metrics.AddCounter("swiftlet_gateway_key_file_readings_total",
+                                           "times the keys file was read again", {{"result", "refused"}})),
+      metrics_(metrics),
       encode_(metrics.AddHistogram("swiftlet_gateway_encode_seconds", "arrival to prompt ids", LatencyBuckets())),
       queue_(
           metrics.AddHistogram("swiftlet_gateway_queue_seconds", "submission to first planned step", LatencyBuckets())),
@@ -127,9 +132,32 @@ void GatewayMetrics::OnEnd(const RequestRecord& record) {
   completion_tokens_.Increment(record.usage.completion_tokens());
   reasoning_tokens_.Increment(record.usage.reasoning_tokens());
   resumptions_.Increment(record.resumptions);
+  if (!record.key_name.empty()) {
+    KeyCounters& key = CountersOf(record.key_name);
+    key.requests.Increment();
+    if (record.status == absl::StatusCode::kResourceExhausted) key.refused.Increment();
+    key.tokens.Increment(record.usage.prompt_tokens() + record.usage.completion_tokens());
+  }
   ObserveUs(encode_, record.encode_us);
   ObserveUs(queue_, record.queue_us);
   ObserveUs(duration_, record.total_us);
+}
+
+// Names come and go with the keys file: those after the first thousand share one series.
+GatewayMetrics::KeyCounters& GatewayMetrics::CountersOf(const std::string& key_name) {
+  constexpr size_t kMaxNames = 1000;
+  std::lock_guard<std::mutex> lock(keys_mutex_);
+  auto found = keys_.find(key_name);
+  if (found != keys_.end()) return found->second;
+  const std::string name = keys_.size() < kMaxNames ? key_name : "(other)";
+  if (found = keys_.find(name); found != keys_.end()) return found->second;
+  const KeyCounters counters = {
+      metrics_.AddCounter("swiftlet_gateway_key_requests_total", "ended requests, by the name of their API key",
+                          {{"key", name}}),
+      metrics_.AddCounter("swiftlet_gateway_key_refused_total", "part of these that was over a limit", {{"key", name}}),
+      metrics_.AddCounter("swiftlet_gateway_key_tokens_total", "prompt and generated tokens of these",
+                          {{"key", name}})};
+  return keys_.emplace(name, counters).first->second;
 }
 
 void GatewayMetrics::CountHttpResponse(int status) {

@@ -6,6 +6,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <string>
 
 #include "services/common/metrics.h"
 #include "services/gateway/generation_observer.h"
@@ -33,6 +35,7 @@ class GatewayMetrics : public GenerationObserver {
   void OnEnd(const RequestRecord& record) override;
 
   void CountHttpResponse(int status);
+  void CountKeyFileReading(bool ok) { (ok ? key_file_taken_ : key_file_refused_).Increment(); }
   void CountUnknownParameters(int count) { unknown_parameters_.Increment(count); }
 
   // `load` is called at each scrape, on the scraping thread, until StopWatching returns.
@@ -41,6 +44,12 @@ class GatewayMetrics : public GenerationObserver {
 
  private:
   struct Watched;
+  struct KeyCounters {
+    prometheus::Counter& requests;
+    prometheus::Counter& refused;
+    prometheus::Counter& tokens;
+  };
+  KeyCounters& CountersOf(const std::string& key_name);
 
   std::map<v1::FinishReason, prometheus::Counter*> requests_;  // by the first choice's reason
   std::map<int, prometheus::Counter*> responses_;              // by HTTP status; 0 = one that is not listed
@@ -50,6 +59,11 @@ class GatewayMetrics : public GenerationObserver {
   prometheus::Counter& reasoning_tokens_;
   prometheus::Counter& resumptions_;
   prometheus::Counter& unknown_parameters_;
+  prometheus::Counter& key_file_taken_;
+  prometheus::Counter& key_file_refused_;
+  Metrics& metrics_;
+  std::mutex keys_mutex_;
+  std::map<std::string, KeyCounters> keys_;  // guarded by keys_mutex_; bounded
   prometheus::Histogram& encode_;
   prometheus::Histogram& queue_;
   prometheus::Histogram& first_token_;

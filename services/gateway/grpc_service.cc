@@ -12,6 +12,7 @@
 #include "services/common/grpc_errors.h"
 #include "services/common/limits.h"
 #include "services/gateway/api_keys.h"
+#include "services/gateway/caller_request_id.h"
 #include "services/gateway/io_threads.h"
 #include "services/gateway/method_call.h"
 #include "swiftlet/v1/inference.grpc.pb.h"
@@ -33,11 +34,11 @@ class ServedCall : public Reactor, public std::enable_shared_from_this<ServedCal
 
   // On gRPC's thread, once, right after construction: what follows is posted. `request` lives until OnDone.
   void Start(MethodCaller& methods, const google::protobuf::MethodDescriptor& method,
-             const google::protobuf::Message& request, std::optional<int64_t> timeout_us) {
+             const google::protobuf::Message& request, Caller caller, std::optional<int64_t> timeout_us) {
     self_ = this->shared_from_this();
-    asio::post(home_, [self = self_, &methods, &method, &request, timeout_us] {
+    asio::post(home_, [self = self_, &methods, &method, &request, caller = std::move(caller), timeout_us] {
       if (self->ended_) return;  // cancelled before it began
-      const CallContext context{.home = self->home_, .timeout_us = timeout_us, .id_prefix = "grpc-"};
+      const CallContext context{.home = self->home_, .caller = caller, .timeout_us = timeout_us, .id_prefix = "grpc-"};
       auto handle = methods.Call(method, request, context, std::make_unique<Sink>(self));
       if (!self->ended_) self->handle_ = std::move(handle);
     });
@@ -175,11 +176,21 @@ class StreamCall : public ServedCall<grpc::ServerWriteReactor<Response>> {
   bool finished_ = false;  // the status was handed to gRPC
 };
 
-absl::Status CheckKey(const grpc::CallbackServerContext& context, const ApiKeys& keys) {
+std::string_view Metadata(const grpc::CallbackServerContext& context, const char* name) {
   const auto& metadata = context.client_metadata();
-  const auto found = metadata.find("authorization");
-  return keys.Check(found == metadata.end() ? std::string_view()
-                                            : std::string_view(found->second.data(), found->second.size()));
+  const auto found = metadata.find(name);
+  return found == metadata.end() ? std::string_view() : std::string_view(found->second.data(), found->second.size());
+}
+
+absl::StatusOr<std::shared_ptr<KeyAccount>> CheckKey(const grpc::CallbackServerContext& context, const ApiKeys& keys) {
+  return keys.Check(Metadata(context, "authorization"));
+}
+
+// The caller's, which is sent back with the first message.
+std::string EchoRequestId(grpc::CallbackServerContext& context) {
+  std::string id = CallerRequestId(Metadata(context, "x-request-id"));
+  if (!id.empty()) context.AddInitialMetadata("x-request-id", id);
+  return id;
 }
 
 // From now to the call's deadline.
@@ -232,22 +243,25 @@ class GrpcDoor::Service : public v1::InferenceService::CallbackService {
 
  private:
   template <typename Response>
-  grpc::ServerWriteReactor<Response>* Stream(const char* method, const Context& context,
+  grpc::ServerWriteReactor<Response>* Stream(const char* method, Context& context,
                                              const google::protobuf::Message& request) {
     return Begin(std::make_shared<StreamCall<Response>>(io_.Next().get_executor()), method, context, request);
   }
   template <typename Response>
-  grpc::ServerUnaryReactor* Unary(const char* method, const Context& context, const google::protobuf::Message& request,
+  grpc::ServerUnaryReactor* Unary(const char* method, Context& context, const google::protobuf::Message& request,
                                   Response* response) {
     return Begin(std::make_shared<UnaryCall<Response>>(io_.Next().get_executor(), response), method, context, request);
   }
   template <typename Call>
-  Call* Begin(const std::shared_ptr<Call>& call, const char* method, const Context& context,
+  Call* Begin(const std::shared_ptr<Call>& call, const char* method, Context& context,
               const google::protobuf::Message& request) {
-    if (const absl::Status status = CheckKey(context, keys_); !status.ok()) {
-      call->Refuse(status);
+    std::string caller_request_id = EchoRequestId(context);
+    absl::StatusOr<std::shared_ptr<KeyAccount>> account = CheckKey(context, keys_);
+    if (!account.ok()) {
+      call->Refuse(account.status());
     } else {
-      call->Start(methods_, *service_.FindMethodByName(method), request, TimeoutUs(context));
+      call->Start(methods_, *service_.FindMethodByName(method), request,
+                  {*std::move(account), std::move(caller_request_id)}, TimeoutUs(context));
     }
     return call.get();
   }

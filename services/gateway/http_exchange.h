@@ -16,6 +16,8 @@
 
 namespace swiftlet {
 
+class KeyAccount;
+
 struct HttpRequest {
   std::string method;
   std::string path;           // target up to '?', as sent: never decoded, so that all checks see the same one
@@ -25,8 +27,9 @@ struct HttpRequest {
   std::string authorization;  // header values, empty when absent
   std::string content_encoding;
   std::string content_type;
-  std::string request_id;  // the caller's X-Request-Id where it is printable and short, else empty
-  std::string body;        // empty while HttpHandler::Check looks at the head
+  std::string request_id;               // see CallerRequestId
+  std::shared_ptr<KeyAccount> account;  // set by HttpHandler::Check: whose key it was; null = keys are not needed
+  std::string body;                     // empty while HttpHandler::Check looks at the head
 };
 
 struct HttpResponse {
@@ -65,7 +68,7 @@ class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
   // Looks at a request's head before its body is read. An answer refuses it; nullopt lets it through to Handle.
-  virtual std::optional<HttpResponse> Check(const HttpRequest& head) = 0;
+  virtual std::optional<HttpResponse> Check(HttpRequest& head) = 0;
   // Called on the exchange's executor. Answers now or later, through `exchange`.
   virtual void Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) = 0;
 };

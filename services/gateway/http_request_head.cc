@@ -1,6 +1,5 @@
 #include "services/gateway/http_request_head.h"
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 
@@ -13,6 +12,7 @@
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
 #include "services/common/limits.h"
+#include "services/gateway/caller_request_id.h"
 
 namespace swiftlet {
 
@@ -40,16 +40,6 @@ absl::Status HeadersTooLarge() {
       absl::InvalidArgumentError(absl::StrCat("the request's headers are larger than ", limits::kMaxHeaderBytes,
                                               " bytes or more than ", kMaxFields, " fields")),
       "headers_too_large");
-}
-
-// Empty unless it can be echoed and logged as it is.
-std::string RequestId(const http::request_header<>& head) {
-  const std::string_view id = View(head["X-Request-Id"]);
-  if (id.empty() || id.size() > limits::kMaxNameBytes) return "";
-  for (const char c : id) {
-    if (!absl::ascii_isgraph(static_cast<unsigned char>(c))) return "";
-  }
-  return std::string(id);
 }
 
 }  // namespace
@@ -108,7 +98,7 @@ HttpRequest RequestOfHead(const http::request_header<>& head) {
   request.authorization = std::string(View(head[http::field::authorization]));
   request.content_encoding = std::string(View(head[http::field::content_encoding]));
   request.content_type = std::string(View(head[http::field::content_type]));
-  request.request_id = RequestId(head);
+  request.request_id = CallerRequestId(View(head["X-Request-Id"]));
   return request;
 }
 

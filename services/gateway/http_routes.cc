@@ -125,10 +125,12 @@ HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health
       openapi_(OpenApiDocument(DocumentedRoutes(), transcoder != nullptr ? &transcoder->table() : nullptr,
                                api.strict_parameters())) {}
 
-std::optional<HttpResponse> HttpRoutes::Check(const HttpRequest& head) {
+std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
   const Route& route = FindRoute(head.path);
   if (!route.open) {
-    if (const absl::Status status = keys_.Check(head.authorization); !status.ok()) return ErrorResponse(status);
+    absl::StatusOr<std::shared_ptr<KeyAccount>> account = keys_.Check(head.authorization);
+    if (!account.ok()) return ErrorResponse(account.status());
+    head.account = *std::move(account);
   }
   if (route.target == Target::kUnknown) {
     const std::optional<HttpResponse> refusal = transcoder_ != nullptr ? transcoder_->Check(head) : NotFound();

@@ -23,7 +23,7 @@ class HttpRoutes : public HttpHandler {
   HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health, Transcoder* transcoder = nullptr);
 
   // 401, 404, 405 and 415, before a body is read.
-  std::optional<HttpResponse> Check(const HttpRequest& head) override;
+  std::optional<HttpResponse> Check(HttpRequest& head) override;
   void Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override;
 
   // Every route there is, for tests that walk them all.

@@ -182,6 +182,8 @@ std::shared_ptr<GenerationHandle> InferenceMethods::Generate(const Request& requ
     return nullptr;
   }
   valid->request_id = absl::StrCat(ToAbsl(context.id_prefix), absl::Hex(next_id_++, absl::kZeroPad8));
+  valid->caller_request_id = context.caller.request_id;
+  valid->account = context.caller.account;
   valid->timeout_us = context.timeout_us;
   const int32_t num_choices = valid->num_choices;
   std::unique_ptr<GenerationSink> answer;

@@ -8,17 +8,21 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <boost/asio/post.hpp>
 
+#include "engine/base/string_view.h"
 #include "services/common/grpc_server.h"
 #include "services/common/idle_memory.h"
 #include "services/common/limits.h"
 #include "services/common/server.h"
 #include "services/gateway/admission.h"
+#include "services/gateway/api_key_file.h"
 #include "services/gateway/api_keys.h"
 #include "services/gateway/endpoints.h"
 #include "services/gateway/file_limit.h"
+#include "services/gateway/file_watch.h"
 #include "services/gateway/gateway_flags.h"
 #include "services/gateway/gateway_metrics.h"
 #include "services/gateway/generator.h"
@@ -40,6 +44,19 @@ namespace swiftlet {
 namespace {
 
 using std::chrono::steady_clock;
+
+constexpr int64_t kFileLookUs = 500'000;
+
+void ReadKeysAgain(const std::string& path, ApiKeys& keys, GatewayMetrics& metrics) {
+  const auto entries = ReadApiKeyFile(path);
+  metrics.CountKeyFileReading(entries.ok());
+  if (entries.ok()) {
+    keys.SetFileKeys(*entries);
+    LogInfo("the API keys were read again", {{"keys", entries->size()}});
+  } else {
+    LogWarning("the API keys stay as they were", {{"reason", ToStd(entries.status().message())}});
+  }
+}
 
 int Main(int argc, char** argv) {
   KeepLargeBlocksApart();
@@ -93,7 +110,18 @@ int Main(int argc, char** argv) {
 
   // The doors.
   IoThreads io(flags.http_threads);
-  const ApiKeys keys(flags.api_keys);
+  ApiKeys keys(flags.api_keys);
+  std::optional<IoThreads> files;  // reads files again that have changed
+  std::optional<FileWatch> key_file;
+  if (!flags.api_key_file.empty()) {
+    const auto entries = ReadApiKeyFile(flags.api_key_file);
+    if (!entries.ok()) return server.Fail(entries.status());
+    keys.SetFileKeys(*entries);
+    files.emplace(1);
+    key_file.emplace(std::vector<std::string>{flags.api_key_file}, kFileLookUs, files->context(0).get_executor(), clock,
+                     [&] { ReadKeysAgain(flags.api_key_file, keys, metrics); });
+    key_file->Start();
+  }
   OpenAiApi api(generator, {.strict_parameters = flags.strict_parameters,
                             .count_unknown = [&](int count) { metrics.CountUnknownParameters(count); }});
   InferenceMethods methods(generator);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -16,8 +17,17 @@
 
 namespace swiftlet {
 
+class KeyAccount;
+
+// Who calls, as the door found out.
+struct Caller {
+  std::shared_ptr<KeyAccount> account;  // as in ValidRequest, both
+  std::string request_id;
+};
+
 struct CallContext {
   boost::asio::any_io_executor home;
+  Caller caller;
   std::optional<int64_t> timeout_us;  // from now, > 0
   std::string_view id_prefix;         // of the request id: "grpc-", "rest-"
 };

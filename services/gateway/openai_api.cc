@@ -73,6 +73,8 @@ void OpenAiApi::Generate(ParameterRoute route, HttpRequest request, std::shared_
   for (size_t i = 0; i < parsed->generations.size(); ++i) {
     ValidRequest& generation = parsed->generations[i];
     generation.request_id = parsed->generations.size() == 1 ? id : absl::StrCat(id, "-", i);
+    generation.caller_request_id = request.request_id;
+    generation.account = request.account;
     if (const absl::Status status = Validate(generation, kOpenAiNames, models); !status.ok()) {
       exchange->Respond(ErrorResponse(status));
       return;

@@ -10,6 +10,7 @@
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
 #include "services/common/errors.h"
+#include "services/common/logging.h"
 #include "services/gateway/encode_order.h"
 #include "services/gateway/resolve_request.h"
 
@@ -34,6 +35,11 @@ absl::Status RequestConductor::Accept() {
   ASSIGN_OR_RETURN(model_, FindReadyModel(parts_.directory, request_.model, options_.retry_after_ms));
   const std::optional<int64_t> left_us = TimeLeftUs();
   if (left_us.has_value() && *left_us <= 0) return OutOfTime();
+  if (request_.account != nullptr) {
+    absl::StatusOr<KeyAccount::Permit> key_permit = request_.account->Begin(parts_.clock.NowUs());
+    if (!key_permit.ok()) return key_permit.status();
+    key_permit_ = *std::move(key_permit);
+  }
   absl::StatusOr<Admission::Permit> permit = parts_.admission.Admit();
   if (!permit.ok()) return permit.status();
   permit_ = *std::move(permit);
@@ -76,6 +82,11 @@ void RequestConductor::OnEncoded(absl::StatusOr<EncodedPrompt> prompt) {
       .priority = request_.priority,
       .time_left_us = TimeLeftUs(),
   };
+  if (request_.account != nullptr) {
+    const int64_t tokens = need.prompt_tokens + need.max_generated_tokens;
+    const absl::Status status = request_.account->Reserve(key_permit_, tokens, parts_.clock.NowUs());
+    if (!status.ok()) return End(status);
+  }
   if (const absl::Status status = parts_.admission.Reserve(permit_, need); !status.ok()) return End(status);
   submit_ = *std::move(submit);
   awaits_prompt_logprobs_ = submit_.prompt_logprobs() > 0;
@@ -359,7 +370,23 @@ void RequestConductor::Report(const absl::Status& status) {
   record.first_token_us = first_token_us_;
   record.total_us = parts_.clock.NowUs() - arrival_us_;
   record.resumptions = resumptions_;
+  if (request_.account != nullptr) record.key_name = request_.account->name();
+  LogEnd(record);
   parts_.observer.OnEnd(record);
+}
+
+void RequestConductor::LogEnd(const RequestRecord& record) const {
+  // Refusals come by the thousand when there is too much of everything; the metrics count them.
+  Log(record.status == absl::StatusCode::kResourceExhausted ? LogLevel::kDebug : LogLevel::kInfo, "request",
+      {{"id", request_.request_id},
+       {"caller_id", request_.caller_request_id},
+       {"key", record.key_name},
+       {"model", record.model},
+       {"status", absl::StatusCodeToString(record.status)},
+       {"prompt_tokens", record.usage.prompt_tokens()},
+       {"completion_tokens", record.usage.completion_tokens()},
+       {"first_token_ms", record.first_token_us < 0 ? -1 : record.first_token_us / 1000},
+       {"total_ms", record.total_us / 1000}});
 }
 
 void RequestConductor::Close(const absl::Status& status) {
@@ -369,6 +396,8 @@ void RequestConductor::Close(const absl::Status& status) {
   if (encode_ticket_ != 0) parts_.tokenizers.Cancel(std::exchange(encode_ticket_, 0));
   CancelWork();
   permit_.Release();
+  const v1::Usage usage = CountUsage();
+  key_permit_.Settle(int64_t{usage.prompt_tokens()} + usage.completion_tokens(), parts_.clock.NowUs());
   Report(status);
   owner_.Forget(this);
 }

@@ -20,6 +20,7 @@
 #include "services/gateway/generation.h"
 #include "services/gateway/generator.h"
 #include "services/gateway/journal.h"
+#include "services/gateway/key_account.h"
 #include "services/gateway/work_order.h"
 #include "services/text/decode/choice_decoder.h"
 
@@ -75,6 +76,7 @@ class RequestConductor final : public GenerationHandle,
   bool prompt_only() const { return request_.stop.has_max_tokens() && request_.stop.max_tokens() == 0; }
   v1::Usage CountUsage() const;
   void Report(const absl::Status& status);
+  void LogEnd(const RequestRecord& record) const;
   // State and resources of a request that has ended, with or without a last word to its caller.
   void Close(const absl::Status& status);
   bool ended() const { return state_ == State::kEnded; }
@@ -91,6 +93,7 @@ class RequestConductor final : public GenerationHandle,
   State state_ = State::kNew;
   std::shared_ptr<const DirectoryEntry> model_;
   Admission::Permit permit_;
+  KeyAccount::Permit key_permit_;
   std::unique_ptr<Timer> deadline_;
   std::unique_ptr<Timer> worker_timer_;
   uint64_t encode_ticket_ = 0;

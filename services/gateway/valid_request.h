@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -12,6 +13,8 @@
 #include "swiftlet/v1/tokenizer.pb.h"
 
 namespace swiftlet {
+
+class KeyAccount;
 
 struct ChatInput {
   std::vector<v1::ChatMessage> messages;  // 1 to limits::kMaxMessages
@@ -30,8 +33,10 @@ struct TokenInput {
 };
 
 struct ValidRequest {
-  std::string request_id;  // ours, unique in this gateway: "chatcmpl-..." or "cmpl-..."
-  std::string model;       // one of the served names
+  std::string request_id;               // ours, unique in this gateway: "chatcmpl-..." or "cmpl-..."
+  std::string caller_request_id;        // the caller's X-Request-Id, for the log alone; may be empty
+  std::shared_ptr<KeyAccount> account;  // whose limits hold; null = nobody's
+  std::string model;                    // one of the served names
   std::variant<ChatInput, TextInput, TokenInput> input;
   v1::SamplingParams sampling;  // as asked, ranges checked; resolve_request.h adds the model's defaults
   v1::StopRules stop;           // as asked, ranges checked

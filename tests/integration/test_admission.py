@@ -72,3 +72,9 @@ def test_grpc_tells_the_same(narrow):
         errors = [error for error in pool.map(generate, range(10)) if error]
     assert errors and all("resource_exhausted" in error and "google.rpc.RetryInfo" in error for error in errors), errors
     narrow.wait_idle()
+
+
+def test_a_request_that_is_not_done_in_time_is_told(narrow):
+    status, _, answer = ask(narrow.port, BODY | {"max_tokens": 700, "ignore_eos": True, "timeout_ms": 30})
+    assert status == 504 and answer["error"]["code"] == "deadline_exceeded", answer
+    narrow.wait_idle()

@@ -25,9 +25,10 @@ class Answer : public std::enable_shared_from_this<Answer> {
   Answer(const Binding& binding, StreamFormat format, std::shared_ptr<HttpExchange> exchange)
       : binding_(binding), format_(format), exchange_(std::move(exchange)) {}
 
-  void Start(MethodCaller& methods, const Message& request, std::optional<int64_t> timeout_us) {
+  void Start(MethodCaller& methods, const Message& request, Caller caller, std::optional<int64_t> timeout_us) {
     exchange_->OnAbandoned([self = shared_from_this()] { self->Abandon(); });
-    const CallContext context{.home = exchange_->executor(), .timeout_us = timeout_us, .id_prefix = "rest-"};
+    const CallContext context{
+        .home = exchange_->executor(), .caller = std::move(caller), .timeout_us = timeout_us, .id_prefix = "rest-"};
     auto handle = methods.Call(*binding_.method, request, context, std::make_unique<Sink>(shared_from_this()));
     if (exchange_ != nullptr) handle_ = std::move(handle);
   }
@@ -153,7 +154,8 @@ void Transcoder::Handle(const HttpRequest& request, std::shared_ptr<HttpExchange
     return;
   }
   const StreamFormat format = AcceptedStreamFormat(request.accept).value_or(StreamFormat::kLines);
-  std::make_shared<Answer>(*match.binding, format, std::move(exchange))->Start(methods_, *message, *timeout_us);
+  std::make_shared<Answer>(*match.binding, format, std::move(exchange))
+      ->Start(methods_, *message, {request.account, request.request_id}, *timeout_us);
 }
 
 }  // namespace swiftlet

@@ -2,7 +2,9 @@
 
 #include <absl/strings/str_cat.h>
 #include <gmock/gmock.h>
+#include <google/protobuf/descriptor.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -86,6 +88,57 @@ Answer ReadAll(grpc::ClientReader<Response>& reader) {
 Answer Chat(Door& door, const v1::ChatRequest& request) {
   grpc::ClientContext context;
   return ReadAll(*door.stub->Chat(&context, request));
+}
+
+// Whatever methods the service has or gets.
+TEST(GrpcDoor, NoMethodAnswersWithoutAKey) {
+  Door door([](const ValidRequest&) { return TextScript({"x"}); }, {"secret"});
+  const auto channel = MakeChannel(absl::StrCat("127.0.0.1:", door.server->port()));
+  grpc::GenericStub stub(channel);
+  const auto* service =
+      google::protobuf::DescriptorPool::generated_pool()->FindServiceByName("swiftlet.v1.InferenceService");
+  ASSERT_NE(service, nullptr);
+  ASSERT_GE(service->method_count(), 3);
+  for (int i = 0; i < service->method_count(); ++i) {
+    for (const char* authorization : {"", "Bearer wrong", "secret"}) {
+      grpc::ClientContext context;
+      if (*authorization != 0) context.AddMetadata("authorization", authorization);
+      grpc::CompletionQueue queue;
+      const auto call =
+          stub.PrepareCall(&context, absl::StrCat("/", service->full_name(), "/", service->method(i)->name()), &queue);
+      void* tag = nullptr;
+      bool ok = false;
+      call->StartCall(nullptr);
+      ASSERT_TRUE(queue.Next(&tag, &ok));
+      grpc::Slice empty;
+      call->WriteLast(grpc::ByteBuffer(&empty, 1), {}, nullptr);
+      ASSERT_TRUE(queue.Next(&tag, &ok));
+      grpc::Status status;
+      call->Finish(&status, nullptr);
+      ASSERT_TRUE(queue.Next(&tag, &ok));
+      EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << service->method(i)->full_name();
+    }
+  }
+  EXPECT_TRUE(door.generator.requests().empty());
+}
+
+TEST(GrpcDoor, TellsTheGenerationWhoseKeyItWas) {
+  Door door([](const ValidRequest&) { return TextScript({"x"}); }, {"secret"});
+  grpc::ClientContext context;
+  context.AddMetadata("authorization", "Bearer secret");
+  EXPECT_TRUE(ReadAll(*door.stub->Chat(&context, Hello())).status.ok());
+  EXPECT_EQ(door.generator.requests().back().account->name(), "api-key");
+}
+
+TEST(GrpcDoor, EchoesTheCallersRequestId) {
+  Door door([](const ValidRequest&) { return TextScript({"x"}); });
+  for (const std::string& id : {std::string("mine"), std::string(), std::string(10'000 / 2, 'x')}) {
+    grpc::ClientContext context;
+    context.AddMetadata("x-request-id", id);
+    EXPECT_TRUE(ReadAll(*door.stub->Chat(&context, Hello())).status.ok());
+    EXPECT_EQ(context.GetServerInitialMetadata().count("x-request-id"), id == "mine" ? 1u : 0u);
+    EXPECT_EQ(door.generator.requests().back().caller_request_id, id == "mine" ? id : "");
+  }
 }
 
 TEST(GrpcDoor, StreamsChat) {

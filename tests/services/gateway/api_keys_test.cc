@@ -1,0 +1,299 @@
+#include "services/gateway/api_keys.h"
+
+#include <absl/strings/str_cat.h>
+#include <gmock/gmock.h>
+
+#include <cstdio>
+#include <fstream>
+#include <random>
+#include <set>
+
+#include "engine/base/string_view.h"
+#include "services/common/errors.h"
+#include "services/common/model_files.h"
+#include "services/gateway/api_key_file.h"
+#include "services/gateway/caller_request_id.h"
+#include "services/gateway/file_watch.h"
+#include "services/gateway/http_routes.h"
+#include "tests/services/gateway/front_fixture.h"
+#include "tests/services/gateway/virtual_clock.h"
+
+namespace swiftlet {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr int64_t kSecondUs = 1'000'000;
+constexpr char kKey[] = "key-of-the-search-team";
+
+TEST(ApiKeyFile, ReadsNamesKeysAndLimits) {
+  const auto entries = ParseApiKeyFile(
+      absl::StrCat("# who may call\n\n", R"({"name": "search", "key": "key-of-the-search-team", "max_requests": 2})",
+                   "\r\n", R"( {"name":"batch","key_sha256":")", Sha256Hex("another-key-of-some-length"),
+                   R"(","tokens_per_minute":600,"max_requests":1})", "\n",
+                   R"({"name":"search","key":"the-next-key-of-search","max_requests":2})"));
+  ASSERT_TRUE(entries.ok()) << entries.status();
+  ASSERT_EQ(entries->size(), 3u);
+  EXPECT_EQ((*entries)[0].name, "search");
+  EXPECT_EQ((*entries)[0].hash, Sha256Hex(kKey));
+  EXPECT_EQ((*entries)[0].limits, (KeyLimits{.max_requests = 2}));
+  EXPECT_EQ((*entries)[1].limits, (KeyLimits{.max_requests = 1, .tokens_per_minute = 600}));
+}
+
+TEST(ApiKeyFile, RefusesWithTheLineAndWithoutWhatStandsThere) {
+  const std::string good = R"({"name":"a","key":"secret-secret-secret"})";
+  for (const auto& [text, named] : std::vector<std::pair<std::string, std::string>>{
+           {"", "has no key"},
+           {"# only a remark\n", "has no key"},
+           {good + "\nsecret-secret-secret", "line 2 is not one JSON object"},
+           {good + "\n[" + good + "]", "line 2 is not one JSON object"},
+           {R"({"secret-secret-secret":"a"})", "line 1 has a member that is none of"},
+           {R"({"name":"a","name":"b","key":"secret-secret-secret"})", "line 1 is not one JSON object"},
+           {R"({"name":"a","key":"secret-secret-secret"} {})", "line 1 is not one JSON object"},
+           {R"({"key":"secret-secret-secret"})", "\"name\""},
+           {R"({"name":"","key":"secret-secret-secret"})", "\"name\""},
+           {R"({"name":"a b","key":"secret-secret-secret"})", "\"name\""},
+           {R"({"name":7,"key":"secret-secret-secret"})", "\"name\""},
+           {absl::StrCat(R"({"name":")", std::string(65, 'x'), R"(","key":"secret-secret-secret"})"), "\"name\""},
+           {R"({"name":"a"})", "\"key\" or \"key_sha256\""},
+           {R"({"name":"a","key":"secret"})", "16 to 256"},
+           {R"({"name":"a","key":"secret secret secret"})", "16 to 256"},
+           {R"({"name":"a","key":null})", "16 to 256"},
+           {R"({"name":"a","key_sha256":"abc"})", "64 hexadecimal"},
+           {R"({"name":"a","key":"secret-secret-secret","max_requests":0})", "max_requests"},
+           {R"({"name":"a","key":"secret-secret-secret","max_requests":1.5})", "max_requests"},
+           {R"({"name":"a","key":"secret-secret-secret","max_requests":"2"})", "max_requests"},
+           {R"({"name":"a","key":"secret-secret-secret","tokens_per_minute":-1})", "tokens_per_minute"},
+           {R"({"name":"a","key":"secret-secret-secret","tokens_per_minute":18446744073709551615})",
+            "tokens_per_minute"},
+           {good + "\n" + good, "line 2 has a key that stands in an earlier line"},
+           {good + "\n" + R"({"name":"a","key":"secret-secret-other!","max_requests":3})",
+            "line 2 has other limits"}}) {
+    const absl::Status status = ParseApiKeyFile(text).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << text << ": " << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(named)) << text;
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("secret"))) << text;
+  }
+  std::string many;
+  for (int i = 0; i <= 1000; ++i) absl::StrAppend(&many, R"({"name":"a","key":"long-enough-key-)", i, "\"}\n");
+  EXPECT_THAT(std::string(ParseApiKeyFile(many).status().message()), HasSubstr("line 1001"));
+  EXPECT_TRUE(absl::IsNotFound(ReadApiKeyFile("/nowhere/keys").status()));
+}
+
+TEST(ApiKeyFile, EveryCutAndEveryChangedByteIsReadOrRefused) {
+  const std::string text = absl::StrCat(R"({"name":"a","key":"secret-secret-secret","max_requests":2})", "\n",
+                                        R"({"name":"b","key":"secret-secret-second","tokens_per_minute":9})", "\n");
+  std::mt19937 random(4);
+  for (size_t i = 0; i < text.size(); ++i) {
+    std::string changed = text;
+    changed[i] = static_cast<char>(random());
+    for (const std::string& one : {text.substr(0, i), changed}) {
+      const auto entries = ParseApiKeyFile(one);
+      EXPECT_TRUE(entries.ok() || absl::IsInvalidArgument(entries.status())) << entries.status();
+    }
+  }
+}
+
+TEST(ApiKeys, FileKeysComeAndGoAndAccountsStay) {
+  ApiKeys keys({"flag-key"});
+  EXPECT_EQ(keys.Check("Bearer flag-key").value()->name(), "api-key");
+  EXPECT_TRUE(absl::IsUnauthenticated(keys.Check("Bearer first-key").status()));
+  keys.SetFileKeys({{"search", Sha256Hex("first-key"), {.max_requests = 1}}});
+  const std::shared_ptr<KeyAccount> account = keys.Check("bearer first-key").value();
+  EXPECT_EQ(account->name(), "search");
+  auto permit = account->Begin(0);
+  ASSERT_TRUE(permit.ok());
+  keys.SetFileKeys({{"search", Sha256Hex("second-key"), {.max_requests = 2}}});
+  EXPECT_TRUE(absl::IsUnauthenticated(keys.Check("Bearer first-key").status()));
+  EXPECT_EQ(keys.Check("Bearer second-key").value(), account);
+  auto second = account->Begin(0);
+  EXPECT_TRUE(second.ok()) << "the limit is the new one";
+  EXPECT_TRUE(absl::IsResourceExhausted(account->Begin(0).status()));
+  for (const char* wrong :
+       {"", "Bearer", "Bearer ", "second-key", "Basic second-key", "Bearer second-key ", "Bearer second-ke"}) {
+    EXPECT_TRUE(absl::IsUnauthenticated(keys.Check(wrong).status())) << wrong;
+  }
+  EXPECT_TRUE(keys.Check("Bearer flag-key").ok());
+  permit->Settle(0, 1);
+  second->Settle(0, 1);
+  EXPECT_EQ(ApiKeys({}).Check("").value(), nullptr);
+}
+
+TEST(KeyAccount, BoundsRequestsAtOnce) {
+  const auto account = std::make_shared<KeyAccount>("a", KeyLimits{.max_requests = 2});
+  int64_t now_us = 0;
+  for (int i = 0; i < 100; ++i) {  // 4 a second
+    auto permit = account->Begin(now_us);
+    ASSERT_TRUE(permit.ok());
+    permit->Settle(5, now_us += kSecondUs / 4);
+  }
+  auto first = account->Begin(now_us), second = account->Begin(now_us);
+  ASSERT_TRUE(first.ok() && second.ok());
+  const absl::Status full = account->Begin(now_us).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(full));
+  EXPECT_EQ(RetryAfterMs(full), 1000);
+  first->Settle(1, now_us);
+  first->Settle(1, now_us);  // once is enough
+  auto third = account->Begin(now_us);
+  EXPECT_TRUE(third.ok());
+  EXPECT_FALSE(account->Begin(now_us).ok());
+  second->Settle(1, now_us);
+  third->Settle(1, now_us);
+}
+
+TEST(KeyAccount, BoundsTokensAMinute) {
+  const auto account = std::make_shared<KeyAccount>("a", KeyLimits{.tokens_per_minute = 600});
+  const auto ask = [&](int64_t tokens, int64_t now_us) {
+    auto permit = account->Begin(now_us);
+    const absl::Status status = account->Reserve(*permit, tokens, now_us);
+    return std::pair(std::move(*permit), status);
+  };
+  auto [first, first_status] = ask(500, 0);
+  EXPECT_TRUE(first_status.ok());
+  auto [second, second_status] = ask(300, 0);  // 200 are missing: 20 s
+  EXPECT_TRUE(absl::IsResourceExhausted(second_status)) << second_status;
+  EXPECT_EQ(RetryAfterMs(second_status), 20'000);
+  second.Settle(0, 0);
+  first.Settle(100, 0);  // took less than it might have
+  auto [third, third_status] = ask(300, 0);
+  EXPECT_TRUE(third_status.ok());
+  third.Settle(900, 0);  // no max_tokens was known: a debt of 400
+  auto [fourth, fourth_status] = ask(1, 0);
+  EXPECT_EQ(RetryAfterMs(fourth_status), 40'100);
+  fourth.Settle(0, 0);
+  auto [fifth, fifth_status] = ask(1, 40'100'000);
+  EXPECT_TRUE(fifth_status.ok());
+  fifth.Settle(1, 40'100'000);
+  auto [huge, huge_status] = ask(5000, 200 * kSecondUs);  // more than a minute's: waits for all of one
+  EXPECT_TRUE(huge_status.ok());
+  huge.Settle(5000, 200 * kSecondUs);
+}
+
+TEST(KeyAccount, NeverGivesMoreThanItsRate) {
+  std::mt19937 random(9);
+  const auto account = std::make_shared<KeyAccount>("a", KeyLimits{.max_requests = 5, .tokens_per_minute = 6000});
+  std::vector<std::pair<KeyAccount::Permit, int64_t>> running;
+  int64_t now_us = 0, used = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    now_us += random() % 100'000;
+    if (random() % 2 == 0 && !running.empty()) {
+      const size_t at = random() % running.size();
+      const int64_t tokens = random() % (running[at].second + 1);
+      running[at].first.Settle(tokens, now_us);
+      used += tokens;
+      running.erase(running.begin() + static_cast<int64_t>(at));
+      continue;
+    }
+    auto permit = account->Begin(now_us);
+    ASSERT_EQ(permit.ok(), running.size() < 5);
+    if (!permit.ok()) continue;
+    const int64_t tokens = 1 + random() % 400;
+    if (account->Reserve(*permit, tokens, now_us).ok()) {
+      running.emplace_back(std::move(*permit), tokens);
+    } else {
+      permit->Settle(0, now_us);
+    }
+    ASSERT_LE(used, 6000 + now_us / 10'000);
+  }
+  for (auto& [permit, tokens] : running) permit.Settle(0, now_us);
+  EXPECT_GT(used, now_us / 10'000 / 4);
+}
+
+TEST(FileWatch, TellsOnceAFileHasSettled) {
+  const std::string path = testing::TempDir() + "/watched";
+  std::ofstream(path) << "one";
+  boost::asio::io_context io;
+  VirtualClock clock(io);
+  int told = 0;
+  {
+    FileWatch watch({path}, kSecondUs, io.get_executor(), clock, [&] { ++told; });
+    watch.Start();
+    const auto run = [&](int64_t us) { clock.RunUntil([] { return false; }, us); };
+    run(5 * kSecondUs);
+    EXPECT_EQ(told, 0);
+    std::ofstream(path) << "longer";
+    run(5 * kSecondUs);
+    EXPECT_EQ(told, 1);
+    for (int i = 0; i < 5; ++i) {  // somebody writes
+      std::ofstream(path, std::ios::app) << "more";
+      run(kSecondUs);
+    }
+    EXPECT_EQ(told, 1);
+    run(3 * kSecondUs);
+    EXPECT_EQ(told, 2);
+    std::ofstream(path + ".new") << "x";
+    std::rename((path + ".new").c_str(), path.c_str());
+    run(3 * kSecondUs);
+    EXPECT_EQ(told, 3);
+    std::remove(path.c_str());
+    run(3 * kSecondUs);
+    EXPECT_EQ(told, 4);
+  }
+  std::ofstream(path) << "after its end";
+  clock.RunUntil([] { return false; }, 5 * kSecondUs);
+  EXPECT_EQ(told, 4);
+}
+
+TEST(HttpRoutes, NothingButProbesAnswersWithoutAKey) {
+  Front front([](const ValidRequest&) { return TextScript({"x"}); }, {}, false, {kKey});
+  std::vector<std::string_view> open;
+  for (const HttpRoutes::Listed& route : HttpRoutes::List()) {
+    for (const std::string_view method :
+         {route.method, std::string_view("GET"), std::string_view("POST"), std::string_view("OPTIONS")}) {
+      for (const std::string_view rest : {"", "x", "/", "?key=key-of-the-search-team"}) {
+        const int status = front.Ask(method, absl::StrCat(ToAbsl(route.path), ToAbsl(rest))).status;
+        const bool exact = rest.empty() || rest.front() == '?';
+        if (route.open && exact) {
+          EXPECT_NE(status, 401) << route.path << rest;
+        } else {
+          EXPECT_EQ(status, 401) << method << " " << route.path << rest;
+        }
+      }
+    }
+    if (route.open) open.push_back(route.path);
+  }
+  EXPECT_THAT(open, testing::UnorderedElementsAre("/health", "/livez", "/readyz"));
+  for (const char* path : {"/", "//health", "/health/", "/HEALTH", "/metrics", "/docs", "/v2/models", "/swiftlet/v1/x",
+                           "/swiftlet/v1/models", "/%68ealth"}) {
+    EXPECT_EQ(front.Ask("GET", path).status, 401) << path;
+  }
+  EXPECT_EQ(front.Ask("GET", "/v1/models", "", absl::StrCat("Authorization: Bearer ", kKey, "\r\n")).status, 200);
+  const TestResponse refused = front.Ask("GET", "/v1/models", "", "Authorization: Bearer key-of-the-search-tean\r\n");
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_EQ(refused.headers.at("www-authenticate"), "Bearer");
+}
+
+TEST(HttpRoutes, TellsTheGenerationWhoseKeyItWas) {
+  Front front([](const ValidRequest&) { return TextScript({"x"}); });
+  front.keys.SetFileKeys({{"search", Sha256Hex(kKey), {}}});
+  const std::string key = absl::StrCat("Authorization: Bearer ", kKey, "\r\n");
+  EXPECT_EQ(front.Ask("POST", kChatPath, kChatBody, key + "X-Request-Id: mine\r\n").headers.at("x-request-id"), "mine");
+  EXPECT_EQ(front.generator.requests().back().account->name(), "search");
+  EXPECT_EQ(front.generator.requests().back().caller_request_id, "mine");
+  EXPECT_EQ(front.Ask("POST", "/swiftlet/v1/chat", kChatBody, key + "X-Request-Id: other\r\n").status, 200);
+  EXPECT_EQ(front.generator.requests().back().account->name(), "search");
+  EXPECT_EQ(front.generator.requests().back().caller_request_id, "other");
+}
+
+TEST(CallerRequestId, IsAnEchoAndNeverAKey) {
+  Front front([](const ValidRequest&) { return TextScript({"x"}); });
+  for (const std::string& id : {std::string("a"), std::string("a"), std::string(64, 'b')}) {
+    const TestResponse answer = front.Ask("POST", kChatPath, kChatBody, "X-Request-Id: " + id + "\r\n");
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.headers.at("x-request-id"), id);
+  }
+  for (const std::string& id :
+       {std::string(), std::string(65, 'b'), std::string(10'000, 'c'), std::string("a b"), std::string("\xff")}) {
+    const TestResponse answer = front.Ask("POST", kChatPath, kChatBody, "X-Request-Id: " + id + "\r\n");
+    EXPECT_EQ(answer.status, 200) << id.size();
+    EXPECT_FALSE(answer.headers.contains("x-request-id"));
+  }
+  std::set<std::string> ours;
+  for (const ValidRequest& request : front.generator.requests()) ours.insert(request.request_id);
+  EXPECT_EQ(ours.size(), 8u) << "one for each, whatever its caller said";
+  EXPECT_EQ(CallerRequestId("a\r\nb"), "");
+}
+
+}  // namespace
+}  // namespace swiftlet
