@@ -326,7 +326,7 @@ class Writer {
         json::object{{"name", "Grpc-Timeout"},
                      {"in", "header"},
                      {"description", "the deadline, from arrival"},
-                     {"schema", json::object{{"type", "string"}, {"pattern", "^[0-9]{1,8}[HMSmun]$"}}}}};
+                     {"schema", json::object{{"type", "string"}, {"pattern", "^([0-9]{1,8}[HMSmun])?$"}}}}};
     for (size_t i = 0; i < binding.path_fields.size(); ++i) {
       const PathTemplate::Variable& variable = binding.path.variables()[i];
       json::object parameter =

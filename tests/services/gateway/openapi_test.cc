@@ -27,8 +27,12 @@ namespace json = boost::json;
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 
+FakeScript Answering(const ValidRequest&) {
+  return TextScript({"x"});
+}
+
 json::object Document(bool strict = false) {
-  Front front({"x"}, {}, strict);
+  Front front(Answering, {}, strict);
   const TestResponse response = front.Ask("GET", "/openapi.json");
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(response.headers.at("content-type"), "application/json");
@@ -82,7 +86,7 @@ TEST(OpenApi, TheKeyIsOptionalOrNotAskedFor) {
     EXPECT_EQ(operation.contains("security"), route.open) << route.path;
     EXPECT_EQ(operation.at("responses").as_object().contains("401"), !route.open) << route.path;
   }
-  Front front({"x"}, {}, false, {"secret"});
+  Front front(Answering, {}, false, {"secret"});
   EXPECT_EQ(front.Ask("GET", "/openapi.json").status, 401);
   EXPECT_EQ(front.Ask("GET", "/openapi.json", "", "Authorization: Bearer secret\r\n").status, 200);
   EXPECT_EQ(front.Ask("POST", "/openapi.json", "{}", "Authorization: Bearer secret\r\n").status, 405);
