@@ -41,7 +41,7 @@ class HttpRoutes : public HttpHandler {
   const ApiKeys& keys_;
   const Health& health_;
   Transcoder* const transcoder_;
-  const std::string openapi_;  // about 100 KB; made once, answered by copy
+  const std::string openapi_;  // about 80 KB; made once, answered by copy
 };
 
 }  // namespace swiftlet

@@ -11,7 +11,7 @@ HELD_DOWN = {"n": 2, "num_choices": 2, "max_tokens": 4, "max_completion_tokens":
 
 def hold_down(body: dict) -> None:
     for name, most in HELD_DOWN.items():
-        if isinstance(body.get(name), int) and not isinstance(body[name], bool) and body[name] > most:
+        if type(body.get(name)) in (int, float) and body[name] > most:
             body[name] = most
     for inner in body.values():
         if isinstance(inner, dict):
@@ -23,8 +23,12 @@ def before_call(context, case, kwargs):
     """What is valid stays so; what is not goes out as it is."""
     if not case.meta.generation.mode.is_negative and isinstance(case.body, dict):
         hold_down(case.body)
-        if "messages" in case.body or "prompt" in case.body:  # of an OpenAI route, which goes on to the end of the context
-            case.body.setdefault("max_tokens", 4)
+        if "okenize" not in case.path:  # else it goes on to the end of the context
+            rules = case.body
+            if case.path.startswith("/swiftlet/"):
+                rules = case.body["stop"] = case.body.get("stop") or {}
+            if rules.get("max_tokens") is None:
+                rules["max_tokens"] = 4
     if case.path.endswith((":stream", ":streamChat", ":streamGenerate")) and zlib.crc32(repr(case.body).encode()) % 2:
         case.headers["Accept"] = "text/event-stream"
 

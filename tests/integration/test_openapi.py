@@ -65,9 +65,10 @@ expected-statuses = ["400", "404", "406", "413", "415"]
     run = subprocess.run(
         [pathlib.Path(sys.executable).with_name("st"), "run", described, "--url", f"http://127.0.0.1:{strict_cluster.port}",
          "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
-                     "response_schema_conformance,negative_data_rejection,unsupported_method,every_part_conforms",
-         "--phases", "coverage,fuzzing", "--max-time", str(SECONDS), "--workers", "2", "--seed", "1", "--no-shrink",
+                     "response_schema_conformance,negative_data_rejection,every_part_conforms",
+         "--phases", "coverage,fuzzing", "--max-time", str(SECONDS), "--seed", "1", "--no-shrink",
          "--continue-on-failure", "--request-timeout", "20", "--suppress-health-check", "all", "--warnings", "off"],
+        # one thread of it: two run into a fault of CPython 3.11's ast module
         cwd=tmp_path, capture_output=True, text=True, timeout=3 * SECONDS,
         env=os.environ | {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(HERE), "NO_COLOR": "1"})
     print(run.stdout[-3000:])
