@@ -28,6 +28,9 @@ struct WorkerFlags {
   int32_t block_size = kBlockTokens;
   int32_t threads = 0;
   int64_t max_waiting_tokens = 1 << 20;
+  int64_t grammar_cache_bytes = 128 << 20;
+  int32_t max_waiting_grammars = 256;
+  TlsFlags internal_tls{"internal-ssl"};
 
   void AddTo(Flags& flags) {
     EngineConfig& engine = load.config;
@@ -35,6 +38,8 @@ struct WorkerFlags {
     flags.Require();
     flags.Add("served-model-name", &served_model_name, "name that requests use; the directory's own if not given");
     flags.AddPort("port", &port, "gRPC port of ModelWorkerService; 0 = any free one");
+    internal_tls.AddTo(flags, "certificate of --port, PEM; read again when it changes",
+                       "CA certificates that those of gateways must come from");
     flags.Add("max-model-len", &engine.max_model_len, "longest prompt + output in tokens; 0 = what model and KV allow");
     flags.Add("max-num-seqs", &engine.max_num_seqs,
               "most sequences in one step; 0 = 64 on the CPU, 1024 on a GPU of 80 GB, 256 on a smaller one");
@@ -47,6 +52,10 @@ struct WorkerFlags {
     flags.Add("max-waiting-requests", &engine.max_waiting_requests, "most requests that wait for their first step");
     flags.Add("max-waiting-tokens", &max_waiting_tokens, "most prompt tokens that wait, over all gateways",
               {1, int64_t{1} << 40});
+    flags.AddBytes("grammar-cache-bytes", &grammar_cache_bytes,
+                   "compiled grammars that are kept, with the masks found for them; such as 128MiB");
+    flags.Add("max-waiting-grammars", &max_waiting_grammars, "most requests that wait for their grammar to be compiled",
+              {1, 65536});
     flags.AddBytes(
         "kv-cache-memory-bytes", &load.kv_cache_bytes,
         "size of the KV pool, such as 2GiB; 0 = 2GiB on the CPU, what --gpu-memory-utilization leaves on a GPU");
@@ -69,6 +78,7 @@ struct WorkerFlags {
   }
 
   absl::Status Resolve() {
+    RETURN_IF_ERROR(internal_tls.Check(/*needs_authorities=*/true));
     if (block_size != kBlockTokens) {
       return absl::InvalidArgumentError(
           absl::StrCat("--block-size is ", block_size, "; it must be 64: kernels and prefix hashes are made for it"));
@@ -155,6 +165,8 @@ int Main(int argc, char** argv) {
   if (const std::optional<int> code = process.Start(argc, argv)) return *code;
   RouteGrpcLog();
   if (const absl::Status status = flags.Resolve(); !status.ok()) return process.Fail(status);
+  const absl::StatusOr<const TlsSource*> tls = process.OpenTls(flags.internal_tls, "internal");
+  if (!tls.ok()) return process.Fail(tls.status());
   process.health().Set(HealthState::kStarting, "loading the model");
 
   WorkerMetrics metrics(process.metrics());
@@ -163,12 +175,17 @@ int Main(int argc, char** argv) {
   absl::StatusOr<LoadedEngine> loaded = Load(flags, metrics, process);
   if (!loaded.ok()) return process.Fail(loaded.status());
   Engine& engine = *loaded->engine;
-  WorkerState state(engine, DescribeModel(flags, *loaded, *hashes), RandomId(), flags.max_waiting_tokens);
-  metrics.Watch(state, engine);
+  GrammarCompiler grammars({.cache_bytes = static_cast<size_t>(flags.grammar_cache_bytes),
+                            .max_waiting = flags.max_waiting_grammars,
+                            .limits = {}},
+                           loaded->description.logits_width);
+  WorkerState state(engine, grammars, DescribeModel(flags, *loaded, *hashes), RandomId(), flags.max_waiting_tokens);
+  metrics.Watch(state, engine, grammars);
 
   ModelService service(state);
   absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
-      {.host = process.host(), .port = flags.port, .health_names = {"swiftlet.v1.ModelWorkerService"}}, {&service});
+      {.host = process.host(), .port = flags.port, .tls = *tls, .health_names = {"swiftlet.v1.ModelWorkerService"}},
+      {&service});
   if (!server.ok()) return process.Fail(server.status());
   process.health().Listen([&](bool serving) { (*server)->SetServing(serving); });
   LogInfo("ready",
@@ -176,6 +193,7 @@ int Main(int argc, char** argv) {
 
   return process.Run([&](std::chrono::steady_clock::time_point deadline) {
     state.Drain();
+    grammars.Stop();
     const auto left =
         std::chrono::duration_cast<std::chrono::microseconds>(deadline - std::chrono::steady_clock::now());
     engine.Shutdown(std::max<int64_t>(left.count(), 0));
