@@ -9,6 +9,7 @@
 #include <boost/json/value.hpp>
 
 #include "engine/base/string_view.h"
+#include "services/common/error_table.h"
 
 namespace swiftlet {
 namespace {

@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -28,15 +27,6 @@ std::optional<int64_t> RetryAfterMs(const absl::Status& status);
 
 // The `code` of an error that brings none of its own.
 std::string_view DefaultErrorCode(absl::StatusCode code);
-
-// The table itself: the first row of a status code that also has the error's own code wins, else its first row.
-struct ErrorRow {
-  absl::StatusCode status;
-  int http;
-  std::string_view type;
-  std::string_view code;
-};
-std::span<const ErrorRow> ErrorRows();
 
 // 400, 401, 404, 413, 429, 499, 500, 503, 504 ...
 int HttpStatusCode(const absl::Status& status);

@@ -48,6 +48,7 @@ constexpr std::array kTable = {
     FieldBounds{"", "ChatRequest.prompt_logprobs", ranges::kLogprobs},
     FieldBounds{"priority", "GenerateRequest.priority", ranges::kPriority},
     FieldBounds{"", "ChatRequest.priority", ranges::kPriority},
+    FieldBounds{"thinking_token_budget", "ChatRequest.thinking_token_budget", ranges::kThinkingTokens},
     FieldBounds{"timeout_ms", "", ranges::kTimeoutMs},
     FieldBounds{
         .parameter = "cache_salt",

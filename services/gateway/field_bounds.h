@@ -32,6 +32,7 @@ inline constexpr Range kMinTokens = {0, INT32_MAX};
 inline constexpr Range kChoices = {1, limits::kMaxChoices};
 inline constexpr Range kLogprobs = {0, limits::kMaxLogprobs};
 inline constexpr Range kPriority = {-limits::kMaxPriority, limits::kMaxPriority};
+inline constexpr Range kThinkingTokens = {0, INT32_MAX};
 inline constexpr Range kTimeoutMs = {1, limits::kMaxTimeoutMs};
 
 }  // namespace ranges

@@ -236,7 +236,7 @@ absl::Status Validate(const ValidRequest& request, const FieldNames& names,
                                                    " bytes and no control characters"));
   }
   if (request.thinking_token_budget.has_value()) {
-    RETURN_IF_ERROR(CheckRange("", "thinking_token_budget", *request.thinking_token_budget, 0, INT32_MAX));
+    RETURN_IF_ERROR(CheckRange("", "thinking_token_budget", *request.thinking_token_budget, ranges::kThinkingTokens));
   }
   RETURN_IF_ERROR(CheckInput(request, names, model->max_model_len));
   if (!model->ready) {

@@ -18,7 +18,7 @@
 #include "engine/base/strict_json.h"
 #include "engine/base/string_view.h"
 #include "services/common/build_info.h"
-#include "services/common/errors.h"
+#include "services/common/error_table.h"
 #include "services/common/limits.h"
 #include "services/gateway/openapi/answer_schemas.h"
 #include "services/gateway/openapi/message_schemas.h"

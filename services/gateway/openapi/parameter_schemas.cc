@@ -8,7 +8,9 @@
 
 #include "engine/base/check.h"
 #include "engine/base/strict_json.h"
+#include "services/common/limits.h"
 #include "services/gateway/field_bounds.h"
+#include "services/gateway/openai_request.h"
 #include "services/gateway/openapi/schema.h"
 #include "services/gateway/validator.h"
 
@@ -45,6 +47,59 @@ json::object StreamOptionsSchema(bool strict) {
                                                    {"include_obfuscation", json::object{}}}}};
   if (strict) made["additionalProperties"] = false;
   return made;
+}
+
+// An object with these members, of which `required` must be there.
+json::object ObjectSchema(json::object properties, json::array required, bool strict) {
+  json::object made = {{"type", "object"}, {"properties", std::move(properties)}, {"required", std::move(required)}};
+  if (strict) made["additionalProperties"] = false;
+  return made;
+}
+
+json::object EnumSchema(json::array values) {
+  return {{"type", "string"}, {"enum", std::move(values)}};
+}
+
+// Of functions and schemas: output_form.cc reads them.
+json::object NameSchema() {
+  return {{"type", "string"}, {"minLength", 1}, {"maxLength", limits::kMaxNameBytes}, {"pattern", "^[A-Za-z0-9_.-]+$"}};
+}
+
+json::object ResponseFormatSchema(bool strict) {
+  const json::object described = ObjectSchema({{"name", NameSchema()},
+                                               {"description", OrNull({{"type", "string"}})},
+                                               {"schema", json::object{{"type", "object"}}},
+                                               {"strict", OrNull({{"type", "boolean"}})}},
+                                              {"name", "schema"}, strict);
+  return ObjectSchema(
+      {{"type", EnumSchema({"text", "json_object", "json_schema"})}, {"json_schema", OrNull(described)}}, {"type"},
+      strict);
+}
+
+json::object ToolsSchema(bool strict) {
+  const json::object parameters = {{"type", "object"}, {"description", "a JSON Schema of an object"}};
+  const json::object function = ObjectSchema({{"name", NameSchema()},
+                                              {"description", OrNull({{"type", "string"}})},
+                                              {"parameters", OrNull(parameters)},
+                                              {"strict", OrNull({{"type", "boolean"}})}},
+                                             {"name"}, strict);
+  return {{"type", "array"},
+          {"maxItems", limits::kMaxTools},
+          {"items",
+           ObjectSchema({{"type", EnumSchema({"function"})}, {"function", function}}, {"type", "function"}, strict)}};
+}
+
+json::object ToolChoiceSchema(bool strict) {
+  const json::object function = ObjectSchema({{"name", json::object{{"type", "string"}}}}, {"name"}, strict);
+  return {{"anyOf", json::array{EnumSchema({"none", "auto", "required"}),
+                                ObjectSchema({{"type", EnumSchema({"function"})}, {"function", function}},
+                                             {"type", "function"}, strict)}}};
+}
+
+json::object EffortSchema() {
+  json::array names;
+  for (const std::string_view name : ReasoningEfforts()) names.emplace_back(name);
+  return EnumSchema(std::move(names));
 }
 
 json::object SeedSchema() {
@@ -99,6 +154,10 @@ json::object ServedSchema(const Parameter& parameter, bool strict) {
   if (parameter.name == "prompt") return PromptSchema(*bounds);
   if (parameter.name == "seed") return SeedSchema();
   if (parameter.name == "logit_bias") return LogitBiasSchema(*bounds);
+  if (parameter.name == "reasoning_effort") return EffortSchema();
+  if (parameter.name == "response_format") return ResponseFormatSchema(strict);
+  if (parameter.name == "tools") return ToolsSchema(strict);
+  if (parameter.name == "tool_choice") return ToolChoiceSchema(strict);
   if (parameter.name == "stream_options") return StreamOptionsSchema(strict);
   if (parameter.name == "messages") {
     json::object made = {{"type", "array"}, {"items", schema::Reference("ChatMessage")}};

@@ -15,7 +15,7 @@
 
 #include "engine/base/strict_json.h"
 #include "engine/base/string_view.h"
-#include "services/common/errors.h"
+#include "services/common/error_table.h"
 #include "services/gateway/openapi/document.h"
 #include "services/gateway/parameter_table.h"
 #include "tests/services/gateway/front_fixture.h"
