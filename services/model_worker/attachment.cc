@@ -82,7 +82,6 @@ bool Attachment::HandleMessage() {
       }
       return true;
     case v1::AttachRequest::kHeartbeat:
-    case v1::AttachRequest::kVocabulary:
     case v1::AttachRequest::MESSAGE_NOT_SET:  // of a newer protocol
       return true;
   }
