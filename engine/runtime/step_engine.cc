@@ -8,7 +8,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
-#include "engine/grammar/token_vocabulary.h"
+#include "engine/grammar/grammar_vocabulary.h"
 
 namespace swiftlet {
 namespace {
@@ -223,6 +223,7 @@ void StepEngine::AddToScheduler(uint64_t number, Live& live) {
   live.waits_for_masks = false;
   scheduler_.Add(ToScheduled(number, request, live.arrival_us));
   if (request.grammar == nullptr && !request.reasoning_budget) return;
+  ++num_ruled_;
   live.choices.resize(request.num_choices);
   for (int32_t index = 0; index < request.num_choices; ++index) {
     Choice& choice = live.choices[index];
@@ -297,6 +298,7 @@ bool StepEngine::LaunchNext() {
   }
   MaskSlots slots;
   for (const StepPlan::Item& item : batch.plan.items) {
+    if (num_ruled_ == 0) break;
     if (!item.sample) continue;
     AddDrawRule(item.request, item.choice, item.row, slots, batch);
     for (const StepPlan::Target& fork : item.forks) AddDrawRule(item.request, fork.choice, fork.row, slots, batch);
@@ -390,6 +392,7 @@ void StepEngine::GatherEvents(StepResult* result) {
     output.status = StatusOf(event.finish_reason, live, event.choice);
     if (--live.choices_left > 0) continue;
     if (live.request->grammar != nullptr && masks_ != nullptr) masks_->End(event.request);
+    if (!live.choices.empty()) --num_ruled_;
     registry_.Remove(live.tag, live.sink.get());
     live_.erase(it);
     removed_ = true;

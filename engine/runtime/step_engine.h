@@ -115,6 +115,7 @@ class StepEngine final : public Engine {
 
   std::unique_ptr<GrammarMasks> masks_;  // with the first grammar
   int64_t masks_to_come_ = 0;
+  int32_t num_ruled_ = 0;     // requests with a grammar or a budget that the scheduler knows
   bool masks_asked_ = false;  // since the last ones were taken
 
   const std::unique_ptr<Executor> executor_;
