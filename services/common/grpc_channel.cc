@@ -4,11 +4,14 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "services/common/grpc_tls.h"
 #include "services/common/limits.h"
+#include "services/common/tls_source.h"
 
 namespace swiftlet {
+namespace {
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+grpc::ChannelArguments Arguments() {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(limits::kMaxGrpcMessageBytes);
   arguments.SetMaxSendMessageSize(limits::kMaxGrpcMessageBytes);
@@ -22,7 +25,28 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // peers are never behind the proxy of the environment
   // Channels of equal arguments would share one connection, and with it one TCP window.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  return arguments;
+}
+
+}  // namespace
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), Arguments());
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const TlsMaterial& tls,
+                                           const std::string& peer_name) {
+  grpc::ChannelArguments arguments = Arguments();
+  arguments.SetSslTargetNameOverride(peer_name);
+  return grpc::CreateCustomChannel(address, MakeChannelCredentials(tls), arguments);
+}
+
+std::shared_ptr<const TlsMaterial> ChannelMaker::Certificates() const {
+  return tls == nullptr ? nullptr : tls->Get();
+}
+
+std::shared_ptr<grpc::Channel> ChannelMaker::Make(const std::string& address, const TlsMaterial* certificates) const {
+  return certificates == nullptr ? MakeChannel(address) : MakeChannel(address, *certificates, peer_name);
 }
 
 }  // namespace swiftlet

@@ -15,11 +15,14 @@
 #include <cstring>
 #include <utility>
 
+#include "services/common/grpc_tls.h"
 #include "services/common/limits.h"
 #include "services/common/logging.h"
 
 namespace swiftlet {
 namespace {
+
+constexpr int kHandshakeMs = 10'000;  // gRPC's own bound is 2 minutes
 
 void GrpcLogLine(gpr_log_func_args* line) {
   const LogLevel level = line->severity == GPR_LOG_SEVERITY_ERROR  ? LogLevel::kWarning
@@ -58,7 +61,11 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
   const std::string address =
       ipv6 ? absl::StrCat("[", options.host, "]:", options.port) : absl::StrCat(options.host, ":", options.port);
   int bound_port = 0;
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &bound_port);
+  auto server = std::unique_ptr<GrpcServer>(new GrpcServer);
+  if (options.tls != nullptr) server->tls_ = std::make_unique<GrpcServerTls>(*options.tls);
+  builder.AddListeningPort(
+      address, server->tls_ != nullptr ? server->tls_->Credentials() : grpc::InsecureServerCredentials(), &bound_port);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
   // By default gRPC shares a taken port with its owner, and half of the connections go to the wrong process.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(options.max_received_bytes);
@@ -74,7 +81,6 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 2000);
   for (grpc::Service* service : services) builder.RegisterService(service);
-  auto server = std::unique_ptr<GrpcServer>(new GrpcServer);
   server->options_ = options;
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr || bound_port == 0) {
@@ -86,6 +92,8 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
   server->SetServing(false);
   return server;
 }
+
+GrpcServer::GrpcServer() = default;
 
 GrpcServer::~GrpcServer() {
   Shutdown(std::chrono::steady_clock::now());

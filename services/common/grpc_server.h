@@ -19,12 +19,17 @@ class Service;
 
 namespace swiftlet {
 
+class GrpcServerTls;
+class TlsSource;
+
 struct GrpcServerOptions {
   std::string host = "0.0.0.0";
   int32_t port = 0;                                       // 0 = any free one
   std::string port_flag = "--port";                       // named when the port is taken
   int max_received_bytes = limits::kMaxGrpcMessageBytes;  // of one message
-  bool reflection = false;                                // tells callers what is served, and in which messages
+  const TlsSource* tls = nullptr;                         // null = in clear; else what new connections are shown.
+                                   // Callers need a certificate if it has authorities. Outlives it
+  bool reflection = false;                     // tells callers what is served, and in which messages
   std::vector<std::string> health_names = {};  // "swiftlet.v1.TokenizerService"; the empty name is always there
 };
 
@@ -42,9 +47,10 @@ class GrpcServer {
   void Shutdown(std::chrono::steady_clock::time_point deadline);
 
  private:
-  GrpcServer() = default;
+  GrpcServer();
 
   GrpcServerOptions options_;
+  std::unique_ptr<GrpcServerTls> tls_;  // outlives server_
   std::unique_ptr<grpc::Server> server_;
   int32_t port_ = 0;
 };

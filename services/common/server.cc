@@ -5,10 +5,16 @@
 #include <cstdio>
 #include <utility>
 
+#include "engine/base/status_macros.h"
 #include "services/common/build_info.h"
 #include "services/common/idle_memory.h"
 
 namespace swiftlet {
+namespace {
+
+constexpr std::chrono::milliseconds kFileLook{500};  // between two looks at watched files
+
+}  // namespace
 
 Server::Server(const ServerOptions& options)
     : options_(options),
@@ -51,10 +57,25 @@ std::optional<int> Server::Start(int argc, const char* const* argv) {
   return std::nullopt;
 }
 
+absl::StatusOr<const TlsSource*> Server::OpenTls(const TlsFlags& flags, const std::string& use) {
+  if (!flags.given()) return nullptr;
+  // Watched from before they are read: no change is missed.
+  WatchFiles(flags.files(), [this, index = tls_sources_.size()] { tls_sources_[index]->ReadAgain(); });
+  ASSIGN_OR_RETURN(std::unique_ptr<TlsSource> source, TlsSource::Open(flags, use, metrics_));
+  return tls_sources_.emplace_back(std::move(source)).get();
+}
+
 int Server::Run(const std::function<void(std::chrono::steady_clock::time_point deadline)>& stop, bool serving_later) {
   if (!serving_later) health_.Set(HealthState::kServing);
   IdleMemory memory;
-  const absl::Status status = stop_.Wait(IdleMemory::kInterval, [&] { memory.Look(); });
+  auto memory_due = std::chrono::steady_clock::now() + IdleMemory::kInterval;
+  const absl::Status status = stop_.Wait(kFileLook, [&] {
+    for (FileWatch& watch : watches_) watch.Look();
+    const auto now = std::chrono::steady_clock::now();
+    if (now < memory_due) return;
+    memory_due = now + IdleMemory::kInterval;
+    memory.Look();
+  });
   if (status.ok()) {
     LogInfo("stopping: draining", {{"drain_seconds", drain_seconds_}});
   } else {

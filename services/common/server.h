@@ -9,6 +9,7 @@
 #pragma once
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include <chrono>
 #include <cstdint>
@@ -16,13 +17,17 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "services/common/admin_server.h"
+#include "services/common/file_watch.h"
 #include "services/common/flags.h"
 #include "services/common/health.h"
 #include "services/common/logging.h"
 #include "services/common/metrics.h"
 #include "services/common/stop_signal.h"
+#include "services/common/tls_source.h"
 
 namespace swiftlet {
 
@@ -51,6 +56,16 @@ class Server {
   const std::string& host() const { return host_; }  // for the data ports: --host
   int32_t admin_port() const { return admin_->port(); }
 
+  // Before Run, which calls `on_change` on the main thread once the files have changed and settled. To miss no change,
+  // before they are read.
+  void WatchFiles(std::vector<std::string> paths, std::function<void()> on_change) {
+    watches_.emplace_back(std::move(paths), std::move(on_change));
+  }
+
+  // The certificates that `flags` name, read now and again when they change; null where they name none. Before Run.
+  // `use`: as in TlsSource::Open.
+  absl::StatusOr<const TlsSource*> OpenTls(const TlsFlags& flags, const std::string& use);
+
   // Any thread. A fault that ends the process: Run goes on to stop and returns the status' exit code.
   void Fault(absl::Status status) { stop_.Fail(std::move(status)); }
 
@@ -78,6 +93,8 @@ class Server {
   Health health_;
   std::unique_ptr<Logging> logging_;
   std::unique_ptr<AdminServer> admin_;
+  std::vector<std::unique_ptr<TlsSource>> tls_sources_;
+  std::vector<FileWatch> watches_;
 };
 
 // 78 (EX_CONFIG) for what the operator can mend by a flag or a file, 69 (EX_UNAVAILABLE) for UNAVAILABLE,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "engine/base/status_macros.h"
+
 namespace swiftlet {
 
 void GatewayFlags::AddTo(Flags& flags) {
@@ -17,6 +19,14 @@ void GatewayFlags::AddTo(Flags& flags) {
   flags.AddSecret("api-key", &api_keys, "key that callers must send; repeatable; none = everybody may call");
   flags.Add("api-key-file", &api_key_file,
             "keys with names and limits, one JSON object a line; read again when it changes");
+  callers_tls.AddTo(flags, "certificate (and chain) of --port and --grpc-port, PEM; read again when it changes",
+                    "CA certificates: gRPC callers must show a certificate of theirs");
+  flags.Add("ssl-cert-reqs", &ssl_cert_reqs,
+            "certificates of HTTP callers: 0 = not asked for, 1 = asked for and checked, 2 = required", {0, 2});
+  internal_tls.AddTo(flags, "certificate to show tokenizers and workers, PEM; read again when it changes",
+                     "CA certificates that those of tokenizers and workers must come from");
+  flags.Add("internal-ssl-server-name", &internal_ssl_server_name,
+            "name that certificates of tokenizers and workers must be made out to");
   flags.Add("strict-parameters", &strict_parameters, "refuse request parameters that are not known");
   flags.Add("http-threads", &http_threads, "threads for connections", {1, 256});
   flags.Add("max-connections", &max_connections, "open HTTP connections", {1, 1 << 20});
@@ -24,6 +34,16 @@ void GatewayFlags::AddTo(Flags& flags) {
   flags.Add("max-outstanding-tokens", &max_outstanding_tokens,
             "tokens of those requests together: prompts, and what max_tokens lets them generate",
             {1, int64_t{1} << 40});
+}
+
+absl::Status GatewayFlags::Check() const {
+  RETURN_IF_ERROR(callers_tls.Check(/*needs_authorities=*/false));
+  if (ssl_cert_reqs != 0 && callers_tls.paths.authorities.empty()) {
+    return absl::InvalidArgumentError("--ssl-ca-certs is missing: --ssl-cert-reqs asks for certificates of theirs");
+  }
+  RETURN_IF_ERROR(internal_tls.Check(/*needs_authorities=*/true));
+  if (internal_ssl_server_name.empty()) return absl::InvalidArgumentError("--internal-ssl-server-name is empty");
+  return absl::OkStatus();
 }
 
 int32_t GatewayFlags::DefaultHttpThreads() {

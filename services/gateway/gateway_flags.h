@@ -1,11 +1,14 @@
 // The flags of swiftlet-gateway beside those of every server (services/common/server.h), with their defaults.
 #pragma once
 
+#include <absl/status/status.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "services/common/flags.h"
+#include "services/common/tls_source.h"
 #include "services/gateway/admission.h"
 #include "services/gateway/http_server.h"
 #include "services/gateway/worker_link.h"
@@ -22,6 +25,10 @@ struct GatewayFlags {
   double worker_stall_seconds = static_cast<double>(WorkerLink::Options().stall_us) * 1e-6;
   std::vector<std::string> api_keys;
   std::string api_key_file;
+  TlsFlags callers_tls{"ssl"};
+  int32_t ssl_cert_reqs = 0;
+  TlsFlags internal_tls{"internal-ssl"};
+  std::string internal_ssl_server_name = "swiftlet";
   bool strict_parameters = false;
   int32_t http_threads = DefaultHttpThreads();
   int32_t max_connections = HttpServerOptions().max_connections;
@@ -29,6 +36,8 @@ struct GatewayFlags {
   int64_t max_outstanding_tokens = Admission::Options().max_tokens;
 
   void AddTo(Flags& flags);
+  // What no flag shows by itself: INVALID_ARGUMENT names one.
+  absl::Status Check() const;
 
   // Half of the machine's cores, 1 to 16.
   static int32_t DefaultHttpThreads();

@@ -81,6 +81,10 @@ GatewayMetrics::GatewayMetrics(Metrics& metrics)
                                          "times the keys file was read again", {{"result", "taken"}})),
       key_file_refused_(metrics.AddCounter("swiftlet_gateway_key_file_readings_total",
                                            "times the keys file was read again", {{"result", "refused"}})),
+      handshakes_ok_(metrics.AddCounter("swiftlet_gateway_tls_handshakes_total", "TLS handshakes on the HTTP port",
+                                        {{"result", "ok"}})),
+      handshakes_failed_(metrics.AddCounter("swiftlet_gateway_tls_handshakes_total", "TLS handshakes on the HTTP port",
+                                            {{"result", "failed"}})),
       metrics_(metrics),
       encode_(metrics.AddHistogram("swiftlet_gateway_encode_seconds", "arrival to prompt ids", LatencyBuckets())),
       queue_(

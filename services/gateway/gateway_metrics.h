@@ -36,6 +36,7 @@ class GatewayMetrics : public GenerationObserver {
 
   void CountHttpResponse(int status);
   void CountKeyFileReading(bool ok) { (ok ? key_file_taken_ : key_file_refused_).Increment(); }
+  void CountHandshake(bool ok) { (ok ? handshakes_ok_ : handshakes_failed_).Increment(); }
   void CountUnknownParameters(int count) { unknown_parameters_.Increment(count); }
 
   // `load` is called at each scrape, on the scraping thread, until StopWatching returns.
@@ -61,6 +62,8 @@ class GatewayMetrics : public GenerationObserver {
   prometheus::Counter& unknown_parameters_;
   prometheus::Counter& key_file_taken_;
   prometheus::Counter& key_file_refused_;
+  prometheus::Counter& handshakes_ok_;
+  prometheus::Counter& handshakes_failed_;
   Metrics& metrics_;
   std::mutex keys_mutex_;
   std::map<std::string, KeyCounters> keys_;  // guarded by keys_mutex_; bounded

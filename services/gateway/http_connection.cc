@@ -31,6 +31,11 @@ constexpr size_t kReadAheadBytes = 64 << 10;  // pipelined requests kept while a
 constexpr size_t kDrainBodyBytes = 64 << 10;  // of a refused request, read so that the connection can be kept
 constexpr size_t kMaxLingerBytes = 32 << 20;  // of a refused request, thrown away so that the refusal can be read
 
+// To a request in clear on a port that speaks TLS.
+constexpr std::string_view kClearHttpAnswer =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: 124\r\n\r\n"
+    R"({"error":{"message":"this port speaks TLS: use https://","type":"invalid_request_error","param":null,"code":"tls_required"}})";
+
 using Parser = http::request_parser<http::string_body>;
 
 std::string_view View(beast::string_view text) {
@@ -43,7 +48,7 @@ std::string_view View(beast::string_view text) {
 class HttpConnection::Exchange : public HttpExchange {
  public:
   Exchange(HttpConnection* connection, std::string request_id)
-      : connection_(connection), executor_(connection->socket_.get_executor()), request_id_(std::move(request_id)) {}
+      : connection_(connection), executor_(connection->stream_.get_executor()), request_id_(std::move(request_id)) {}
 
   asio::any_io_executor executor() const override { return executor_; }
 
@@ -91,14 +96,11 @@ class HttpConnection::Exchange : public HttpExchange {
   std::function<void()> on_abandoned_;
 };
 
-HttpConnection::HttpConnection(asio::ip::tcp::socket socket, std::shared_ptr<HttpConnectionHost> host)
-    : socket_(std::move(socket)),
+HttpConnection::HttpConnection(HttpStream stream, std::shared_ptr<HttpConnectionHost> host)
+    : stream_(std::move(stream)),
       host_(std::move(host)),
       buffer_(/*limit=*/limits::kMaxHeaderBytes + kReadAheadBytes + kReadBytes),
-      wake_(socket_.get_executor()) {
-  error_code ignored;
-  socket_.non_blocking(true, ignored);  // WriteOut tries before it waits
-}
+      wake_(stream_.get_executor()) {}
 
 HttpConnection::~HttpConnection() {
   if (exchange_ != nullptr) exchange_->Detach();
@@ -106,19 +108,34 @@ HttpConnection::~HttpConnection() {
 
 void HttpConnection::Start() {
   asio::co_spawn(
-      socket_.get_executor(), [self = shared_from_this()]() -> asio::awaitable<void> { co_await self->Run(); },
+      stream_.get_executor(), [self = shared_from_this()]() -> asio::awaitable<void> { co_await self->Run(); },
       [self = shared_from_this()](std::exception_ptr exception) {
         if (exception) self->Abort();  // out of memory: this caller's connection ends, the others' go on
       });
 }
 
 asio::awaitable<void> HttpConnection::Run() {
-  for (;;) {
-    const bool go_on = co_await ServeOne();  // not in the loop's condition: g++ 12 miscompiles that
-    if (!go_on) break;
-  }
+  bool go_on = !stream_.has_tls();
+  if (!go_on) go_on = co_await ShakeHands();
+  while (go_on) go_on = co_await ServeOne();  // not in the loop's condition: g++ 12 miscompiles that
   if (!closed_) co_await Linger();
   Close();
+}
+
+// False when no session came of it. Whoever it was is told what OpenSSL has to say, or, in clear, what is spoken here.
+asio::awaitable<bool> HttpConnection::ShakeHands() {
+  deadline_ = Clock::now() + host_->options().handshake_timeout;
+  const auto [error] = co_await stream_.async_handshake(kAwait);
+  deadline_.reset();
+  if (closed_) co_return false;
+  if (host_->options().on_handshake) host_->options().on_handshake(!error);
+  if (stream_.met_clear_http()) {
+    error_code ignored;
+    stream_.socket().write_some(asio::buffer(kClearHttpAnswer), ignored);
+  } else if (timed_out_) {
+    Abort();
+  }
+  co_return !error;
 }
 
 // False when the connection is to be closed.
@@ -129,7 +146,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
     phase_ = Phase::kIdle;
     if (draining_ || closed_) co_return false;
     deadline_ = Clock::now() + options.idle_timeout;
-    const auto [error, num_bytes] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+    const auto [error, num_bytes] = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
     if (error || closed_) {
       peer_closed_ = true;  // nothing to linger for
       co_return false;
@@ -148,7 +165,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   absl::Status refusal;
   HttpRequest request;
   std::optional<HttpResponse> answer;
-  const auto [header_error, header_size] = co_await http::async_read_header(socket_, buffer_, parser, kAwait);
+  const auto [header_error, header_size] = co_await http::async_read_header(stream_, buffer_, parser, kAwait);
   if (closed_) co_return false;
   http_1_0_ = parser.is_header_done() && parser.get().version() == 10;
   if (header_error) {
@@ -173,7 +190,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
       while (!parser.is_done()) {
         deadline_ =
             start + options.body_grace + std::chrono::milliseconds(body_bytes * 1000 / options.min_body_bytes_per_s);
-        const auto [error, num_bytes] = co_await http::async_read_some(socket_, buffer_, parser, kAwait);
+        const auto [error, num_bytes] = co_await http::async_read_some(stream_, buffer_, parser, kAwait);
         if (closed_) co_return false;
         body_bytes += static_cast<int64_t>(num_bytes);
         if (error) {
@@ -204,13 +221,13 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
 asio::awaitable<void> HttpConnection::AwaitAnswer() {
   while (!done_ && !closed_) {
     if (peer_closed_) {
-      co_await socket_.async_wait(asio::ip::tcp::socket::wait_error, kAwait);  // a reset
+      co_await stream_.socket().async_wait(asio::ip::tcp::socket::wait_error, kAwait);  // a reset
       if (!done_) Abandon();
     } else if (buffer_.size() >= kReadAheadBytes) {
       wake_.expires_at(asio::steady_timer::time_point::max());
       co_await wake_.async_wait(kAwait);
     } else {
-      const auto [error, num_bytes] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+      const auto [error, num_bytes] = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
       buffer_.commit(num_bytes);
       if (done_ || closed_ || error == asio::error::operation_aborted) continue;
       if (error == asio::error::eof) {
@@ -240,12 +257,12 @@ void HttpConnection::ProbeHalfClosed() {
 // Lets the caller read the last answer: closing with unread bytes in the socket would reset it.
 asio::awaitable<void> HttpConnection::Linger() {
   phase_ = Phase::kClosing;
-  error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  stream_.ShutdownSend();
   deadline_ = Clock::now() + host_->options().linger;
   buffer_.clear();
   for (size_t total = 0; !peer_closed_ && !closed_ && total < kMaxLingerBytes;) {
-    const auto [error, num_bytes] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+    // What it sends now is read by nobody, under TLS either.
+    const auto [error, num_bytes] = co_await stream_.socket().async_read_some(buffer_.prepare(kReadBytes), kAwait);
     if (error) break;
     total += num_bytes;
   }
@@ -319,7 +336,7 @@ void HttpConnection::WriteOut() {
   last_progress_ = Clock::now();
   // As a rule the socket takes it all: then nothing has to be waited for.
   error_code error;
-  out_sent_ = socket_.write_some(asio::buffer(out_), error);
+  out_sent_ = stream_.write_some(asio::buffer(out_), error);
   if (error && error != asio::error::would_block) {
     Abandon();
     return;
@@ -332,7 +349,7 @@ void HttpConnection::ContinueWrite() {
     OnWritten();
     return;
   }
-  socket_.async_write_some(asio::buffer(out_.data() + out_sent_, out_.size() - out_sent_),
+  stream_.async_write_some(asio::buffer(out_.data() + out_sent_, out_.size() - out_sent_),
                            [self = shared_from_this()](const error_code& error, size_t num_bytes) {
                              if (self->closed_) return;
                              if (error) {
@@ -359,7 +376,7 @@ void HttpConnection::OnWritten() {
   exchange_->Detach();
   exchange_.reset();
   error_code ignored;
-  socket_.cancel(ignored);  // ends AwaitAnswer's pending read; no byte is lost by it
+  stream_.socket().cancel(ignored);  // ends AwaitAnswer's pending read; no byte is lost by it
   wake_.cancel();
 }
 
@@ -372,7 +389,7 @@ void HttpConnection::Tick(Clock::time_point now) {
     timed_out_ = true;
     deadline_.reset();
     error_code ignored;
-    socket_.cancel(ignored);
+    stream_.socket().cancel(ignored);
   } else if (streaming_ && !ended_ && !writing_ && now - last_progress_ > options.ping_interval) {
     Append(filler_);
   }
@@ -380,14 +397,17 @@ void HttpConnection::Tick(Clock::time_point now) {
 
 void HttpConnection::Drain() {
   draining_ = true;
-  if (phase_ == Phase::kIdle) Close();
+  if (phase_ == Phase::kIdle) {
+    stream_.ShutdownSend();
+    Close();
+  }
   if (phase_ == Phase::kAnswering) keep_alive_ = false;
 }
 
 void HttpConnection::Abort() {
   if (closed_) return;
   error_code ignored;
-  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+  stream_.socket().set_option(asio::socket_base::linger(true, 0), ignored);
   Abandon();
 }
 
@@ -402,8 +422,7 @@ void HttpConnection::Abandon() {
 void HttpConnection::Close() {
   if (closed_) return;
   closed_ = true;
-  error_code ignored;
-  socket_.close(ignored);
+  stream_.Close();
   wake_.cancel();
   host_->OnClosed(this);
 }

@@ -11,12 +11,12 @@
 #include <string_view>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 
 #include "services/gateway/http_exchange.h"
 #include "services/gateway/http_server.h"
+#include "services/gateway/http_stream.h"
 
 namespace swiftlet {
 
@@ -36,7 +36,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
   using Clock = std::chrono::steady_clock;
 
-  HttpConnection(boost::asio::ip::tcp::socket socket, std::shared_ptr<HttpConnectionHost> host);
+  HttpConnection(HttpStream stream, std::shared_ptr<HttpConnectionHost> host);
   ~HttpConnection();
 
   void Start();
@@ -54,6 +54,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   enum class Phase { kIdle, kReading, kAnswering, kClosing };
 
   boost::asio::awaitable<void> Run();
+  boost::asio::awaitable<bool> ShakeHands();
   boost::asio::awaitable<bool> ServeOne();
   boost::asio::awaitable<void> AwaitAnswer();
   boost::asio::awaitable<void> Linger();
@@ -68,7 +69,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void Abandon();
   void Close();
 
-  boost::asio::ip::tcp::socket socket_;
+  HttpStream stream_;
   const std::shared_ptr<HttpConnectionHost> host_;
   boost::beast::flat_buffer buffer_;  // received, not yet parsed
   boost::asio::steady_timer wake_;    // wakes AwaitAnswer where no read is pending

@@ -16,7 +16,9 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "services/common/tls_source.h"
 #include "services/gateway/http_connection.h"
+#include "services/gateway/http_stream.h"
 #include "services/gateway/io_threads.h"
 
 namespace swiftlet {
@@ -64,7 +66,16 @@ class Shard : public HttpConnectionHost, public std::enable_shared_from_this<Sha
     error_code ignored;
     socket.set_option(tcp::no_delay(true), ignored);
     socket.set_option(asio::socket_base::keep_alive(true), ignored);
-    const auto connection = std::make_shared<HttpConnection>(std::move(socket), shared_from_this());
+    HttpStream::Session session;
+    if (options_.tls != nullptr) {
+      session = NewSession();
+      if (session == nullptr) {  // out of memory
+        --*count_;
+        return;
+      }
+    }
+    const auto connection =
+        std::make_shared<HttpConnection>(HttpStream(std::move(socket), std::move(session)), shared_from_this());
     connections_.insert(connection.get());
     connection->Start();
     if (draining_) connection->Drain();
@@ -100,6 +111,14 @@ class Shard : public HttpConnectionHost, public std::enable_shared_from_this<Sha
   }
 
  private:
+  HttpStream::Session NewSession() const {
+    HttpStream::Session session(SSL_new(options_.tls->Get()->server_context.get()));
+    if (session == nullptr || options_.certificates == HttpServerOptions::Certificates::kNotAsked) return session;
+    const bool required = options_.certificates == HttpServerOptions::Certificates::kRequired;
+    SSL_set_verify(session.get(), SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+    return session;
+  }
+
   asio::io_context& context_;
   const HttpServerOptions options_;
   HttpHandler& handler_;
@@ -128,7 +147,10 @@ void RunOn(asio::io_context& context, Function function) {
 class HttpServer::Core : public std::enable_shared_from_this<Core> {
  public:
   Core(const HttpServerOptions& options, IoThreads& io, HttpHandler& handler)
-      : max_connections_(options.max_connections), acceptor_(io.context(0)), retry_(io.context(0)) {
+      : max_connections_(options.max_connections),
+        speaks_tls_(options.tls != nullptr),
+        acceptor_(io.context(0)),
+        retry_(io.context(0)) {
     for (int i = 0; i < io.size(); ++i) {
       shards_.push_back(std::make_shared<Shard>(io.context(i), options, handler, count_));
     }
@@ -198,9 +220,11 @@ class HttpServer::Core : public std::enable_shared_from_this<Core> {
       }
       if (++*self->count_ > self->max_connections_) {
         --*self->count_;
-        error_code ignored;
-        socket.non_blocking(true, ignored);
-        socket.send(asio::buffer(kFullAnswer), 0, ignored);
+        if (!self->speaks_tls_) {
+          error_code ignored;
+          socket.non_blocking(true, ignored);
+          socket.send(asio::buffer(kFullAnswer), 0, ignored);
+        }
       } else {
         asio::post(shard->context(), [shard, socket = std::move(socket)]() mutable { shard->Add(std::move(socket)); });
       }
@@ -209,6 +233,7 @@ class HttpServer::Core : public std::enable_shared_from_this<Core> {
   }
 
   const int max_connections_;
+  const bool speaks_tls_;
   tcp::acceptor acceptor_;
   asio::steady_timer retry_;
   std::vector<std::shared_ptr<Shard>> shards_;

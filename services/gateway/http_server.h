@@ -1,5 +1,5 @@
 // The HTTP/1.1 edge: accepts connections, spreads them over the io threads, bounds what callers may send and how long
-// they may take, and hands complete requests to one HttpHandler. TLS and HTTP/2 are the ingress's work.
+// they may take, and hands complete requests to one HttpHandler; in clear or under TLS. HTTP/2 is the ingress's work.
 // Owned by main; public methods may be called from any thread but the io threads.
 #pragma once
 
@@ -16,12 +16,17 @@
 namespace swiftlet {
 
 class IoThreads;
+class TlsSource;
 
 struct HttpServerOptions {
-  std::string host = "0.0.0.0";  // a numeric address
-  uint16_t port = 8000;          // 0 = any free one; port() tells
-  int max_connections = 16384;   // one more gets 503 and is closed
+  std::string host = "0.0.0.0";    // a numeric address
+  uint16_t port = 8000;            // 0 = any free one; port() tells
+  int max_connections = 16384;     // one more gets 503 and is closed
+  const TlsSource* tls = nullptr;  // null = in clear; else what new connections are shown. Outlives it
+  enum class Certificates { kNotAsked, kAsked, kRequired } certificates = Certificates::kNotAsked;  // of callers
+  std::function<void(bool ok)> on_handshake = {};  // told how each ended, on io threads; may be empty
   // A connection that takes longer is closed (408 where a request has begun).
+  std::chrono::milliseconds handshake_timeout{10'000};
   std::chrono::milliseconds idle_timeout{75'000};    // between two requests
   std::chrono::milliseconds header_timeout{10'000};  // from a request's first byte to the end of its headers
   std::chrono::milliseconds body_grace{10'000};      // for the body, plus the time that min_body_rate allows

@@ -13,6 +13,7 @@
 #include <boost/asio/post.hpp>
 
 #include "engine/base/string_view.h"
+#include "services/common/grpc_channel.h"
 #include "services/common/grpc_server.h"
 #include "services/common/idle_memory.h"
 #include "services/common/limits.h"
@@ -22,7 +23,6 @@
 #include "services/gateway/api_keys.h"
 #include "services/gateway/endpoints.h"
 #include "services/gateway/file_limit.h"
-#include "services/gateway/file_watch.h"
 #include "services/gateway/gateway_flags.h"
 #include "services/gateway/gateway_metrics.h"
 #include "services/gateway/generator.h"
@@ -45,8 +45,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr int64_t kFileLookUs = 500'000;
-
 void ReadKeysAgain(const std::string& path, ApiKeys& keys, GatewayMetrics& metrics) {
   const auto entries = ReadApiKeyFile(path);
   metrics.CountKeyFileReading(entries.ok());
@@ -68,6 +66,7 @@ int Main(int argc, char** argv) {
   flags.AddTo(server.flags());
   if (const std::optional<int> code = server.Start(argc, argv)) return *code;
   RouteGrpcLog();
+  if (const absl::Status status = flags.Check(); !status.ok()) return server.Fail(status);
   if (const int64_t files = RaiseFileLimit(); files < flags.max_connections) {
     LogWarning("the limit of open files is below --max-connections: raise it (ulimit -n)", {{"files", files}});
   }
@@ -76,13 +75,19 @@ int Main(int argc, char** argv) {
   const auto worker_endpoints = ParseEndpoints(flags.worker_endpoints);
   if (!worker_endpoints.ok()) return server.Fail(worker_endpoints.status());
 
+  const auto callers_tls = server.OpenTls(flags.callers_tls, "callers");
+  if (!callers_tls.ok()) return server.Fail(callers_tls.status());
+  const auto internal_tls = server.OpenTls(flags.internal_tls, "internal");
+  if (!internal_tls.ok()) return server.Fail(internal_tls.status());
+  const ChannelMaker channels = {.tls = *internal_tls, .peer_name = flags.internal_ssl_server_name};
+
   // The core.
   IoThreads control(1);
   const Executor control_executor = control.context(0).get_executor();
   SteadyClock clock;
   ModelDirectory directory;
-  GrpcTokenizerConnector connector;
-  GrpcWorkerTransport transport;
+  GrpcTokenizerConnector connector(channels);
+  GrpcWorkerTransport transport(channels);
   TokenizerPool tokenizers({}, control_executor, clock, connector, directory);
   const std::string gateway_id = absl::StrFormat("gateway-%016x", RandomSeed());
   const auto stall_us = static_cast<int64_t>(flags.worker_stall_seconds * 1e6);
@@ -111,16 +116,11 @@ int Main(int argc, char** argv) {
   // The doors.
   IoThreads io(flags.http_threads);
   ApiKeys keys(flags.api_keys);
-  std::optional<IoThreads> files;  // reads files again that have changed
-  std::optional<FileWatch> key_file;
   if (!flags.api_key_file.empty()) {
+    server.WatchFiles({flags.api_key_file}, [&] { ReadKeysAgain(flags.api_key_file, keys, metrics); });
     const auto entries = ReadApiKeyFile(flags.api_key_file);
     if (!entries.ok()) return server.Fail(entries.status());
     keys.SetFileKeys(*entries);
-    files.emplace(1);
-    key_file.emplace(std::vector<std::string>{flags.api_key_file}, kFileLookUs, files->context(0).get_executor(), clock,
-                     [&] { ReadKeysAgain(flags.api_key_file, keys, metrics); });
-    key_file->Start();
   }
   OpenAiApi api(generator, {.strict_parameters = flags.strict_parameters,
                             .count_unknown = [&](int count) { metrics.CountUnknownParameters(count); }});
@@ -133,6 +133,9 @@ int Main(int argc, char** argv) {
   http_options.host = server.host();
   http_options.port = static_cast<uint16_t>(flags.port);
   http_options.max_connections = flags.max_connections;
+  http_options.tls = *callers_tls;
+  http_options.certificates = static_cast<HttpServerOptions::Certificates>(flags.ssl_cert_reqs);
+  http_options.on_handshake = [&](bool ok) { metrics.CountHandshake(ok); };
   http_options.on_response = [&](int status) { metrics.CountHttpResponse(status); };
   auto http = HttpServer::Start(http_options, io, routes);
   if (!http.ok()) return server.Fail(http.status());
@@ -141,6 +144,7 @@ int Main(int argc, char** argv) {
                                  .port = flags.grpc_port,
                                  .port_flag = "--grpc-port",
                                  .max_received_bytes = static_cast<int>(limits::kMaxBodyBytes),
+                                 .tls = *callers_tls,
                                  .reflection = flags.grpc_reflection,
                                  .health_names = {"swiftlet.v1.InferenceService"}},
                                 {&door.service()});
@@ -158,7 +162,8 @@ int Main(int argc, char** argv) {
   tokenizer_watcher.Start();  // only now: until here nothing runs on the control thread, and a taken port ends it all
   worker_watcher.Start();
   auto readiness = std::make_unique<Readiness>(generator, server.health(), io.context(0));
-  LogInfo("listening", {{"http_port", (*http)->port()}, {"grpc_port", (*grpc)->port()}});
+  LogInfo("listening",
+          {{"http_port", (*http)->port()}, {"grpc_port", (*grpc)->port()}, {"tls", *callers_tls != nullptr}});
 
   return server.Run(
       [&](steady_clock::time_point deadline) {

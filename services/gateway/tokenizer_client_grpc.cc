@@ -7,12 +7,14 @@
 
 #include <chrono>
 #include <functional>
+#include <mutex>
 #include <utility>
 #include <vector>
 
 #include "engine/base/status_macros.h"
 #include "services/common/grpc_channel.h"
 #include "services/common/grpc_errors.h"
+#include "services/common/tls_source.h"
 #include "swiftlet/v1/tokenizer.grpc.pb.h"
 
 namespace swiftlet {
@@ -100,26 +102,26 @@ class VocabularyReader : public grpc::ClientReadReactor<v1::GetVocabularyRespons
 
 class GrpcTokenizerClient : public TokenizerClient {
  public:
-  GrpcTokenizerClient(const std::string& address, InFlightCalls& calls)
-      : calls_(calls), stub_(v1::TokenizerService::NewStub(MakeChannel(address))) {}
+  GrpcTokenizerClient(const std::string& address, const ChannelMaker& channels, InFlightCalls& calls)
+      : calls_(calls), address_(address), channels_(channels) {}
 
   void GetInfo(int64_t timeout_us, Callback<v1::GetInfoResponse> done) override {
     auto call = NewCall<v1::GetInfoResponse>(v1::GetInfoRequest(), timeout_us);
-    stub_->async()->GetInfo(&call->context, &call->request, &call->response,
-                            OnEnd(call, std::move(done), [](v1::GetInfoResponse& response) {
-                              return absl::StatusOr<v1::GetInfoResponse>(std::move(response));
-                            }));
+    stub()->async()->GetInfo(&call->context, &call->request, &call->response,
+                             OnEnd(call, std::move(done), [](v1::GetInfoResponse& response) {
+                               return absl::StatusOr<v1::GetInfoResponse>(std::move(response));
+                             }));
   }
 
   void GetVocabulary(const std::string& model, int64_t timeout_us,
                      Callback<std::shared_ptr<const Vocabulary>> done) override {
-    VocabularyReader::Start(calls_, stub_, model, timeout_us, std::move(done));
+    VocabularyReader::Start(calls_, stub(), model, timeout_us, std::move(done));
   }
 
   std::shared_ptr<TokenizerCall> EncodeChat(const v1::EncodeChatRequest& request, int64_t timeout_us,
                                             Callback<EncodedPrompt> done) override {
     auto call = NewCall<v1::EncodeChatResponse>(request, timeout_us);
-    stub_->async()->EncodeChat(
+    stub()->async()->EncodeChat(
         &call->context, &call->request, &call->response,
         OnEnd(call, std::move(done), [](v1::EncodeChatResponse& response) {
           return absl::StatusOr<EncodedPrompt>(EncodedPrompt{Ids(response.ids()), response.starts_in_reasoning()});
@@ -130,7 +132,7 @@ class GrpcTokenizerClient : public TokenizerClient {
   std::shared_ptr<TokenizerCall> EncodePrompt(const v1::EncodePromptRequest& request, int64_t timeout_us,
                                               Callback<EncodedPrompt> done) override {
     auto call = NewCall<v1::EncodePromptResponse>(request, timeout_us);
-    stub_->async()->EncodePrompt(
+    stub()->async()->EncodePrompt(
         &call->context, &call->request, &call->response,
         OnEnd(call, std::move(done), [](v1::EncodePromptResponse& response) -> absl::StatusOr<EncodedPrompt> {
           if (response.prompts_size() != 1) {
@@ -142,6 +144,17 @@ class GrpcTokenizerClient : public TokenizerClient {
   }
 
  private:
+  // On a channel with the certificates of now: calls that run keep theirs.
+  std::shared_ptr<Stub> stub() {
+    auto certificates = channels_.Certificates();
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (stub_ == nullptr || certificates != certificates_) {
+      stub_ = v1::TokenizerService::NewStub(channels_.Make(address_, certificates.get()));
+      certificates_ = std::move(certificates);
+    }
+    return stub_;
+  }
+
   template <typename Response, typename Request>
   std::shared_ptr<UnaryCall<Request, Response>> NewCall(const Request& request, int64_t timeout_us) {
     auto call = std::make_shared<UnaryCall<Request, Response>>();
@@ -162,13 +175,17 @@ class GrpcTokenizerClient : public TokenizerClient {
   }
 
   InFlightCalls& calls_;
-  const std::shared_ptr<Stub> stub_;
+  const std::string address_;
+  const ChannelMaker& channels_;
+  std::mutex mutex_;
+  std::shared_ptr<Stub> stub_;                       // guarded by mutex_
+  std::shared_ptr<const TlsMaterial> certificates_;  // those of stub_; guarded by mutex_
 };
 
 }  // namespace
 
 std::unique_ptr<TokenizerClient> GrpcTokenizerConnector::Connect(const std::string& address) {
-  return std::make_unique<GrpcTokenizerClient>(address, calls_);
+  return std::make_unique<GrpcTokenizerClient>(address, channels_, calls_);
 }
 
 }  // namespace swiftlet

@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "services/common/grpc_channel.h"
 #include "services/gateway/in_flight_calls.h"
 #include "services/gateway/tokenizer_client.h"
 
@@ -12,9 +14,12 @@ namespace swiftlet {
 
 class GrpcTokenizerConnector : public TokenizerConnector {
  public:
+  explicit GrpcTokenizerConnector(ChannelMaker channels = {}) : channels_(std::move(channels)) {}
+
   std::unique_ptr<TokenizerClient> Connect(const std::string& address) override;
 
  private:
+  const ChannelMaker channels_;
   InFlightCalls calls_;
 };
 

@@ -31,17 +31,18 @@ std::shared_ptr<v1::AttachResponse> NewMessage() {
 // reaction: it is taken off by Close or by the end of reading, whichever is first.
 class Reactor : public grpc::ClientBidiReactor<v1::AttachRequest, v1::AttachResponse>, public InFlightCalls::Call {
  public:
-  Reactor(const std::string& address, std::shared_ptr<WorkerStreamEvents> events, size_t max_queued_bytes,
+  Reactor(std::shared_ptr<grpc::Channel> channel, std::shared_ptr<WorkerStreamEvents> events, size_t max_queued_bytes,
           InFlightCalls& calls)
       : calls_(calls),
-        channel_(MakeChannel(address)),
+        channel_(std::move(channel)),
         stub_(v1::ModelWorkerService::NewStub(channel_)),
         events_(std::move(events)),
         max_queued_bytes_(max_queued_bytes) {}
 
-  static std::shared_ptr<Reactor> Start(const std::string& address, std::shared_ptr<WorkerStreamEvents> events,
-                                        size_t max_queued_bytes, InFlightCalls& calls) {
-    auto reactor = std::make_shared<Reactor>(address, std::move(events), max_queued_bytes, calls);
+  static std::shared_ptr<Reactor> Start(std::shared_ptr<grpc::Channel> channel,
+                                        std::shared_ptr<WorkerStreamEvents> events, size_t max_queued_bytes,
+                                        InFlightCalls& calls) {
+    auto reactor = std::make_shared<Reactor>(std::move(channel), std::move(events), max_queued_bytes, calls);
     calls.Add(reactor);
     // The peer may not be up yet; the link's time for Hello bounds the wait.
     reactor->context_.set_wait_for_ready(true);
@@ -128,7 +129,9 @@ class GrpcWorkerStream : public WorkerStream {
 
 std::shared_ptr<WorkerStream> GrpcWorkerTransport::Open(const std::string& address,
                                                         std::shared_ptr<WorkerStreamEvents> events) {
-  return std::make_shared<GrpcWorkerStream>(Reactor::Start(address, std::move(events), max_queued_bytes_, calls_));
+  auto channel = channels_.Make(address, channels_.Certificates().get());
+  return std::make_shared<GrpcWorkerStream>(
+      Reactor::Start(std::move(channel), std::move(events), max_queued_bytes_, calls_));
 }
 
 }  // namespace swiftlet

@@ -28,6 +28,7 @@ struct WorkerFlags {
   int32_t block_size = kBlockTokens;
   int32_t threads = 0;
   int64_t max_waiting_tokens = 1 << 20;
+  TlsFlags internal_tls{"internal-ssl"};
 
   void AddTo(Flags& flags) {
     EngineConfig& engine = load.config;
@@ -35,6 +36,8 @@ struct WorkerFlags {
     flags.Require();
     flags.Add("served-model-name", &served_model_name, "name that requests use; the directory's own if not given");
     flags.AddPort("port", &port, "gRPC port of ModelWorkerService; 0 = any free one");
+    internal_tls.AddTo(flags, "certificate of --port, PEM; read again when it changes",
+                       "CA certificates that those of gateways must come from");
     flags.Add("max-model-len", &engine.max_model_len, "longest prompt + output in tokens; 0 = what model and KV allow");
     flags.Add("max-num-seqs", &engine.max_num_seqs,
               "most sequences in one step; 0 = 64 on the CPU, 1024 on a GPU of 80 GB, 256 on a smaller one");
@@ -69,6 +72,7 @@ struct WorkerFlags {
   }
 
   absl::Status Resolve() {
+    RETURN_IF_ERROR(internal_tls.Check(/*needs_authorities=*/true));
     if (block_size != kBlockTokens) {
       return absl::InvalidArgumentError(
           absl::StrCat("--block-size is ", block_size, "; it must be 64: kernels and prefix hashes are made for it"));
@@ -155,6 +159,8 @@ int Main(int argc, char** argv) {
   if (const std::optional<int> code = process.Start(argc, argv)) return *code;
   RouteGrpcLog();
   if (const absl::Status status = flags.Resolve(); !status.ok()) return process.Fail(status);
+  const absl::StatusOr<const TlsSource*> tls = process.OpenTls(flags.internal_tls, "internal");
+  if (!tls.ok()) return process.Fail(tls.status());
   process.health().Set(HealthState::kStarting, "loading the model");
 
   WorkerMetrics metrics(process.metrics());
@@ -168,7 +174,8 @@ int Main(int argc, char** argv) {
 
   ModelService service(state);
   absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
-      {.host = process.host(), .port = flags.port, .health_names = {"swiftlet.v1.ModelWorkerService"}}, {&service});
+      {.host = process.host(), .port = flags.port, .tls = *tls, .health_names = {"swiftlet.v1.ModelWorkerService"}},
+      {&service});
   if (!server.ok()) return process.Fail(server.status());
   process.health().Listen([&](bool serving) { (*server)->SetServing(serving); });
   LogInfo("ready",

@@ -38,9 +38,17 @@ int main(int argc, char** argv) {
   server.flags().Require();
   server.flags().Add("served-model-name", &served_names, "What callers call the models, in the order of --model");
   server.flags().AddPort("port", &port, "gRPC port");
+  TlsFlags internal_tls("internal-ssl");
+  internal_tls.AddTo(server.flags(), "certificate of --port, PEM; read again when it changes",
+                     "CA certificates that those of gateways must come from");
   server.flags().Add("threads", &threads, "Threads that encode", {1, 1024});
   if (const auto code = server.Start(argc, argv)) return *code;
   RouteGrpcLog();
+  if (const absl::Status status = internal_tls.Check(/*needs_authorities=*/true); !status.ok()) {
+    return server.Fail(status);
+  }
+  const auto tls = server.OpenTls(internal_tls, "internal");
+  if (!tls.ok()) return server.Fail(tls.status());
 
   auto specs = ParseModelSpecs(models, served_names);
   if (!specs.ok()) return server.Fail(specs.status());
@@ -63,8 +71,8 @@ int main(int argc, char** argv) {
   const absl::TimeZone zone = absl::LocalTimeZone();
   TokenizerService service(served, *pool, metrics, [zone] { return absl::ToCivilSecond(absl::Now(), zone); });
 
-  auto grpc = GrpcServer::Start({.host = server.host(), .port = port, .health_names = {"swiftlet.v1.TokenizerService"}},
-                                {&service});
+  auto grpc = GrpcServer::Start(
+      {.host = server.host(), .port = port, .tls = *tls, .health_names = {"swiftlet.v1.TokenizerService"}}, {&service});
   if (!grpc.ok()) return server.Fail(grpc.status());
   LogInfo("serving", {{"port", (*grpc)->port()}});
   server.health().Listen([&](bool serving) { (*grpc)->SetServing(serving); });

@@ -3,9 +3,12 @@ each Pod in place of its network, a hosts file that the resolver reads in place 
 at a Pod's end. What a container's file system and user forbid is not tried here."""
 
 import itertools
+import json
 import math
 import os
 import pathlib
+import random
+import socket
 import time
 
 from processes import Program, get, wait_until
@@ -13,11 +16,41 @@ from processes import Program, get, wait_until
 from chart import container, of_kind
 
 RESOLVER = "libnss_wrapper.so"  # reads host names from NSS_WRAPPER_HOSTS
-_addresses = itertools.count(2)
+KEY = "sk-of-the-deploy-tests"
+
+
+class Network:
+    """A /24 of 127.0.0.0/8 for this run alone: Pods have the ports of the chart, and another run may be on this machine."""
+
+    def __init__(self):
+        self._claim = socket.socket()  # held open; of two runs one finds it taken
+        for _ in range(1000):
+            self._prefix = f"127.{random.randint(16, 254)}.{random.randint(0, 254)}"
+            try:
+                self._claim.bind((f"{self._prefix}.254", 8002))
+                break
+            except OSError:
+                continue
+        else:
+            raise AssertionError("no free part of 127.0.0.0/8")
+        self._last = itertools.count(1)
+
+    def address(self) -> str:
+        return f"{self._prefix}.{next(self._last)}"
+
+
+network = Network()
 
 
 def resolver_is_here() -> bool:
-    return any(pathlib.Path(folder, RESOLVER).exists() for folder in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"))
+    return any(pathlib.Path("/usr/lib").glob(f"*-linux-gnu/{RESOLVER}"))
+
+
+def make_keys(folder: pathlib.Path, name: str = "keys.jsonl") -> pathlib.Path:
+    """The Secret of apiKeys, as a folder."""
+    folder.mkdir()
+    (folder / name).write_text(json.dumps({"name": "tests", "key": KEY}) + "\n")
+    return folder
 
 
 def cores(quantity: str) -> int:
@@ -64,8 +97,7 @@ class Pod:
         self.labels = template["metadata"]["labels"]
         self.component = self.labels["app.kubernetes.io/component"]
         self.in_service = False
-        index = next(_addresses)
-        self.address = f"127.20.{index // 250}.{index % 250 + 1}"
+        self.address = network.address()
         log = cluster.logs / f"{self.component}-{self.address}.log"
         self.program = Program(cluster.binaries / f"swiftlet-{self.component}", *self.arguments(), f"--host={self.address}",
                                log=log, environment=self.environment())

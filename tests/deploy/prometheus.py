@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import urllib.parse
 
@@ -9,6 +10,11 @@ import yaml
 from processes import free_port, get, wait_until
 
 from chart import ROOT
+
+
+def program(name: str) -> str | None:
+    """prometheus or promtool, installed or unpacked by make_prometheus."""
+    return shutil.which(name) or shutil.which(name, path=ROOT / "build" / ".prometheus" / "usr" / "bin")
 
 
 class Prometheus:
@@ -25,7 +31,7 @@ class Prometheus:
         (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
         self._log = (folder / "prometheus.log").open("wb")
         self._process = subprocess.Popen(
-            ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+            [program("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
              f"--web.listen-address=127.0.0.1:{self.port}"], stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
         wait_until(self._ready, 30, "Prometheus is ready")
 

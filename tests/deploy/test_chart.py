@@ -17,8 +17,10 @@ OLDEST_KUBERNETES, NEWEST_KUBERNETES = "1.30", kubernetes_validate.latest_versio
 
 # What the chart sets by itself, by the program that has it: not for `flags`.
 SET_BY_THE_CHART = {
-    "*": {"help", "version", "config", "host", "port", "admin-port", "log-level", "log-format", "drain-seconds"},
-    "gateway": {"grpc-port", "tokenizer-endpoints", "worker-endpoints", "api-key", "api-key-file"},
+    "*": {"help", "version", "config", "host", "port", "admin-port", "log-level", "log-format", "drain-seconds",
+          "internal-ssl-certfile", "internal-ssl-keyfile", "internal-ssl-ca-certs"},
+    "gateway": {"grpc-port", "tokenizer-endpoints", "worker-endpoints", "api-key", "api-key-file",
+                "ssl-certfile", "ssl-keyfile", "ssl-ca-certs", "ssl-cert-reqs", "internal-ssl-server-name"},
     "tokenizer": {"model", "served-model-name"},
     "worker": {"model", "served-model-name", "device", "tensor-parallel-size"},
 }
@@ -92,6 +94,12 @@ def test_the_grace_covers_pre_stop_and_drain(objects):
         assert pod["terminationGracePeriodSeconds"] >= pre_stop + drain + 5, found["metadata"]["name"]
 
 
+def test_a_rollout_waits_as_long_as_a_start_may_take(objects):
+    for found in of_kind(objects, "Deployment"):
+        startup = container(found).get("startupProbe", {"periodSeconds": 0, "failureThreshold": 0})
+        assert found["spec"].get("progressDeadlineSeconds", 600) > startup["periodSeconds"] * startup["failureThreshold"]
+
+
 def test_pods_are_hardened(objects):
     for found in of_kind(objects, "Deployment"):
         pod, main = found["spec"]["template"]["spec"], container(found)
@@ -113,6 +121,17 @@ def test_services_select_the_pods_and_their_ports(objects):
             names = {port["name"]: port["containerPort"] for port in container(found)["ports"]}
             assert all(names[port["targetPort"]] == port["port"] for port in service["spec"]["ports"])
             assert "admin" not in {port["targetPort"] for port in service["spec"]["ports"]}  # never exposed
+
+
+def test_every_deployment_has_a_disruption_budget(objects):
+    selectors = [found["spec"]["selector"] for found in of_kind(objects, "Deployment")]
+    assert sorted(map(str, selectors)) == sorted(str(found["spec"]["selector"]) for found in of_kind(objects, "PodDisruptionBudget"))
+
+
+def test_a_new_chart_alone_restarts_no_pod(objects):
+    for found in of_kind(objects, "Deployment"):
+        assert found["spec"]["template"]["metadata"]["labels"].items() >= found["spec"]["selector"]["matchLabels"].items()
+        assert "helm.sh/chart" not in found["spec"]["template"]["metadata"]["labels"]
 
 
 def test_a_worker_for_each_model():
@@ -139,7 +158,8 @@ def test_a_worker_for_each_model():
     ({"models": []}, ["/models"]),
     ({"models": [{"name": "demo"}]}, ["/models/0", "'volume'"]),
     ({"models": [{"name": "Demo", "volume": {"hostPath": {"path": "/m"}}}]}, ["/models/0/name"]),
-    ({"models": [{"name": "demo", "volume": {"hostPath": {"path": "/m"}, "nfs": {"server": "a", "path": "/m"}}}]}, ["/models/0/volume"]),
+    ({"models": [{"name": "demo", "volume": {"hostPath": {"path": "/m"}, "nfs": {"server": "a", "path": "/m"}}}]},
+     ["/models/0/volume"]),
     ({"models": [{"name": "demo", "volume": {"hostPath": {"path": "/m"}}}] * 2}, ["models", "demo", "twice"]),
 ])
 def test_wrong_values_are_refused_by_name(changes, named):

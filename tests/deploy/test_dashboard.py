@@ -5,7 +5,6 @@ import importlib.util
 import json
 import math
 import re
-import shutil
 import subprocess
 import time
 
@@ -13,19 +12,20 @@ import pytest
 from processes import get
 
 from chart import ROOT, merged, of_kind, render, values_of
-from pods import Cluster, resolver_is_here
-from prometheus import Prometheus
+from pods import KEY, Cluster, make_keys, resolver_is_here
+from prometheus import Prometheus, program
 
 GRAFANA = ROOT / "deploy" / "grafana"
 DASHBOARD = json.loads((GRAFANA / "dashboards" / "swiftlet.json").read_text())
 EXPRESSIONS = [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
 ONLY_ON_A_GPU = {"swiftlet_device_bytes"}
-VALUES = merged(values_of("minimal"), worker={"replicas": 2, "flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024},
+VALUES = merged(values_of("minimal"), apiKeys={"secretName": "swiftlet-keys"},
+                worker={"replicas": 2, "flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024},
                                               "resources": {"limits": {"cpu": "1"}}},
                 gateway={"resources": {"limits": {"cpu": "1"}}}, tokenizer={"resources": {"limits": {"cpu": "1"}}})
 
-needs_programs = pytest.mark.skipif(not resolver_is_here() or shutil.which("prometheus") is None,
-                                    reason="libnss-wrapper or prometheus is not installed")
+needs_programs = pytest.mark.skipif(not resolver_is_here() or program("prometheus") is None,
+                                    reason="libnss-wrapper or prometheus is not here")
 
 
 def test_the_dashboard_is_the_one_that_make_dashboard_writes():
@@ -43,7 +43,8 @@ def test_queue_depth_and_gpu_utilisation_come_first():
 def scraped(binaries, checkpoint, tmp_path_factory):
     """The service and its Prometheus, after some seconds of load on both gateways."""
     folder = tmp_path_factory.mktemp("scraped")
-    cluster = Cluster(render(VALUES), binaries, {"model-demo": checkpoint}, folder)
+    folders = {"model-demo": checkpoint, "keys": make_keys(folder / "keys")}
+    cluster = Cluster(render(VALUES), binaries, folders, folder)
     prometheus = None
     try:
         for found in of_kind(cluster.objects, "Deployment"):
@@ -57,9 +58,10 @@ def scraped(binaries, checkpoint, tmp_path_factory):
         targets = {name: [f"{pod.address}:{pod.port('admin')}" for pod in pods] for name, pods in by_component.items()}
         prometheus = Prometheus(folder, targets, "1s")
         time.sleep(2)  # a first scrape before the load, so that rates have a beginning
-        loads = [subprocess.Popen([binaries / "swiftlet", "bench", "--url", f"http://{pod.address}:{pod.port('http')}", "--quiet",
-                                   "--concurrency", "8", "--requests", "150", "--input-tokens", "64", "--output-tokens", "32"],
-                                  stdout=subprocess.DEVNULL) for pod in by_component["gateway"]]
+        bench = [binaries / "swiftlet", "bench", "--quiet", "--api-key", KEY, "--concurrency", "8", "--requests", "60",
+                 "--input-tokens", "64", "--output-tokens", "32", "--url"]
+        loads = [subprocess.Popen([*bench, f"http://{pod.address}:{pod.port('http')}"], stdout=subprocess.DEVNULL)
+                 for pod in by_component["gateway"]]
         assert [load.wait(120) for load in loads] == [0, 0]
         time.sleep(2)
         yield cluster, prometheus
@@ -73,7 +75,7 @@ def scraped(binaries, checkpoint, tmp_path_factory):
 def test_promtool_finds_nothing(scraped):
     for pod in scraped[0].pods:
         text = get(pod.port("admin"), "/metrics", pod.address)[1]
-        found = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+        found = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, text=True)
         assert found.returncode == 0 and not found.stdout + found.stderr, (pod.component, found.stdout + found.stderr)
 
 

@@ -7,14 +7,13 @@ import shutil
 import subprocess
 
 import pytest
-import yaml
-from processes import free_port, get, wait_until
+from processes import Program, get, wait_until
 
 from chart import ROOT
+from pods import network
 
 IMAGES = {"gateway": "gateway", "tokenizer": "tokenizer", "worker-cpu": "worker"}  # target: program
 LARGEST_TOGETHER = 100_000_000  # bytes, compressed
-COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
 
 
 class Buildah:
@@ -44,16 +43,22 @@ def buildah(tmp_path_factory) -> Buildah:
 
 
 @pytest.fixture(scope="module")
-def images(buildah, binaries, tmp_path_factory) -> dict[str, pathlib.Path]:
+def contexts(binaries, tmp_path_factory) -> dict[str, pathlib.Path]:
+    """By program, what the Dockerfile copies from with ROOTS=made."""
+    folders = {program: tmp_path_factory.mktemp(program) for program in IMAGES.values()}
+    for program, folder in folders.items():
+        root = folder / "build" / "roots" / program
+        subprocess.run([ROOT / "deploy" / "docker" / "make_root", root, binaries / f"swiftlet-{program}"], check=True)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def images(buildah, contexts, tmp_path_factory) -> dict[str, pathlib.Path]:
     """By target, the image as an OCI directory."""
-    context = tmp_path_factory.mktemp("context")
-    for program in IMAGES.values():
-        subprocess.run([ROOT / "deploy" / "docker" / "make_root", context / "build" / "roots" / program, binaries / f"swiftlet-{program}"],
-                       check=True)
     exported = {}
-    for target in IMAGES:
+    for target, program in IMAGES.items():
         buildah("bud", "--build-arg", "ROOTS=made", "--target", target, "-t", f"localhost/swiftlet-{target}",
-                "-f", str(ROOT / "deploy" / "docker" / "Dockerfile"), str(context))
+                "-f", str(ROOT / "deploy" / "docker" / "Dockerfile"), str(contexts[program]))
         exported[target] = tmp_path_factory.mktemp(target)
         buildah("push", f"localhost/swiftlet-{target}", f"oci:{exported[target]}")
     return exported
@@ -83,47 +88,46 @@ def test_it_is_one_program_of_nobody(images, buildah, target):
     root = pathlib.Path(buildah("mount", container))
     assert [f"/usr/bin/{path.name}" for path in (root / "usr" / "bin").iterdir()] == [program]
     assert not any((root / folder).exists() for folder in ("bin", "sbin", "usr/sbin"))
-    if target == "gateway":
-        serves(buildah, container, program)
-    else:  # its own line, not the loader's
-        started = subprocess.run(buildah.command("run", container, "--", program, "--admin-port=0", "--port=0", "--model=/models/absent"),
-                                 env=buildah.environment, capture_output=True, text=True, timeout=60)
-        assert started.returncode == 78 and f"swiftlet-{IMAGES[target]}: --model: " in started.stderr, started.stderr
+    started = subprocess.run(buildah.command("run", container, "--", program, "--admin-port=0", "--port=none"),
+                             env=buildah.environment, capture_output=True, text=True, timeout=60)
+    assert started.returncode == 78 and "--port" in started.stderr, started.stderr  # its own line, not the loader's
 
 
-def serves(buildah: Buildah, container: str, program: str) -> None:
-    port = free_port()
-    process = subprocess.Popen(buildah.command("run", container, "--", program, "--host=127.0.0.1", f"--admin-port={port}", "--port=0",
-                                               "--grpc-port=0", "--tokenizer-endpoints=localhost:9", "--worker-endpoints=localhost:9"),
-                               env=buildah.environment, stdin=subprocess.DEVNULL)
+# As a container has it: a read-only root of its own, the model mounted into it, nobody's user.
+IN_A_READ_ONLY_ROOT = """
+mount --bind "$0" "$0"
+mount --bind "$1" "$0/models"
+mount -o remount,ro,bind "$0"
+shift
+exec chroot --userspec=65532:65532 "$0" "$@"
+"""
 
-    def says_why() -> bool:
-        assert process.poll() is None, "the gateway ended in its image"
-        try:
-            return get(port, "/livez")[0] == 200 and "no model is ready" in get(port, "/readyz")[1]
-        except OSError:
-            return False
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_they_serve_from_read_only_roots_as_nobody(contexts, checkpoint, tmp_path):
+    host, programs = network.address(), []
+    flags = {"tokenizer": ["--model=demo=/models"],
+             "worker": ["--model=/models", "--served-model-name=demo", "--kv-cache-memory-bytes=64MiB"],
+             "gateway": [f"--tokenizer-endpoints={host}:8101", f"--worker-endpoints={host}:8201"]}
     try:
-        wait_until(says_why, 60, "the gateway in its image says why it is not ready")
+        for program, own in flags.items():
+            root = contexts[program] / "build" / "roots" / program
+            programs.append(Program(pathlib.Path("/usr/bin/unshare"), "--mount", "bash", "-ec", IN_A_READ_ONLY_ROOT, str(root),
+                                    str(checkpoint), f"/usr/bin/swiftlet-{program}", f"--host={host}", *own,
+                                    log=tmp_path / f"{program}.log"))
+
+        def ready() -> bool:
+            assert all(program.running() for program in programs), [program.output()[-1000:] for program in programs]
+            try:
+                return get(8002, "/readyz", host)[0] == 200
+            except OSError:
+                return False
+
+        wait_until(ready, 60, "the service of the images is ready")
+        assert '"demo"' in get(8000, "/v1/models", host)[1]
+        for program in reversed(programs):
+            program.stop()
     finally:
-        process.terminate()  # buildah hands no signal on: it ends the program at once
-        process.wait(60)
-
-
-@pytest.mark.parametrize("service", ["gateway", "tokenizer", "worker"])
-def test_compose_gives_flags_that_there_are(binaries, service):
-    shown = subprocess.run([binaries / f"swiftlet-{service}", "--help"], capture_output=True, text=True, check=True).stdout
-    entry = COMPOSE["services"][service]
-    for flag in entry["command"]:
-        assert f" {flag.partition('=')[0]} " in shown, flag
-    drain = next(int(flag.partition("=")[2]) for flag in entry["command"] if flag.startswith("--drain-seconds="))
-    assert int(entry["stop_grace_period"].removesuffix("s")) >= drain + 5
-    assert entry["read_only"] and entry["user"] == "65532:65532" and entry["cap_drop"] == ["ALL"]
-
-
-def test_compose_mounts_files_that_there_are():
-    for service in ("prometheus", "grafana"):
-        for volume in COMPOSE["services"][service]["volumes"]:
-            source = volume.partition(":")[0]
-            assert source in COMPOSE["volumes"] or (ROOT / "deploy" / source).exists(), source
+        for program in programs:
+            if program.running():
+                program.process.kill()

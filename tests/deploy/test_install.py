@@ -1,7 +1,6 @@
 """The chart installs as rendered: each Pod's command line and environment start the real binary, its probes answer, and a
 rollout of every Deployment under 32 streams costs no caller anything."""
 
-import json
 import threading
 import time
 
@@ -9,7 +8,7 @@ import pytest
 from processes import wait_until
 
 from chart import container, deployment, merged, of_kind, render, values_of
-from pods import Cluster, resolver_is_here
+from pods import KEY, Cluster, make_keys, resolver_is_here
 from streams import Streams
 
 needs_resolver = pytest.mark.skipif(not resolver_is_here(), reason="libnss-wrapper is not installed")
@@ -18,12 +17,13 @@ needs_resolver = pytest.mark.skipif(not resolver_is_here(), reason="libnss-wrapp
 VALUES = merged(
     values_of("minimal"),
     apiKeys={"secretName": "swiftlet-keys"},
-    gateway={"minReadySeconds": 1, "preStopSeconds": 2, "drainSeconds": 20, "flags": {"endpoint-refresh-seconds": 0.5, "max-requests": 100000},
+    gateway={"minReadySeconds": 1, "preStopSeconds": 2, "drainSeconds": 20,
+             "flags": {"endpoint-refresh-seconds": 0.5, "max-requests": 100000},
              "resources": {"limits": {"cpu": "1500m"}}},
     tokenizer={"minReadySeconds": 1, "preStopSeconds": 2, "resources": {"limits": {"cpu": "1"}}},
-    worker={"minReadySeconds": 1, "drainSeconds": 20, "flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024}, "resources": {"limits": {"cpu": "1"}}},
+    worker={"minReadySeconds": 1, "drainSeconds": 20, "flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024},
+            "resources": {"limits": {"cpu": "1"}}},
 )
-KEY = "sk-of-the-deploy-tests"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 PROXY_LAG_SECONDS = 0.7  # until the nodes' proxies know that a gateway came or goes
 
@@ -34,21 +34,20 @@ def later(change, gateway) -> None:
 
 @pytest.fixture
 def cluster(binaries, checkpoint, tmp_path):
-    keys = tmp_path / "keys"
-    keys.mkdir()
-    (keys / "keys.jsonl").write_text(json.dumps({"name": "tests", "key": KEY}) + "\n")
-    running = Cluster(render(VALUES), binaries, {"model-demo": checkpoint, "keys": keys}, tmp_path)
+    folders = {"model-demo": checkpoint, "keys": make_keys(tmp_path / "keys")}
+    running = Cluster(render(VALUES), binaries, folders, tmp_path)
     yield running
     running.kill()
 
 
 def install(cluster) -> dict[str, list]:
     """All Deployments at once, as `helm install` does: nothing waits for another."""
-    pods = {found["metadata"]["labels"]["app.kubernetes.io/component"]: [cluster.start(found) for _ in range(found["spec"]["replicas"])]
-            for found in of_kind(cluster.objects, "Deployment")}
-    for component in ("tokenizer", "worker", "gateway"):
-        for pod in pods[component]:
-            pod.wait_ready()
+    pods = {component: [] for component in ("tokenizer", "worker", "gateway")}
+    for found in of_kind(cluster.objects, "Deployment"):
+        started = [cluster.start(found) for _ in range(found["spec"]["replicas"])]
+        pods[started[0].component] += started
+    for pod in (pod for each in pods.values() for pod in each):
+        pod.wait_ready()
     return pods
 
 
@@ -120,6 +119,24 @@ def test_a_model_that_is_not_there_is_one_line(binaries, tmp_path, component):
     assert pod.program.wait(20) == 78
     last = pod.program.output().strip().splitlines()[-1]
     assert last.startswith(f"swiftlet-{component}: ") and "absent" in last
+
+
+@needs_resolver
+@pytest.mark.parametrize("case", ["cpu", "gpu"])
+def test_every_rendered_command_line_is_understood(binaries, tmp_path, case):
+    """Whatever needs a GPU or a model ends for want of that, not of a flag."""
+    objects, absent = render(values_of(case)), tmp_path / "absent"
+    cluster = Cluster(objects, binaries, {volume["name"]: absent for found in of_kind(objects, "Deployment")
+                                          for volume in found["spec"]["template"]["spec"].get("volumes", [])}, tmp_path)
+    for found in of_kind(objects, "Deployment"):
+        pod = cluster.start(found)
+        if "volumes" not in pod.spec:
+            wait_until(lambda: pod.probe("livenessProbe"), 60, f"{pod.component} lives")
+            pod.program.stop()
+        else:
+            assert pod.program.wait(20) == 78
+            last = pod.program.output().strip().splitlines()[-1]
+            assert "unknown" not in last and str(absent) in last, last
 
 
 @needs_resolver

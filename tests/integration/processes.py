@@ -122,12 +122,14 @@ class Cluster:
     """Some gateways in front of some tokenizers and workers, by a static list of addresses."""
 
     def __init__(self, binaries: pathlib.Path, checkpoint: pathlib.Path, logs: pathlib.Path, gateways: int = 1, tokenizers: int = 1,
-                 workers: int = 1, gateway_flags: tuple[str, ...] = (), worker_flags: tuple[str, ...] = ()):
+                 workers: int = 1, gateway_flags: tuple[str, ...] = (), worker_flags: tuple[str, ...] = (),
+                 tokenizer_flags: tuple[str, ...] = ()):
         logs.mkdir(parents=True, exist_ok=True)
         self.programs: list[Program] = []
         self.gateway_ports: list[int] = []
         self.gateway_admin_ports: list[int] = []
         self.worker_admin_ports: list[int] = []
+        self.tokenizer_admin_ports: list[int] = []
         model = ("--model", str(checkpoint), "--served-model-name", "demo")
         common = ("--host", "127.0.0.1", "--drain-seconds", "20")
         admin_ports: list[int] = []
@@ -142,13 +144,12 @@ class Cluster:
 
         addresses = self.grpc_addresses
         try:
-            for kind, count, flags in (("tokenizer", tokenizers, ()), ("worker", workers, worker_flags)):
+            for kind, count, flags in (("tokenizer", tokenizers, tokenizer_flags), ("worker", workers, worker_flags)):
                 for index in range(count):
                     port = free_port()
                     addresses[kind].append(f"127.0.0.1:{port}")
                     admin_port = start(kind, index, *model, "--port", str(port), *flags)
-                    if kind == "worker":
-                        self.worker_admin_ports.append(admin_port)
+                    (self.worker_admin_ports if kind == "worker" else self.tokenizer_admin_ports).append(admin_port)
             for index in range(gateways):
                 self.gateway_ports.append(free_port())
                 grpc_port = free_port()

@@ -13,6 +13,11 @@ A Deployment of one component, hardened, probed at its admin port and given the 
 {{- $root := .root }}
 {{- $settings := .settings }}
 {{- $preStop := int (default 0 $settings.preStopSeconds) }}
+{{- $volumes := .volumes }}
+{{- with $root.Values.internalTls.secretName }}
+{{- $volumes = append $volumes (dict "name" "internal-tls" "mountPath" "/etc/swiftlet/internal-tls"
+  "source" (dict "secret" (dict "secretName" .))) }}
+{{- end }}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -26,6 +31,9 @@ metadata:
 spec:
   replicas: {{ $settings.replicas }}
   minReadySeconds: {{ $settings.minReadySeconds }}
+  {{- if .startup }}
+  progressDeadlineSeconds: {{ add $settings.startupSeconds $settings.minReadySeconds 300 }}
+  {{- end }}
   selector:
     matchLabels:
       {{- include "swiftlet.selector" . | nindent 6 }}
@@ -38,7 +46,8 @@ spec:
   template:
     metadata:
       labels:
-        {{- include "swiftlet.labels" . | nindent 8 }}
+        # No more than that: a change of another label would restart every Pod.
+        {{- include "swiftlet.selector" . | nindent 8 }}
         {{- with .model }}
         swiftlet.model: {{ . }}
         {{- end }}
@@ -58,8 +67,6 @@ spec:
         runAsNonRoot: true
         runAsUser: 65532
         runAsGroup: 65532
-        fsGroup: 65532
-        fsGroupChangePolicy: OnRootMismatch
         seccompProfile: { type: RuntimeDefault }
       {{- with $root.Values.image.pullSecrets }}
       imagePullSecrets:
@@ -80,6 +87,11 @@ spec:
             - --log-format={{ $root.Values.log.format }}
             - {{ printf "--drain-seconds=%s" (toJson $settings.drainSeconds) }}
             {{- .args | nindent 12 }}
+            {{- if $root.Values.internalTls.secretName }}
+            - --internal-ssl-certfile=/etc/swiftlet/internal-tls/tls.crt
+            - --internal-ssl-keyfile=/etc/swiftlet/internal-tls/tls.key
+            - --internal-ssl-ca-certs=/etc/swiftlet/internal-tls/ca.crt
+            {{- end }}
             {{- with $settings.flags }}
             {{- include "swiftlet.flags" . | trim | nindent 12 }}
             {{- end }}
@@ -124,7 +136,7 @@ spec:
             allowPrivilegeEscalation: false
             readOnlyRootFilesystem: {{ ne $settings.readOnlyRootFilesystem false }}
             capabilities: { drop: [ALL] }
-          {{- with .volumes }}
+          {{- with $volumes }}
           volumeMounts:
             {{- range . }}
             - name: {{ .name }}
@@ -137,7 +149,7 @@ spec:
               {{- end }}
             {{- end }}
           {{- end }}
-      {{- with .volumes }}
+      {{- with $volumes }}
       volumes:
         {{- range . }}
         - name: {{ .name }}

@@ -1,6 +1,7 @@
 #include "services/common/grpc_server.h"
 
 #include <gmock/gmock.h>
+#include <grpc/grpc_security_constants.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -8,7 +9,9 @@
 #include "services/common/errors.h"
 #include "services/common/grpc_channel.h"
 #include "services/common/grpc_errors.h"
+#include "services/common/tls_source.h"
 #include "swiftlet/v1/tokenizer.grpc.pb.h"
+#include "tests/testing/certificates.h"
 
 namespace swiftlet {
 namespace {
@@ -25,7 +28,7 @@ class Tokenizer : public v1::TokenizerService::CallbackService {
   }
 };
 
-class GrpcServerTest : public testing::Test {
+class GrpcServerTest : public ::testing::Test {
  protected:
   void SetUp() override {
     auto server =
@@ -109,6 +112,74 @@ TEST_F(GrpcServerTest, NothingIsServedAfterShutdown) {
   server_->Shutdown(std::chrono::steady_clock::now());
   Tokenizer other;
   EXPECT_TRUE(GrpcServer::Start({.host = "127.0.0.1", .port = port}, {&other}).ok());
+}
+
+// The certificate that a channel met.
+std::string CertificateMet(const std::shared_ptr<grpc::Channel>& channel) {
+  const auto stub = v1::TokenizerService::NewStub(channel);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+  v1::GetInfoResponse response;
+  const grpc::Status status = stub->GetInfo(&context, {}, &response);
+  if (status.error_code() != grpc::StatusCode::INVALID_ARGUMENT) return "error";
+  const auto shown = context.auth_context()->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+  return shown.empty() ? "none" : std::string(shown[0].data(), shown[0].size());
+}
+
+TEST(GrpcTls, BothSidesShowCertificatesAndNewConnectionsTheNewOnes) {
+  const auto authority = testing::MakeCertificate({.name = "authority"});
+  const auto first = testing::MakeCertificate({.issuer = &authority});
+  const auto second = testing::MakeCertificate({.issuer = &authority});
+  const auto stranger = testing::MakeCertificate();
+  TlsFlags flags("internal-ssl");
+  flags.paths.certificate = testing::WriteTestFile("crt", first.pem);
+  flags.paths.key = testing::WriteTestFile("key", first.key_pem);
+  flags.paths.authorities = testing::WriteTestFile("ca", authority.pem);
+  Metrics metrics;
+  const auto source = TlsSource::Open(flags, "internal", metrics);
+  ASSERT_TRUE(source.ok()) << source.status();
+  Tokenizer service;
+  const auto server = GrpcServer::Start({.host = "127.0.0.1", .tls = source->get()}, {&service});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const std::string address = "127.0.0.1:" + std::to_string((*server)->port());
+  const ChannelMaker maker = {.tls = source->get(), .peer_name = "swiftlet"};
+  const auto connect = [&] { return maker.Make(address, maker.Certificates().get()); };
+
+  const auto running = connect();
+  EXPECT_EQ(CertificateMet(running), first.pem);
+  EXPECT_EQ(CertificateMet(MakeChannel(address)), "error");
+  EXPECT_EQ(CertificateMet(MakeChannel(address, *maker.Certificates(), "another")), "error");
+  TlsMaterial wrong = *maker.Certificates();
+  wrong.certificate_pem = stranger.pem;
+  wrong.key_pem = stranger.key_pem;
+  EXPECT_EQ(CertificateMet(MakeChannel(address, wrong, "swiftlet")), "error");
+  wrong = *maker.Certificates();
+  wrong.authorities_pem = stranger.pem;
+  EXPECT_EQ(CertificateMet(MakeChannel(address, wrong, "swiftlet")), "error");
+
+  testing::WriteTestFile("crt", second.pem);
+  testing::WriteTestFile("key", second.key_pem);
+  (*source)->ReadAgain();
+  EXPECT_EQ(CertificateMet(connect()), second.pem);
+  EXPECT_EQ(CertificateMet(running), first.pem);
+}
+
+TEST(GrpcTls, WithoutAuthoritiesCallersNeedNoCertificate) {
+  const auto certificate = testing::MakeCertificate();
+  TlsFlags flags("ssl");
+  flags.paths.certificate = testing::WriteTestFile("crt", certificate.pem);
+  flags.paths.key = testing::WriteTestFile("key", certificate.key_pem);
+  Metrics metrics;
+  const auto source = TlsSource::Open(flags, "callers", metrics);
+  ASSERT_TRUE(source.ok()) << source.status();
+  Tokenizer service;
+  const auto server = GrpcServer::Start({.host = "127.0.0.1", .tls = source->get()}, {&service});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const std::string address = "127.0.0.1:" + std::to_string((*server)->port());
+  TlsMaterial caller;
+  caller.authorities_pem = certificate.pem;
+  EXPECT_EQ(CertificateMet(MakeChannel(address, caller, "swiftlet")), certificate.pem);
+  EXPECT_EQ(CertificateMet(MakeChannel(address)), "error");
 }
 
 }  // namespace

@@ -3,8 +3,6 @@
 #include <absl/strings/str_cat.h>
 #include <gmock/gmock.h>
 
-#include <cstdio>
-#include <fstream>
 #include <random>
 #include <set>
 
@@ -13,10 +11,7 @@
 #include "services/common/model_files.h"
 #include "services/gateway/api_key_file.h"
 #include "services/gateway/caller_request_id.h"
-#include "services/gateway/file_watch.h"
-#include "services/gateway/http_routes.h"
 #include "tests/services/gateway/front_fixture.h"
-#include "tests/services/gateway/virtual_clock.h"
 
 namespace swiftlet {
 namespace {
@@ -198,70 +193,6 @@ TEST(KeyAccount, NeverGivesMoreThanItsRate) {
   }
   for (auto& [permit, tokens] : running) permit.Settle(0, now_us);
   EXPECT_GT(used, now_us / 10'000 / 4);
-}
-
-TEST(FileWatch, TellsOnceAFileHasSettled) {
-  const std::string path = testing::TempDir() + "/watched";
-  std::ofstream(path) << "one";
-  boost::asio::io_context io;
-  VirtualClock clock(io);
-  int told = 0;
-  {
-    FileWatch watch({path}, kSecondUs, io.get_executor(), clock, [&] { ++told; });
-    watch.Start();
-    const auto run = [&](int64_t us) { clock.RunUntil([] { return false; }, us); };
-    run(5 * kSecondUs);
-    EXPECT_EQ(told, 0);
-    std::ofstream(path) << "longer";
-    run(5 * kSecondUs);
-    EXPECT_EQ(told, 1);
-    for (int i = 0; i < 5; ++i) {  // somebody writes
-      std::ofstream(path, std::ios::app) << "more";
-      run(kSecondUs);
-    }
-    EXPECT_EQ(told, 1);
-    run(3 * kSecondUs);
-    EXPECT_EQ(told, 2);
-    std::ofstream(path + ".new") << "x";
-    std::rename((path + ".new").c_str(), path.c_str());
-    run(3 * kSecondUs);
-    EXPECT_EQ(told, 3);
-    std::remove(path.c_str());
-    run(3 * kSecondUs);
-    EXPECT_EQ(told, 4);
-  }
-  std::ofstream(path) << "after its end";
-  clock.RunUntil([] { return false; }, 5 * kSecondUs);
-  EXPECT_EQ(told, 4);
-}
-
-TEST(HttpRoutes, NothingButProbesAnswersWithoutAKey) {
-  Front front([](const ValidRequest&) { return TextScript({"x"}); }, {}, false, {kKey});
-  std::vector<std::string_view> open;
-  for (const HttpRoutes::Listed& route : HttpRoutes::List()) {
-    for (const std::string_view method :
-         {route.method, std::string_view("GET"), std::string_view("POST"), std::string_view("OPTIONS")}) {
-      for (const std::string_view rest : {"", "x", "/", "?key=key-of-the-search-team"}) {
-        const int status = front.Ask(method, absl::StrCat(ToAbsl(route.path), ToAbsl(rest))).status;
-        const bool exact = rest.empty() || rest.front() == '?';
-        if (route.open && exact) {
-          EXPECT_NE(status, 401) << route.path << rest;
-        } else {
-          EXPECT_EQ(status, 401) << method << " " << route.path << rest;
-        }
-      }
-    }
-    if (route.open) open.push_back(route.path);
-  }
-  EXPECT_THAT(open, testing::UnorderedElementsAre("/health", "/livez", "/readyz"));
-  for (const char* path : {"/", "//health", "/health/", "/HEALTH", "/metrics", "/docs", "/v2/models", "/swiftlet/v1/x",
-                           "/swiftlet/v1/models", "/%68ealth"}) {
-    EXPECT_EQ(front.Ask("GET", path).status, 401) << path;
-  }
-  EXPECT_EQ(front.Ask("GET", "/v1/models", "", absl::StrCat("Authorization: Bearer ", kKey, "\r\n")).status, 200);
-  const TestResponse refused = front.Ask("GET", "/v1/models", "", "Authorization: Bearer key-of-the-search-tean\r\n");
-  EXPECT_EQ(refused.status, 401);
-  EXPECT_EQ(refused.headers.at("www-authenticate"), "Bearer");
 }
 
 TEST(HttpRoutes, TellsTheGenerationWhoseKeyItWas) {

@@ -120,6 +120,11 @@ bool HttpClient::WaitClosed(std::chrono::milliseconds limit) {
   }
 }
 
+std::string HttpClient::Take() {
+  if (received_.empty()) Receive();
+  return std::exchange(received_, {});
+}
+
 void HttpClient::ShutdownSend() {
   shutdown(socket_, SHUT_WR);
 }

@@ -35,6 +35,8 @@ class HttpClient {
   bool ReadUntil(std::string_view text);
   // True when the other side closes within `limit`; what comes before is thrown away.
   bool WaitClosed(std::chrono::milliseconds limit = std::chrono::seconds(10));
+  // What has come and was not read yet; waits for the first byte. Empty when nothing comes any more, or within 10 s.
+  std::string Take();
   void ShutdownSend();
   void Close();
 

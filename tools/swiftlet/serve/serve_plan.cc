@@ -4,6 +4,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 
+#include <algorithm>
 #include <filesystem>
 
 namespace swiftlet {
@@ -50,6 +51,11 @@ const std::vector<HandedOn>& HandedOnFlags() {
       {"strict-parameters", "strict-parameters", "gateway", true, "refuse request parameters that are not known"},
       {"worker-stall-seconds", "worker-stall-seconds", "gateway", false,
        "without a step, for a worker with work, until its requests fail"},
+      {"api-key-file", "api-key-file", "gateway", false, "keys with names and limits"},
+      {"ssl-certfile", "ssl-certfile", "gateway", false, "certificate of --port and --grpc-port, PEM"},
+      {"ssl-keyfile", "ssl-keyfile", "gateway", false, "its key, PEM without a passphrase"},
+      {"ssl-ca-certs", "ssl-ca-certs", "gateway", false, "gRPC callers must show a certificate of theirs"},
+      {"ssl-cert-reqs", "ssl-cert-reqs", "gateway", false, "certificates of HTTP callers: 0, 1, 2"},
       {"http-threads", "http-threads", "gateway", false, "threads for connections"},
       {"max-connections", "max-connections", "gateway", false, "open HTTP connections"},
       {"max-requests", "max-requests", "gateway", false, "accepted requests that have not ended"},
@@ -157,11 +163,16 @@ ServePlan MakeServePlan(const ServeOptions& options, const std::string& bin,
         absl::StrCat("SWIFTLET_API_KEY=", absl::StrJoin(options.api_keys, ",")));
   }
   const std::string host = Reachable(options.host);
-  plan.banner = absl::StrCat("Swiftlet serves ", name, ".\n  OpenAI API  http://", Address(host, options.port),
-                             "/v1\n  gRPC        ", Address(host, options.grpc_port), "\n  metrics     http://",
-                             Address(host, options.admin_port), "/metrics (gateway), http://",
-                             Address(kInternalHost, options.tokenizer_admin_port), "/metrics (tokenizer), http://",
-                             Address(kInternalHost, options.worker_admin_port), "/metrics (worker)\n");
+  const std::vector<std::string> to_gateway = HandedOnArguments(options, "gateway");
+  const bool tls = std::any_of(to_gateway.begin(), to_gateway.end(), [](const std::string& argument) {
+    return absl::StartsWith(argument, "--ssl-certfile=");
+  });
+  plan.banner =
+      absl::StrCat("Swiftlet serves ", name, ".\n  OpenAI API  ", tls ? "https://" : "http://",
+                   Address(host, options.port), "/v1\n  gRPC        ", Address(host, options.grpc_port),
+                   "\n  metrics     http://", Address(host, options.admin_port), "/metrics (gateway), http://",
+                   Address(kInternalHost, options.tokenizer_admin_port), "/metrics (tokenizer), http://",
+                   Address(kInternalHost, options.worker_admin_port), "/metrics (worker)\n");
   return plan;
 }
 

@@ -58,6 +58,13 @@ TEST(ServePlan, FlagsAreHandedToTheirChildAlone) {
   EXPECT_THAT(Child(plan, "gateway").spec.arguments, Not(Contains(HasSubstr("max-num-seqs"))));
 }
 
+TEST(ServePlan, TlsIsTheGateways) {
+  const ServePlan plan = MakeServePlan(Parsed({"--ssl-certfile", "c.pem", "--ssl-keyfile", "k.pem"}), "/b", {});
+  EXPECT_THAT(Child(plan, "gateway").spec.arguments, Contains("--ssl-certfile=c.pem"));
+  EXPECT_THAT(Child(plan, "worker").spec.arguments, Not(Contains(HasSubstr("ssl"))));
+  EXPECT_THAT(plan.banner, HasSubstr("https://127.0.0.1:8000/v1"));
+}
+
 TEST(ServePlan, WhatIsNotGivenIsLeftToTheChild) {
   const ServeOptions options = Parsed({});
   for (const char* child : {"worker", "tokenizer", "gateway"})
