@@ -28,7 +28,12 @@ inline constexpr float kMaxTemperature = 2;
 inline constexpr float kMaxPenalty = 2;       // presence and frequency, either sign; repetition (0, 2]
 inline constexpr int32_t kMaxPriority = 100;  // either sign
 inline constexpr int64_t kMaxTimeoutMs = 24LL * 3600 * 1000;
-inline constexpr size_t kMaxStepOutputsBytes = 64 << 10;     // one StepOutputs message
+inline constexpr size_t kMaxGrammarBytes = 256 << 10;  // a schema, or all of the tools together
+inline constexpr size_t kMaxTools = 128;
+inline constexpr size_t kMaxTagBytes = 64;                    // around reasoning or a call of a tool
+inline constexpr size_t kMaxTagIds = 16;                      // of a tag around reasoning
+inline constexpr size_t kMaxVocabularySliceBytes = 64 << 10;  // one VocabularySlice message
+inline constexpr size_t kMaxStepOutputsBytes = 64 << 10;      // one StepOutputs message
 inline constexpr size_t kMaxStreamBacklogBytes = 256 << 10;  // unsent output of one stream before its caller is cut off
 
 }  // namespace swiftlet::limits

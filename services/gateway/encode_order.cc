@@ -32,6 +32,7 @@ EncodeOrder MakeEncodeOrder(ValidRequest& request, const DirectoryEntry& model, 
     encode.set_add_generation_prompt(chat->add_generation_prompt);
     encode.set_continue_final_message(chat->continue_final_message);
     encode.set_template_kwargs(std::move(chat->template_kwargs));
+    encode.set_tools(std::move(chat->tools));
     order.request = std::move(encode);
   } else {
     auto& text = std::get<TextInput>(request.input);

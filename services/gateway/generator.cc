@@ -56,6 +56,9 @@ void GatewayGenerator::Tokenize(ValidRequest request, Executor home, TokenizeCal
   }
   auto model = FindReadyModel(parts_.directory, request.model, options_.retry_after_ms);
   if (!model.ok()) return answer(model.status());
+  if (const auto format = CallFormatOf(request, **model, options_.tool_parser); !format.ok()) {
+    return answer(format.status());
+  }
   TokenizedPrompt prompt{{}, (*model)->vocabulary, (*model)->max_model_len};
   if (auto* tokens = std::get_if<TokenInput>(&request.input)) {
     prompt.ids = std::move(tokens->ids);

@@ -61,6 +61,14 @@ class WholeAnswer : public GenerationSink {
       ToWire(std::move(delta), return_token_ids_, part);
       whole.mutable_text()->append(part.text());
       whole.mutable_reasoning()->append(part.reasoning());
+      for (v1::ToolCallDelta& call : *part.mutable_tool_calls()) {
+        if (call.index() == whole.tool_calls_size()) {
+          *whole.add_tool_calls() = std::move(call);
+        } else {
+          whole.mutable_tool_calls(call.index())->mutable_arguments()->append(call.arguments());
+        }
+      }
+      part.clear_tool_calls();
       part.clear_text();
       part.clear_reasoning();
       whole.MergeFrom(part);

@@ -18,6 +18,7 @@
 #include "services/common/errors.h"
 #include "services/common/limits.h"
 #include "services/gateway/openai_messages.h"
+#include "services/gateway/output_form.h"
 #include "services/gateway/validator.h"
 
 namespace swiftlet {
@@ -205,6 +206,29 @@ absl::Status ReadTimeout(const json::object& body, ValidRequest& common) {
   return absl::OkStatus();
 }
 
+// The last one is as much as anybody reasons; docs/api.md has the table.
+struct Effort {
+  std::string_view name;
+  std::optional<int32_t> token_budget;
+};
+constexpr Effort kEfforts[] = {{"none", 0},       {"minimal", 256}, {"low", 1'024},
+                               {"medium", 4'096}, {"high", 16'384}, {"xhigh", std::nullopt}};
+
+absl::Status ReadThinking(const json::object& body, ValidRequest& common) {
+  if (Find(body, "reasoning_effort") != nullptr) {
+    const std::string name = String(body, "reasoning_effort");
+    const auto effort =
+        std::find_if(std::begin(kEfforts), std::end(kEfforts), [&](const Effort& e) { return e.name == name; });
+    if (effort == std::end(kEfforts)) {
+      return InvalidField("reasoning_effort", "`reasoning_effort` must be none, minimal, low, medium, high or xhigh");
+    }
+    common.thinking_token_budget = effort->token_budget;
+  }
+  ASSIGN_OR_RETURN(const std::optional<int32_t> budget, Int32(body, "thinking_token_budget"));
+  if (budget.has_value()) common.thinking_token_budget = budget;
+  return absl::OkStatus();
+}
+
 absl::Status ReadStreamOptions(const json::object& body, const UnknownName& on_unknown, OpenAiRequest& request) {
   const json::value* options = Find(body, "stream_options");
   if (options == nullptr) return absl::OkStatus();
@@ -318,9 +342,15 @@ absl::StatusOr<OpenAiRequest> ReadBody(const json::object& body, ParameterRoute 
   common.priority = priority.value_or(0);
   common.cache_salt = String(body, "cache_salt");
   common.split_reasoning = route == kChatRoute;
+  RETURN_IF_ERROR(ReadThinking(body, common));
+  if (const json::value* format = Find(body, "response_format")) {
+    ASSIGN_OR_RETURN(common.form, ParseResponseFormat(format->get_object(), on_unknown));
+  }
 
   if (route == kChatRoute) {
-    ASSIGN_OR_RETURN(common.input, ReadChat(body, on_unknown));
+    ASSIGN_OR_RETURN(ChatInput chat, ReadChat(body, on_unknown));
+    RETURN_IF_ERROR(ReadToolUse(body, on_unknown, chat, common.form));
+    common.input = std::move(chat);
     request.generations.push_back(std::move(common));
     return request;
   }

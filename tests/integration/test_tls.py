@@ -8,6 +8,7 @@ import select
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 import grpc
@@ -171,25 +172,43 @@ def test_only_gateways_reach_tokenizers_and_workers(secured, kind, method):
         assert call(address, method, wrong, "swiftlet") == grpc.StatusCode.UNAVAILABLE
 
 
-def test_certificates_are_exchanged_while_a_stream_runs(secured):
-    expected = ask(secured, LONG | {"stream": False})
-    seen = Background(lambda: ask(secured, LONG))
+def test_certificates_are_exchanged_while_streams_run(secured):
+    message = json.loads(ask(secured, LONG | {"stream": False})[1])["choices"][0]["message"]
+    over = threading.Event()
+
+    def stream_on() -> list[tuple[int, bytes]]:
+        streams = [ask(secured, LONG)]
+        while not over.is_set():
+            streams.append(ask(secured, LONG))
+        return streams
+
     admin = secured.gateway_admin_ports[0]
+    kept = http.client.HTTPSConnection("localhost", secured.port, timeout=60, context=secured.context())
+    kept.request("GET", "/livez")
+    assert kept.getresponse().read()
+    seen = Background(stream_on)
     wait_until(lambda: metric(admin, "swiftlet_gateway_requests_running") == 1, what="a stream runs")
     folder = secured.public.parent
     before = serial(secured.port, secured.context())
-    # A new authority inside, a new certificate outside, while the stream runs.
-    secured.internal_authority = Authority(folder, "internal-2")
-    secured.internal_authority.sign(secured.internal, "DNS:swiftlet")
+    # A new certificate outside; inside a new authority: beside the old one, then its certificates, then alone.
     secured.public_authority.sign(secured.public)
-    for port in (admin, secured.worker_admin_ports[0], secured.tokenizer_admin_ports[0]):
-        wait_until(lambda: metric(port, "swiftlet_tls_file_readings_total", use="internal", result="taken") >= 1,
-                   what="the new certificates are read")
+    old, new = secured.internal_authority.certificate.read_bytes(), Authority(folder, "internal-2")
+    for times, change in enumerate((lambda: (secured.internal / "ca.crt").write_bytes(old + new.certificate.read_bytes()),
+                                    lambda: new.sign(secured.internal, "DNS:swiftlet", beside=old),
+                                    lambda: (secured.internal / "ca.crt").write_bytes(new.certificate.read_bytes())), 1):
+        change()
+        for port in (admin, secured.worker_admin_ports[0], secured.tokenizer_admin_ports[0]):
+            wait_until(lambda: metric(port, "swiftlet_tls_file_readings_total", use="internal", result="taken") >= times,
+                       what=f"the new files are read, change {times}")
+    secured.internal_authority = new
     wait_until(lambda: serial(secured.port, secured.context()) != before, what="the new certificate is shown")
-    assert metric(admin, "swiftlet_gateway_requests_running") == 1, "the stream ended before the exchange: make it longer"
-    status, stream = seen.join(120)
-    message = json.loads(expected[1])["choices"][0]["message"]
-    assert status == 200 and text_of(stream) == (message.get("reasoning_content") or "") + (message["content"] or "")
+    kept.request("GET", "/livez")
+    assert kept.getresponse().status == 200, "a connection from before"
+    kept.close()
+    over.set()
+    streams = seen.join(120)
+    whole = (message.get("reasoning_content") or "") + (message["content"] or "")
+    assert all(status == 200 and text_of(stream) == whole for status, stream in streams)
     # What connects now speaks under the new authority: the tokenizer's client does, and a worker that starts again.
     assert ask(secured)[0] == 200
     worker = secured.workers()[0]

@@ -145,6 +145,7 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Compile(std::s
   std::unique_ptr<ChatTemplate> result(new ChatTemplate());
   result->hash_ = Sha256(tool_source.empty() ? source : Concat(source, std::string_view("\0", 1), tool_source));
   result->reasoning_tags_ = DetectReasoningTags(source, {});
+  result->tool_format_ = DetectToolFormat(tool_source.empty() ? source : tool_source);
   result->source_ = std::move(source);
   result->special_tokens_ = std::move(special_tokens);
   result->compiled_ = std::move(compiled);

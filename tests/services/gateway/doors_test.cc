@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/strict_json.h"
+#include "engine/base/string_view.h"
 #include "services/common/errors.h"
 #include "services/common/grpc_channel.h"
 #include "services/common/grpc_errors.h"
@@ -28,11 +29,24 @@ boost::json::value Parsed(std::string_view text) {
   return value.value_or(boost::json::value());
 }
 
+// A chat with tools.
+std::string Tools(std::string_view more) {
+  return absl::StrCat(
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tools":"[{\"type\":\"function\",)",
+      R"(\"function\":{\"name\":\"f\"}}]",)", ToAbsl(more), "}");
+}
+
 class Doors : public testing::Test {
  protected:
   Doors()
       : front_([](const ValidRequest& request) {
           FakeScript script = TextScript({"an", "swer"});
+          if (request.form.kind == OutputForm::kToolCalls) {
+            script.steps[0][0].tool_calls = {{.index = 0, .id = "call_1", .name = "f", .arguments = "{\"a\""}};
+            script.steps[1][0].tool_calls = {{.index = 0, .arguments = ": 1}"},
+                                             {.index = 1, .id = "call_2", .name = "g", .arguments = "{}"}};
+            script.steps[1][0].finish_reason = v1::FINISH_REASON_TOOL_CALLS;
+          }
           if (request.sampling.seed() == 13) {
             script.end = WithRetryAfter(WithErrorCode(absl::ResourceExhaustedError("full"), "queue_full"), 1500);
           }
@@ -114,6 +128,14 @@ TEST_F(Doors, TokenizeAlike) {
   EXPECT_EQ(ByRest("/swiftlet/v1/models/tiny:detokenize", R"({"token_ids":[97]})").json, R"({"text":"a"})");
 }
 
+TEST_F(Doors, TellCallsOfTools) {
+  const std::string body = Tools(R"("tool_choice":"TOOL_CHOICE_AUTO")");
+  EXPECT_EQ(Parsed(ByGrpc(body, &v1::InferenceService::Stub::ChatOnce).json).at("deltas"),
+            Parsed(R"([{"text":"answer","finish_reason":"FINISH_REASON_TOOL_CALLS","tool_calls":[
+                         {"id":"call_1","name":"f","arguments":"{\"a\": 1}"},
+                         {"index":1,"id":"call_2","name":"g","arguments":"{}"}]}])"));
+}
+
 TEST_F(Doors, EqualRequestsHaveEqualOutcomes) {
   const std::vector<std::string> chats = {
       R"({"model":"tiny","messages":[{"role":"user","content":"hi"}]})",
@@ -133,6 +155,20 @@ TEST_F(Doors, EqualRequestsHaveEqualOutcomes) {
       R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"logprobs":21})",
       R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"priority":101})",
       R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"continue_final_message":true})",
+      Tools(R"("tool_choice":"TOOL_CHOICE_REQUIRED","thinking_token_budget":5)"),
+      Tools(R"("tool_name":"f","parallel_tool_calls":false)"),
+      Tools(R"("tool_name":"h")"),
+      Tools(R"("tool_name":"f","tool_choice":"TOOL_CHOICE_AUTO")"),
+      Tools(R"("response_format":{"json_object":true})"),
+      Tools(R"("stop":{"min_tokens":1,"ignore_eos":true})"),
+      Tools(R"("tool_choice":"TOOL_CHOICE_NONE","response_format":{"json_object":true})"),
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tools":"["})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tools":"[{}]"})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tool_name":"f"})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tool_choice":"TOOL_CHOICE_REQUIRED"})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"thinking_token_budget":-1})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"response_format":{"json_schema":"{}"}})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"response_format":{"json_schema":"7"}})",
   };
   for (const std::string& body : chats) {
     const Outcome grpc = ByGrpc(body, &v1::InferenceService::Stub::ChatOnce);
@@ -147,6 +183,8 @@ TEST_F(Doors, EqualRequestsHaveEqualOutcomes) {
       R"({"model":"tiny","text":""})",
       R"({"model":"tiny"})",
       R"({"model":"tiny","text":"x","prompt_logprobs":-1})",
+      R"({"model":"tiny","text":"x","response_format":{"json_object":true}})",
+      R"({"model":"tiny","text":"x","response_format":{"json_schema":"{"}})",
   };
   for (const std::string& body : prompts) {
     const Outcome grpc = ByGrpc(body, &v1::InferenceService::Stub::GenerateOnce);
@@ -160,6 +198,11 @@ TEST_F(Doors, EqualRequestsHaveEqualOutcomes) {
   for (size_t i = 0; i < requests.size(); i += 2) {
     EXPECT_EQ(requests[i].sampling.SerializeAsString(), requests[i + 1].sampling.SerializeAsString());
     EXPECT_EQ(requests[i].num_choices, requests[i + 1].num_choices);
+    EXPECT_EQ(requests[i].form.kind, requests[i + 1].form.kind);
+    EXPECT_EQ(requests[i].form.json_schema, requests[i + 1].form.json_schema);
+    EXPECT_EQ(requests[i].form.calls_required, requests[i + 1].form.calls_required);
+    EXPECT_EQ(requests[i].form.several_calls, requests[i + 1].form.several_calls);
+    EXPECT_EQ(requests[i].thinking_token_budget, requests[i + 1].thinking_token_budget);
   }
 }
 

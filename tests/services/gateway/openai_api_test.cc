@@ -402,6 +402,54 @@ TEST(OpenAiApi, TokenizesAndBack) {
   EXPECT_EQ(front.Ask("GET", "/tokenize").status, 405);
 }
 
+ChoiceDelta CallDelta(ToolCallPiece piece, v1::FinishReason finish = v1::FINISH_REASON_UNSPECIFIED) {
+  ChoiceDelta delta = TextDelta("", finish);
+  delta.tool_calls = {std::move(piece)};
+  return delta;
+}
+
+FakeScript CallScript(const ValidRequest&) {
+  FakeScript script;
+  script.steps = {{CallDelta({.index = 0, .id = "call_1", .name = "f", .arguments = "{\"a\""})},
+                  {CallDelta({.index = 0, .arguments = ": 1}"})},
+                  {CallDelta({.index = 1, .id = "call_2", .name = "g", .arguments = "{}"})},
+                  {TextDelta("", v1::FINISH_REASON_TOOL_CALLS)}};
+  return script;
+}
+
+constexpr std::string_view kCallBody =
+    R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f"}}]})";
+
+TEST(OpenAiApi, TellsCallsOfTools) {
+  Front front(CallScript);
+  const json::value answer = Json(front.Chat(kCallBody).body);
+  const json::value& choice = answer.at("choices").at(0);
+  EXPECT_EQ(Text(choice.at("finish_reason")), "tool_calls");
+  EXPECT_TRUE(choice.at("message").at("content").is_null());
+  EXPECT_EQ(choice.at("message").at("tool_calls"),
+            Json(R"([{"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}},
+                     {"id":"call_2","type":"function","function":{"name":"g","arguments":"{}"}}])"));
+  EXPECT_FALSE(
+      Json(Front({"x"}).Chat(kCallBody).body).at("choices").at(0).at("message").as_object().contains("tool_calls"));
+}
+
+TEST(OpenAiApi, StreamsCallsOfTools) {
+  Front front(CallScript);
+  std::string body(kCallBody);
+  body.replace(body.size() - 1, 1, R"(,"stream":true})");
+  const std::string stream = front.Chat(body).body;
+  const std::string_view deltas[] = {
+      R"("delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\""}}]},"logprobs":null,"finish_reason":null)",
+      R"("delta":{"tool_calls":[{"index":0,"function":{"arguments":": 1}"}}]},"logprobs":null,"finish_reason":null)",
+      R"("delta":{"tool_calls":[{"index":1,"id":"call_2","type":"function","function":{"name":"g","arguments":"{}"}}]})",
+      R"("delta":{},"logprobs":null,"finish_reason":"tool_calls")"};
+  size_t at = 0;
+  for (const std::string_view delta : deltas) {
+    at = stream.find(delta, at);
+    ASSERT_NE(at, std::string::npos) << delta << "\n" << stream;
+  }
+}
+
 TEST(OpenAiApi, TellsItsVersion) {
   Front front({"x"});
   EXPECT_FALSE(Text(Json(front.Ask("GET", "/version").body).at("version")).empty());
