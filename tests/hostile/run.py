@@ -18,8 +18,8 @@ import scripts_api, scripts_grpc, scripts_http, scripts_isolation, scripts_resou
 from bystanders import Bystanders
 from corpus import load
 from doors import GOOD, Grpc, chat, completions, http, merged, run_grpc, run_rest, run_socket
-from processes import Cluster, Program, free_port
-from scripts import KEYS, SCRIPTS, Service, resident_bytes
+from processes import Cluster, Program
+from scripts import KEYS, SCRIPTS, Service, resident_bytes, start_gateway
 
 MODULES = (scripts_api, scripts_grpc, scripts_http, scripts_isolation, scripts_resources, scripts_text)
 SECTIONS = {"A": range(1, 55), "B": range(55, 71), "C": range(71, 81), "D": range(81, 104), "E": range(104, 113), "F": range(113, 122), "G": range(122, 131)}
@@ -34,13 +34,10 @@ LOOKS_S = 5  # two of their looks
 
 def start(options, logs: pathlib.Path) -> Service:
     cluster = Cluster(options.binaries, options.checkpoint, logs, worker_flags=("--kv-cache-memory-bytes", str(KV_BYTES)))
-    port, grpc_port, admin_port = free_port(), free_port(), free_port()
-    keyed = Program(options.binaries / "swiftlet-gateway", "--host", "127.0.0.1", "--drain-seconds", "20", "--port", str(port), "--grpc-port", str(grpc_port),
-                    "--admin-port", str(admin_port), "--tokenizer-endpoints", cluster.grpc_addresses["tokenizer"][0],
-                    "--worker-endpoints", cluster.grpc_addresses["worker"][0], "--strict-parameters", "--max-connections", "200",
-                    "--max-requests", "8", *(flag for key in KEYS for flag in ("--api-key", key)), log=logs / "keyed.log")
-    keyed.wait_ready(admin_port)
-    return Service(cluster, port, keyed, f"127.0.0.1:{grpc_port}", admin_port, options.binaries, options.checkpoint, logs, options.full)
+    keyed = start_gateway(cluster, options.binaries, logs / "keyed.log", "--strict-parameters", "--max-connections", "200", "--max-requests", "8",
+                          *(flag for key in KEYS for flag in ("--api-key", key)))
+    return Service(cluster, keyed.port, keyed.program, f"127.0.0.1:{keyed.grpc_port}", keyed.admin_port, options.binaries, options.checkpoint, logs,
+                   options.full)
 
 
 def links(folder: pathlib.Path, options) -> pathlib.Path:
@@ -96,7 +93,6 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="the long forms: ten minutes of overload, 10,000 connections")
     parser.add_argument("--section", choices=SECTIONS)
     parser.add_argument("--case", type=int, action="append")
-    parser.add_argument("--compare-memory", action="store_true", help="fail where a process keeps a tenth more than it held idle; otherwise it is told")
     parser.add_argument("--sanitized", type=pathlib.Path, metavar="BIN",
                         help="gateway and tokenizer from here, a sanitizer build; only the worker is of --binaries. Their memory tells nothing then")
     options = parser.parse_args()
@@ -158,7 +154,7 @@ def main() -> int:
             for program, before in idle.items():
                 after = resident_bytes(program)
                 service.notes.append(f"memory of {program.name}: {before >> 20} MiB idle before, {after >> 20} MiB after ({after / before - 1:+.1%})")
-                if options.compare_memory and too_much(program, before):
+                if too_much(program, before):
                     failures.append(service.notes[-1])
         finally:
             for stop in (service.keyed.stop, service.cluster.stop):
