@@ -19,7 +19,7 @@ from bystanders import Bystanders
 from corpus import load
 from doors import GOOD, Grpc, chat, completions, http, merged, run_grpc, run_rest, run_socket
 from processes import Cluster, Program
-from scripts import KEYS, SCRIPTS, Service, resident_bytes, start_gateway
+from scripts import KEYS, SCRIPTS, Service, at_once, resident_bytes, start_gateway
 
 MODULES = (scripts_api, scripts_grpc, scripts_http, scripts_isolation, scripts_resources, scripts_text)
 SECTIONS = {"A": range(1, 55), "B": range(55, 71), "C": range(71, 81), "D": range(81, 104), "E": range(104, 113), "F": range(113, 122), "G": range(122, 131)}
@@ -54,7 +54,10 @@ def too_much(program: Program, before: int) -> bool:
 
 
 def warm_up(service: Service) -> None:
-    """What a service holds once it has worked: the pages of its KV pool, what each door makes at its first request."""
+    """What a service holds once it has worked: the pages of its KV pool, the tokenizer's tables of pieces seen, what each
+    door makes at its first request."""
+    words = " ".join(f"w{number:x}" for number in range(9000))
+    assert {answer.status for answer in at_once(8, lambda _: chat(service.port, messages=[dict(role="user", content=words)]))} == {400}
     for first in range(12):
         assert completions(service.port, prompt=[first + 5] * 2040, max_tokens=1).status == 200
     for port, grpc, headers, metadata in ((service.port, service.grpc, {}, ()),
