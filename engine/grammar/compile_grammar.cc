@@ -9,7 +9,7 @@
 #include "engine/grammar/grammar_builder.h"
 #include "engine/grammar/json_rules.h"
 #include "engine/grammar/json_schema.h"
-#include "engine/grammar/token_vocabulary.h"
+#include "engine/grammar/grammar_vocabulary.h"
 
 namespace swiftlet {
 namespace {
@@ -21,7 +21,7 @@ constexpr size_t kMaxTagBytes = 256;
 // A tag around reasoning: its text, or the special token that spells it (kSpecialTag).
 Node Tag(GrammarBuilder& builder, const std::string& tag, Node next) {
   const Node literal = builder.Literal(tag, next);
-  return builder.Split({literal, builder.Byte(TokenVocabulary::kSpecialTag, literal)});
+  return builder.Split({literal, builder.Byte(GrammarVocabulary::kSpecialTag, literal)});
 }
 
 }  // namespace

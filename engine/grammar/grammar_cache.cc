@@ -6,7 +6,7 @@
 
 namespace swiftlet {
 
-GrammarCache::GrammarCache(std::shared_ptr<const TokenVocabulary> vocabulary, const GrammarLimits& limits,
+GrammarCache::GrammarCache(std::shared_ptr<const GrammarVocabulary> vocabulary, const GrammarLimits& limits,
                            size_t max_bytes)
     : vocabulary_(std::move(vocabulary)), limits_(limits), max_bytes_(max_bytes) {}
 

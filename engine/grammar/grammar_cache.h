@@ -14,14 +14,14 @@
 #include "engine/grammar/compile_grammar.h"
 #include "engine/grammar/grammar_limits.h"
 #include "engine/grammar/token_grammar.h"
-#include "engine/grammar/token_vocabulary.h"
+#include "engine/grammar/grammar_vocabulary.h"
 
 namespace swiftlet {
 
 class GrammarCache {
  public:
   // Holds at most `max_bytes`, what its grammars have learnt since included; those in use elsewhere live on there.
-  GrammarCache(std::shared_ptr<const TokenVocabulary> vocabulary, const GrammarLimits& limits, size_t max_bytes);
+  GrammarCache(std::shared_ptr<const GrammarVocabulary> vocabulary, const GrammarLimits& limits, size_t max_bytes);
 
   // The grammar of `spec`, compiled now when it is not here. Errors are not kept.
   absl::StatusOr<std::shared_ptr<TokenGrammar>> Get(const GrammarSpec& spec);
@@ -40,7 +40,7 @@ class GrammarCache {
   std::shared_ptr<TokenGrammar> Find(const std::string& key);  // with the lock held
   void Evict();                                                // likewise
 
-  const std::shared_ptr<const TokenVocabulary> vocabulary_;
+  const std::shared_ptr<const GrammarVocabulary> vocabulary_;
   const GrammarLimits limits_;
   const size_t max_bytes_;
   mutable std::mutex mutex_;

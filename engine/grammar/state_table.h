@@ -33,7 +33,7 @@ class StateTable {
     return states_[state].row.get();
   }
   bool CanEnd(State state) const { return (*states_[state].content)[0] != 0; }
-  // How many plain characters (see TokenVocabulary) may come next one after the other, each leading to a state of the
+  // How many plain characters (see GrammarVocabulary) may come next one after the other, each leading to a state of the
   // same string; 0 where the state is not between two characters of a string and nothing else.
   uint32_t PlainCharacters(State state) const { return states_[state].plain_characters; }
 

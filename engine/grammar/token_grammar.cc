@@ -12,7 +12,7 @@ namespace swiftlet {
 // A walk over the vocabulary may visit more states than are kept, within reason.
 constexpr size_t kMaxWalkGrowth = 16;
 
-TokenGrammar::TokenGrammar(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const TokenVocabulary> vocabulary,
+TokenGrammar::TokenGrammar(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const GrammarVocabulary> vocabulary,
                            const GrammarLimits& limits)
     : grammar_(std::move(grammar)),
       vocabulary_(std::move(vocabulary)),
@@ -62,7 +62,7 @@ absl::Status TokenGrammar::ComputeMask(State state, std::span<uint64_t> words) {
   const uint32_t plain_characters = table_->PlainCharacters(state);
   if (plain_characters > 0) {
     std::copy(vocabulary_->plain_mask().begin(), vocabulary_->plain_mask().end(), words.begin());
-    for (const TokenVocabulary::PlainToken& token : vocabulary_->plain_tokens()) {
+    for (const GrammarVocabulary::PlainToken& token : vocabulary_->plain_tokens()) {
       if (token.characters <= plain_characters) break;
       words[token.id / 64] &= ~(uint64_t{1} << (token.id % 64));
     }

@@ -17,7 +17,7 @@
 #include "engine/grammar/grammar.h"
 #include "engine/grammar/grammar_limits.h"
 #include "engine/grammar/state_table.h"
-#include "engine/grammar/token_vocabulary.h"
+#include "engine/grammar/grammar_vocabulary.h"
 
 namespace swiftlet {
 
@@ -25,10 +25,10 @@ class TokenGrammar {
  public:
   using State = StateTable::State;
 
-  TokenGrammar(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const TokenVocabulary> vocabulary,
+  TokenGrammar(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const GrammarVocabulary> vocabulary,
                const GrammarLimits& limits);
 
-  const TokenVocabulary& vocabulary() const { return *vocabulary_; }
+  const GrammarVocabulary& vocabulary() const { return *vocabulary_; }
   const std::shared_ptr<StateTable>& table() const { return table_; }
 
   // Begins a new table when the present one has grown over its limit; whoever holds a state of the old one imports it.
@@ -56,7 +56,7 @@ class TokenGrammar {
   void CountBytes();
 
   const std::shared_ptr<const Grammar> grammar_;
-  const std::shared_ptr<const TokenVocabulary> vocabulary_;
+  const std::shared_ptr<const GrammarVocabulary> vocabulary_;
   const GrammarLimits limits_;
   std::shared_ptr<StateTable> table_;
   absl::flat_hash_map<State, absl::StatusOr<Mask>> masks_;  // of table_

@@ -11,7 +11,7 @@
 #include "engine/base/string_view.h"
 #include "engine/grammar/code_point_set.h"
 #include "engine/grammar/json_schema.h"
-#include "engine/grammar/token_vocabulary.h"
+#include "engine/grammar/grammar_vocabulary.h"
 
 namespace swiftlet {
 
@@ -19,7 +19,7 @@ using Node = GrammarBuilder::Node;
 
 Node TextUntil(GrammarBuilder& builder, const std::string& marker, Node found, Node stopped,
                std::optional<Node> special) {
-  const uint32_t bytes = special.has_value() ? TokenVocabulary::kSpecialTag : 256;
+  const uint32_t bytes = special.has_value() ? GrammarVocabulary::kSpecialTag : 256;
   const size_t length = marker.size();
   std::vector<Node> places(length);  // by how much of the marker has just been read
   for (Node& place : places) place = builder.Reserve();
@@ -41,7 +41,7 @@ Node TextUntil(GrammarBuilder& builder, const std::string& marker, Node found, N
       edges.push_back({static_cast<uint8_t>(low), static_cast<uint8_t>(high), place == length ? found : places[place]});
       low = high + 1;
     }
-    if (special.has_value()) edges.push_back({TokenVocabulary::kSpecialTag, TokenVocabulary::kSpecialTag, *special});
+    if (special.has_value()) edges.push_back({GrammarVocabulary::kSpecialTag, GrammarVocabulary::kSpecialTag, *special});
     builder.Define(places[i], builder.Split({builder.Bytes(std::move(edges)), stopped}));
   }
   return places[0];

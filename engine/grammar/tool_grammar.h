@@ -40,7 +40,7 @@ absl::StatusOr<GrammarBuilder::Node> ToolCalls(const ToolGrammar& spec, const Gr
                                                GrammarBuilder::Node next);
 
 // Any bytes up to and with the first place where `marker` stands, then `found`; the text may also stop before, at
-// `stopped`. `marker` is not empty. `special`: where TokenVocabulary::kSpecialTag leads; without it that is any byte.
+// `stopped`. `marker` is not empty. `special`: where GrammarVocabulary::kSpecialTag leads; without it that is any byte.
 GrammarBuilder::Node TextUntil(GrammarBuilder& builder, const std::string& marker, GrammarBuilder::Node found,
                                GrammarBuilder::Node stopped,
                                std::optional<GrammarBuilder::Node> special = std::nullopt);

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "engine/grammar/token_vocabulary.h"
+#include "engine/grammar/grammar_vocabulary.h"
 
 namespace swiftlet {
 
@@ -71,7 +71,7 @@ uint64_t GrammarCompiler::num_requests() const {
 // ---- the compiler's thread
 
 void GrammarCompiler::TakeOffer(Offer offer) {
-  auto vocabulary = TokenVocabulary::Create(std::move(offer.tokens), logits_width_, std::move(offer.end_ids));
+  auto vocabulary = GrammarVocabulary::Create(std::move(offer.tokens), logits_width_, std::move(offer.end_ids));
   std::shared_ptr<GrammarCache> cache;
   if (vocabulary.ok()) cache = std::make_shared<GrammarCache>(*vocabulary, options_.limits, options_.cache_bytes);
   std::deque<Job> refused;

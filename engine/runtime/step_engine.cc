@@ -8,7 +8,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
-#include "engine/grammar/token_vocabulary.h"
+#include "engine/grammar/grammar_vocabulary.h"
 
 namespace swiftlet {
 namespace {

@@ -132,7 +132,8 @@ def test_every_rendered_command_line_is_understood(binaries, tmp_path, case):
         pod = cluster.start(found)
         if "volumes" not in pod.spec:
             wait_until(lambda: pod.probe("livenessProbe"), 60, f"{pod.component} lives")
-            pod.program.stop()
+            pod.program.terminate()
+            assert pod.program.wait(60) in (0, 143)  # 143: a signal before it serves ends it at once
         else:
             assert pod.program.wait(20) == 78
             last = pod.program.output().strip().splitlines()[-1]

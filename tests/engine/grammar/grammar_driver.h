@@ -21,13 +21,13 @@
 #include "engine/grammar/compile_grammar.h"
 #include "engine/grammar/matcher.h"
 #include "engine/grammar/token_grammar.h"
-#include "engine/grammar/token_vocabulary.h"
+#include "engine/grammar/grammar_vocabulary.h"
 
 namespace swiftlet::testing {
 
 inline constexpr int32_t kEnd = 256;  // the end of sequence; byte b is token b
 
-inline std::shared_ptr<const TokenVocabulary> SmallVocabulary() {
+inline std::shared_ptr<const GrammarVocabulary> SmallVocabulary() {
   std::vector<std::string> tokens;
   for (int byte = 0; byte < 256; ++byte) tokens.push_back(std::string(1, static_cast<char>(byte)));
   tokens.push_back("<end>");
@@ -97,10 +97,10 @@ inline std::shared_ptr<const TokenVocabulary> SmallVocabulary() {
     tokens.push_back(token);
   }
   const size_t width = tokens.size() + 7;
-  return *TokenVocabulary::Create(std::move(tokens), width, {kEnd});
+  return *GrammarVocabulary::Create(std::move(tokens), width, {kEnd});
 }
 
-inline std::shared_ptr<TokenGrammar> Compile(const GrammarSpec& spec, std::shared_ptr<const TokenVocabulary> vocabulary,
+inline std::shared_ptr<TokenGrammar> Compile(const GrammarSpec& spec, std::shared_ptr<const GrammarVocabulary> vocabulary,
                                              const GrammarLimits& limits = {}) {
   absl::StatusOr<std::shared_ptr<const Grammar>> grammar = CompileGrammar(spec, limits);
   EXPECT_TRUE(grammar.ok()) << grammar.status() << " " << spec.text;
@@ -156,7 +156,7 @@ inline bool AcceptsBytes(const std::shared_ptr<TokenGrammar>& grammar, std::stri
 
 // Takes `text` cut into tokens at random; every token must also be allowed by the mask of its place.
 inline bool AcceptsCut(const std::shared_ptr<TokenGrammar>& grammar, std::string_view text, std::mt19937& random) {
-  const TokenVocabulary& vocabulary = grammar->vocabulary();
+  const GrammarVocabulary& vocabulary = grammar->vocabulary();
   Matcher matcher(grammar);
   std::vector<uint64_t> mask(vocabulary.mask_words());
   while (!text.empty()) {
@@ -175,7 +175,7 @@ inline bool AcceptsCut(const std::shared_ptr<TokenGrammar>& grammar, std::string
 // Chooses among the allowed tokens until the end; nullopt when `max_tokens` were not enough.
 inline std::optional<std::string> RandomDocument(const std::shared_ptr<TokenGrammar>& grammar, std::mt19937& random,
                                                  int max_tokens) {
-  const TokenVocabulary& vocabulary = grammar->vocabulary();
+  const GrammarVocabulary& vocabulary = grammar->vocabulary();
   Matcher matcher(grammar);
   std::vector<uint64_t> mask(vocabulary.mask_words());
   std::string text;

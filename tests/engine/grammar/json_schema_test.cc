@@ -35,7 +35,7 @@ class JsonSchema : public ::testing::Test {
     return std::string(grammar.status().message());
   }
 
-  const std::shared_ptr<const TokenVocabulary> vocabulary_ = testing::SmallVocabulary();
+  const std::shared_ptr<const GrammarVocabulary> vocabulary_ = testing::SmallVocabulary();
   std::mt19937 random_{1};
 };
 

@@ -31,7 +31,7 @@ class ToolGrammarTest : public ::testing::Test {
     EXPECT_EQ(testing::AcceptsBytes(grammar, text), accepted) << text;
     for (int i = 0; i < 4; ++i) EXPECT_EQ(testing::AcceptsCut(grammar, text, random_), accepted) << text;
   }
-  const std::shared_ptr<const TokenVocabulary> vocabulary_ = testing::SmallVocabulary();
+  const std::shared_ptr<const GrammarVocabulary> vocabulary_ = testing::SmallVocabulary();
   std::mt19937 random_{2};
 };
 
@@ -104,7 +104,7 @@ TEST(Reasoning, MayBeOpenedByTheOutputAndClosedBySpecialTokens) {
   tokens.push_back("\xFF<r>");
   tokens.push_back("\xFF</r>");
   constexpr int32_t kOpen = 257, kClose = 258;
-  const auto vocabulary = *TokenVocabulary::Create(std::move(tokens), 259, {testing::kEnd});
+  const auto vocabulary = *GrammarVocabulary::Create(std::move(tokens), 259, {testing::kEnd});
   const GrammarSpec begun{GrammarSpec::Kind::kJsonSchema, R"({"type":"string"})", "</r>"};
   GrammarSpec open = begun;
   open.opened_by = "<r>";

@@ -71,7 +71,7 @@ class GrammarEngineTest : public EngineTest {
     EXPECT_TRUE(testing::Fits(value, root, root)) << Text(choice.ids) << " for " << schema;
   }
 
-  const std::shared_ptr<const TokenVocabulary> vocabulary_ = testing::SmallVocabulary();
+  const std::shared_ptr<const GrammarVocabulary> vocabulary_ = testing::SmallVocabulary();
 };
 
 TEST_F(GrammarEngineTest, EveryChoiceFitsAndDiffers) {
@@ -242,7 +242,7 @@ TEST_F(GrammarEngineTest, AGrammarThatAllowsNothingEndsInternal) {
   // A vocabulary that cannot close an object.
   std::vector<std::string> tokens(256);
   for (const char c : std::string("{\"ab:1,")) tokens[static_cast<uint8_t>(c)] = std::string(1, c);
-  const auto poor = *TokenVocabulary::Create(std::move(tokens), vocabulary_->width(), {kEnd});
+  const auto poor = *GrammarVocabulary::Create(std::move(tokens), vocabulary_->width(), {kEnd});
   StartText();
   GenerationRequest request = Request(Prompt(20), 50);
   request.grammar = testing::Compile(

@@ -5,7 +5,7 @@
 
 #include <functional>
 
-#include "engine/grammar/token_vocabulary.h"
+#include "engine/grammar/grammar_vocabulary.h"
 #include "services/model_worker/grammar_parser.h"
 #include "tests/services/model_worker/worker_fixture.h"
 

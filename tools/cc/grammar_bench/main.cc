@@ -101,7 +101,7 @@ double Quantile(std::vector<double> values, double quantile) {
   return values[static_cast<size_t>(quantile * static_cast<double>(values.size() - 1))];
 }
 
-bool Measure(const Case& one, const Tokenizer& tokenizer, const std::shared_ptr<const TokenVocabulary>& vocabulary) {
+bool Measure(const Case& one, const Tokenizer& tokenizer, const std::shared_ptr<const GrammarVocabulary>& vocabulary) {
   std::vector<double> compile, first, cached, accept;
   std::shared_ptr<const Grammar> grammar;
   for (int i = 0; i < 50; ++i) {
@@ -154,9 +154,9 @@ int Run(const std::string& directory) {
     bytes.emplace_back(token.is_special ? std::string_view() : token.bytes);
   }
   const size_t width = (bytes.size() + 255) / 256 * 256;
-  std::shared_ptr<const TokenVocabulary> vocabulary;
+  std::shared_ptr<const GrammarVocabulary> vocabulary;
   const double build_us = Timed([&] {
-    vocabulary = *TokenVocabulary::Create(std::move(bytes), width, {(*tokenizer)->special_ids().eos.value_or(0)});
+    vocabulary = *GrammarVocabulary::Create(std::move(bytes), width, {(*tokenizer)->special_ids().eos.value_or(0)});
   });
   std::printf("vocabulary of %zu: %.0f ms to build, %zu nodes, %zu MiB\n", width, build_us * 1e-3,
               vocabulary->all().nodes().size(), vocabulary->size_bytes() >> 20);

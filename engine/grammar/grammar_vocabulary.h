@@ -41,14 +41,14 @@ class TokenTree {
   size_t max_depth_ = 0;
 };
 
-class TokenVocabulary {
+class GrammarVocabulary {
  public:
   // A special token that opens or closes the reasoning is this byte, which no text holds, and its spelling.
   static constexpr uint8_t kSpecialTag = 0xFF;
 
   // `bytes` by id: a token's part of the text, which need not be whole characters. Empty for tokens that are no text
   // (control tokens): a grammar never allows those. `width`: of the logits, at least as many. `end_ids` end a sequence.
-  static absl::StatusOr<std::shared_ptr<const TokenVocabulary>> Create(std::vector<std::string> bytes, size_t width,
+  static absl::StatusOr<std::shared_ptr<const GrammarVocabulary>> Create(std::vector<std::string> bytes, size_t width,
                                                                        std::vector<int32_t> end_ids);
 
   size_t width() const { return width_; }
@@ -72,7 +72,7 @@ class TokenVocabulary {
   size_t size_bytes() const;
 
  private:
-  TokenVocabulary(std::vector<std::string> bytes, size_t width, std::vector<int32_t> end_ids);
+  GrammarVocabulary(std::vector<std::string> bytes, size_t width, std::vector<int32_t> end_ids);
 
   std::vector<std::string> bytes_;
   size_t width_;

@@ -1,4 +1,4 @@
-#include "engine/grammar/token_vocabulary.h"
+#include "engine/grammar/grammar_vocabulary.h"
 
 #include <absl/status/status.h>
 #include <absl/strings/str_cat.h>
@@ -78,7 +78,7 @@ TokenTree::TokenTree(std::vector<int32_t> ids, std::span<const std::string> byte
   nodes_.shrink_to_fit();
 }
 
-TokenVocabulary::TokenVocabulary(std::vector<std::string> bytes, size_t width, std::vector<int32_t> end_ids)
+GrammarVocabulary::GrammarVocabulary(std::vector<std::string> bytes, size_t width, std::vector<int32_t> end_ids)
     : bytes_(std::move(bytes)),
       width_(width),
       end_ids_(std::move(end_ids)),
@@ -96,7 +96,7 @@ TokenVocabulary::TokenVocabulary(std::vector<std::string> bytes, size_t width, s
                    [](const PlainToken& one, const PlainToken& other) { return one.characters > other.characters; });
 }
 
-absl::StatusOr<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::Create(std::vector<std::string> bytes,
+absl::StatusOr<std::shared_ptr<const GrammarVocabulary>> GrammarVocabulary::Create(std::vector<std::string> bytes,
                                                                                size_t width,
                                                                                std::vector<int32_t> end_ids) {
   if (bytes.empty() || bytes.size() > width) {
@@ -111,14 +111,14 @@ absl::StatusOr<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::Create(s
     if (id < 0 || static_cast<size_t>(id) >= width) return absl::InvalidArgumentError(absl::StrCat("end id ", id));
     if (static_cast<size_t>(id) < bytes.size()) bytes[id].clear();  // it ends the text, it is none
   }
-  return std::shared_ptr<const TokenVocabulary>(new TokenVocabulary(std::move(bytes), width, std::move(end_ids)));
+  return std::shared_ptr<const GrammarVocabulary>(new GrammarVocabulary(std::move(bytes), width, std::move(end_ids)));
 }
 
-bool TokenVocabulary::IsEnd(int32_t id) const {
+bool GrammarVocabulary::IsEnd(int32_t id) const {
   return std::find(end_ids_.begin(), end_ids_.end(), id) != end_ids_.end();
 }
 
-size_t TokenVocabulary::size_bytes() const {
+size_t GrammarVocabulary::size_bytes() const {
   size_t total = sizeof(*this) + all_.bytes() + not_plain_.bytes() + plain_mask_.size() * sizeof(uint64_t) +
                  plain_tokens_.capacity() * sizeof(PlainToken);
   for (const std::string& token : bytes_) total += sizeof(token) + (token.capacity() > 15 ? token.capacity() : 0);
