@@ -89,10 +89,11 @@ function(swiftlet_link target scope modules)
   endforeach()
 endfunction()
 
-# module(NAME [HDRS ...] [SRCS ...] [CUDA ...] [DEPS modules...] [LIBS targets...]): a static library, or headers alone.
-# CUDA lists the headers and sources that only a build with the CUDA backend has.
+# module(NAME [HDRS ...] [SRCS ...] [CUDA ...] [FUZZED ...] [DEPS modules...] [LIBS targets...]): a static library, or
+# headers alone. CUDA lists the headers and sources that only a build with the CUDA backend has, FUZZED those of SRCS
+# that read what comes from outside: a fuzzer sees which way they go (cmake/Fuzz.cmake).
 function(module name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "HDRS;SRCS;CUDA;DEPS;LIBS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "HDRS;SRCS;CUDA;FUZZED;DEPS;LIBS")
   if(SWIFTLET_CUDA AND arg_CUDA)
     list(APPEND arg_SRCS ${arg_CUDA})
     list(APPEND arg_LIBS cuda_runtime)
@@ -118,6 +119,10 @@ function(module name)
   target_include_directories(${target} ${scope} ${PROJECT_SOURCE_DIR})
   swiftlet_link(${target} ${scope} "${arg_DEPS}")
   target_link_libraries(${target} ${scope} ${arg_LIBS})
+  if(arg_FUZZED AND TARGET fuzz_coverage)
+    set_property(SOURCE ${arg_FUZZED} APPEND PROPERTY COMPILE_OPTIONS -fsanitize-coverage=trace-pc,trace-cmp)
+    target_link_libraries(${target} PUBLIC fuzz_coverage)
+  endif()
 endfunction()
 
 # program(NAME MODULE module SRCS ... [DEPS modules...] [LIBS targets...]): a binary in bin/. MODULE is the folder it

@@ -81,6 +81,7 @@ StepResult CpuExecutor::RunStep(StepBatch batch) {
   StepResult result;
   result.begin_us = NowUs();
   SetUpRows(batch);
+  masks_ = std::move(batch.masks);
   for (const StepPlan::Copy& copy : batch.plan.copies_before) decoder_->CopyBlock(copy.from, copy.to);
   RunForward(batch.plan, result);
   for (const StepPlan::Copy& copy : batch.plan.copies_after) decoder_->CopyBlock(copy.from, copy.to);
@@ -100,6 +101,10 @@ void CpuExecutor::SetUpRows(const StepBatch& batch) {
     if (!row.has_penalties()) continue;
     for (const int32_t id : row.request->prompt_ids) row.counts.AddPrompt(id);
     for (const int32_t id : plan.output_ids) row.counts.AddOutput(id);
+  }
+  for (const DrawRule& rule : batch.draw_rules) {
+    rows_[rule.row].mask_slot = rule.mask_slot;
+    rows_[rule.row].forced_token = rule.forced_token;
   }
 }
 
@@ -210,7 +215,11 @@ void CpuExecutor::Draw(int32_t row_index, int32_t position, std::span<float> log
   args.frequency_penalty = sampling.frequency_penalty;
   args.logit_bias = sampling.logit_bias;
   args.counts = row.counts.counts();
-  if (num_generated < request.min_tokens) args.forbidden_ids = request.stop_token_ids;
+  if (row.mask_slot >= 0) {
+    args.mask = *masks_[std::exchange(row.mask_slot, -1)];  // which knows of min_tokens
+  } else if (num_generated < request.min_tokens) {
+    args.forbidden_ids = request.stop_token_ids;
+  }
   args.key = {sampling.seed, static_cast<uint32_t>(row.choice), static_cast<uint32_t>(position)};
   args.num_top = request.logprobs - 1;
   SampleResult drawn = simd::Sample(args, scratch);

@@ -54,6 +54,7 @@ class CpuExecutor final : public Executor {
 
   // The executor's thread alone.
   std::vector<DeviceRow> rows_;
+  std::vector<std::shared_ptr<const std::vector<uint64_t>>> masks_;  // of the step
   std::vector<int32_t> token_ids_;
   std::vector<DecoderSequence> sequences_;
   std::vector<LogitsRow> logits_rows_;

@@ -37,7 +37,7 @@ struct DeviceRow {
   int32_t choice = 0;
   int32_t last_token = -1;    // drawn in the last step: the next one's input
   bool done = false;          // a stop token or a failure: later steps planned for this sequence compute nothing
-  int32_t mask_slot = -1;     // which of the step's token masks applies; -1 = none
+  int32_t mask_slot = -1;     // of the step's masks, for its next draw; -1 = none
   int32_t forced_token = -1;  // taken instead of the next draw; -1 = none
   TokenCounts counts;         // kept while a penalty is not neutral
 

@@ -15,11 +15,14 @@
 
 namespace swiftlet {
 
+class TokenGrammar;
+
 // What a device row has room for.
 inline constexpr size_t kMaxStopTokenIds = 128;
 inline constexpr size_t kMaxLogitBias = 1024;
+inline constexpr size_t kMaxTagIds = 16;  // of a tag around the reasoning
 
-// How the next token is drawn. Order: bias, penalties, min_tokens, temperature, min_p, top_k, top_p.
+// How the next token is drawn. Order: bias, penalties, min_tokens, grammar, temperature, min_p, top_k, top_p.
 struct SamplingParams {
   float temperature = 1;         // 0 = greedy; 0 to 2
   float top_p = 1;               // (0, 1]
@@ -30,6 +33,14 @@ struct SamplingParams {
   float frequency_penalty = 0;   // -2 to 2; output
   std::vector<std::pair<int32_t, float>> logit_bias;
   uint64_t seed = 0;
+};
+
+// How long the reasoning at the beginning of the output may be. Once it has `tokens` tokens and has not ended, what is
+// missing of close_ids at its end is forced, id by id.
+struct ReasoningBudget {
+  int32_t tokens = 0;              // >= 0
+  std::vector<int32_t> close_ids;  // end the reasoning; 1 to kMaxTagIds
+  std::vector<int32_t> open_ids;   // begin it, as the first ids of the output; none: it has begun in the prompt
 };
 
 struct GenerationRequest {
@@ -44,6 +55,10 @@ struct GenerationRequest {
   std::string cache_salt;               // the prefix index is private to equal salts
   int32_t priority = 0;                 // lower runs first
   std::optional<int64_t> timeout_us;    // from Submit
+  // What the text must be; null = anything. The ids that end a sequence in its vocabulary are stop tokens, and stop
+  // tokens before min_tokens give way where nothing else may come.
+  std::shared_ptr<TokenGrammar> grammar;
+  std::optional<ReasoningBudget> reasoning_budget;
   // Ids a former worker generated, per choice; empty or num_choices entries. They are output, not prompt.
   std::vector<std::vector<int32_t>> resumed_ids;
 };

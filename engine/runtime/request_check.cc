@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/base/status_macros.h"
+#include "engine/grammar/token_grammar.h"
 
 namespace swiftlet {
 namespace {
@@ -82,6 +83,14 @@ absl::Status CheckLengths(const GenerationRequest& request, const RequestLimits&
   return absl::OkStatus();
 }
 
+absl::Status CheckReasoning(const ReasoningBudget& budget, int32_t vocab_size) {
+  RETURN_IF_ERROR(InRange("reasoning budget", budget.tokens, 0, INT32_MAX));
+  RETURN_IF_ERROR(InRange<size_t>("reasoning close_ids size", budget.close_ids.size(), 1, kMaxTagIds));
+  RETURN_IF_ERROR(CheckIds("reasoning close_ids", budget.close_ids, vocab_size));
+  RETURN_IF_ERROR(InRange<size_t>("reasoning open_ids size", budget.open_ids.size(), 0, kMaxTagIds));
+  return CheckIds("reasoning open_ids", budget.open_ids, vocab_size);
+}
+
 }  // namespace
 
 absl::Status CheckRequest(const GenerationRequest& request, const RequestLimits& limits) {
@@ -97,6 +106,13 @@ absl::Status CheckRequest(const GenerationRequest& request, const RequestLimits&
   }
   for (const std::vector<int32_t>& ids : request.resumed_ids) {
     RETURN_IF_ERROR(CheckIds("resumed_ids", ids, limits.vocab_size));
+  }
+  if (request.reasoning_budget) RETURN_IF_ERROR(CheckReasoning(*request.reasoning_budget, limits.vocab_size));
+  if (request.grammar != nullptr) {
+    const size_t width = request.grammar->vocabulary().width();
+    if (width != static_cast<size_t>(limits.vocab_size)) {
+      return Refuse("grammar's vocabulary width", width, absl::StrCat(limits.vocab_size));
+    }
   }
   return CheckSampling(request.sampling, limits.vocab_size);
 }

@@ -13,9 +13,19 @@
 
 namespace swiftlet {
 
+// What holds for one row's draw in this step alone.
+struct DrawRule {
+  int32_t row = 0;
+  int32_t mask_slot = -1;     // of StepBatch::masks; -1 = all ids may come
+  int32_t forced_token = -1;  // taken instead of what is drawn; -1 = none
+};
+
 struct StepBatch {
   StepPlan plan;
   std::vector<std::shared_ptr<const GenerationRequest>> row_requests;  // of plan.rows
+  std::vector<DrawRule> draw_rules;                                    // of rows that have one
+  // Allowed ids by slot: bit i % 64 of word i / 64, for all of the logits.
+  std::vector<std::shared_ptr<const std::vector<uint64_t>>> masks;
 };
 
 struct StepResult {

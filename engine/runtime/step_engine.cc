@@ -8,11 +8,15 @@
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
+#include "engine/grammar/grammar_vocabulary.h"
 
 namespace swiftlet {
 namespace {
 
 using std::chrono::microseconds;
+
+// For masks, while the device has a step to run: few take longer, and waiting delays nobody.
+constexpr microseconds kMaskPatience{200};
 
 int64_t NowUs() {
   return std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -26,7 +30,9 @@ ScheduledRequest ToScheduled(uint64_t number, const GenerationRequest& request, 
   scheduled.max_tokens = request.max_tokens;
   scheduled.resumed_ids = request.resumed_ids;
   for (const std::vector<int32_t>& ids : request.resumed_ids) {
-    const bool stopped = !ids.empty() && static_cast<int32_t>(ids.size()) > request.min_tokens &&
+    // With a grammar min_tokens may have given way.
+    const bool may_stop = request.grammar != nullptr || static_cast<int32_t>(ids.size()) > request.min_tokens;
+    const bool stopped = !ids.empty() && may_stop &&
                          std::ranges::find(request.stop_token_ids, ids.back()) != request.stop_token_ids.end();
     scheduled.resumed_ends.push_back(stopped ? FinishReason::kStop : FinishReason::kNone);
   }
@@ -87,7 +93,7 @@ StepEngine::StepEngine(const EngineConfig& config, const RequestLimits& limits, 
       limits_(limits),
       callbacks_(std::move(callbacks)),
       registry_(config.max_waiting_requests, config.max_waiting_requests + config.max_num_seqs),
-      inbox_(2 * (size_t{0} + config.max_waiting_requests + config.max_num_seqs)),
+      inbox_(2 + 2 * (size_t{0} + config.max_waiting_requests + config.max_num_seqs)),
       scheduler_(ToSchedulerConfig(config, executor->shape().num_blocks)),
       executor_(std::move(executor)) {
   Publish();
@@ -101,6 +107,13 @@ StepEngine::~StepEngine() {
 // ---- any thread
 
 absl::Status StepEngine::Submit(uint64_t tag, GenerationRequest request, std::shared_ptr<OutputSink> sink) {
+  if (request.grammar != nullptr) {
+    for (const int32_t id : request.grammar->vocabulary().end_ids()) {
+      if (std::ranges::find(request.stop_token_ids, id) == request.stop_token_ids.end()) {
+        request.stop_token_ids.push_back(id);
+      }
+    }
+  }
   RETURN_IF_ERROR(CheckRequest(request, limits_));
   Message message;
   message.arrival_us = NowUs();
@@ -129,7 +142,7 @@ void StepEngine::PostCancellations(const std::vector<uint64_t>& numbers) {
   for (const uint64_t number : numbers) Post({.number = number, .submitted = std::nullopt, .arrival_us = 0});
 }
 
-// The registry admits no more than the inbox holds.
+// The registry admits no more than the inbox holds, beside two messages that masks are there.
 void StepEngine::Post(Message message) {
   CHECK(inbox_.Push(std::move(message)) == Inbox<Message>::PushResult::kAccepted) << "inbox of " << inbox_.size();
 }
@@ -159,6 +172,7 @@ void StepEngine::StepLoop() {
     inbox_.TakeAll(messages);
     Take(messages);
     messages.clear();
+    TakeMasks();
     const bool launched = LaunchNext();
     GatherEvents(nullptr);
     const bool idle = !launched && in_flight_ == 0;
@@ -169,11 +183,11 @@ void StepEngine::StepLoop() {
       callbacks_.on_fault(fault_);
     }
     if (!idle) continue;
-    // A sequence that could not run now would never run.
-    CHECK(scheduler_.idle()) << "sequences wait, and nothing can run";
     scheduler_.CheckIntegrity();
     was_idle_ = true;
-    if (inbox_.closed() && inbox_.size() == 0) return;
+    // Without masks to come a sequence that could not run now would never run.
+    CHECK(scheduler_.idle() || masks_to_come_ > 0) << "sequences wait, and nothing can run";
+    if (live_.empty() && inbox_.closed() && inbox_.size() == 0) return;
     inbox_.WaitAndTakeAll(messages, std::chrono::hours(24));
   }
 }
@@ -181,13 +195,96 @@ void StepEngine::StepLoop() {
 void StepEngine::Take(std::vector<Message>& messages) {
   for (Message& message : messages) {
     if (message.submitted) {
-      const Live& live = live_.emplace(message.number, *std::move(message.submitted)).first->second;
-      scheduler_.Add(ToScheduled(message.number, *live.request, message.arrival_us));
-    } else {
-      scheduler_.Cancel(message.number);
+      Live& live = live_.emplace(message.number, *std::move(message.submitted)).first->second;
+      live.arrival_us = message.arrival_us;
+      if (live.request->grammar == nullptr || !fault_.ok()) {
+        AddToScheduler(message.number, live);
+      } else {
+        if (masks_ == nullptr) {
+          masks_ = std::make_unique<GrammarMasks>([this] { inbox_.Push({}); });
+        }
+        live.waits_for_masks = true;
+        masks_->Begin(message.number, live.request);
+        masks_to_come_ += live.request->num_choices;
+      }
+      continue;
     }
+    const auto live = live_.find(message.number);
+    if (live == live_.end()) continue;
+    if (live->second.waits_for_masks) AddToScheduler(message.number, live->second);
+    scheduler_.Cancel(message.number);
   }
   if (!fault_.ok()) scheduler_.FailAll();
+}
+
+// Once: when its masks are there, or to end it without them.
+void StepEngine::AddToScheduler(uint64_t number, Live& live) {
+  const GenerationRequest& request = *live.request;
+  live.waits_for_masks = false;
+  scheduler_.Add(ToScheduled(number, request, live.arrival_us));
+  if (request.grammar == nullptr && !request.reasoning_budget) return;
+  ++num_ruled_;
+  live.choices.resize(request.num_choices);
+  for (int32_t index = 0; index < request.num_choices; ++index) {
+    Choice& choice = live.choices[index];
+    if (request.reasoning_budget) {
+      choice.meter.emplace(*request.reasoning_budget);
+      if (!request.resumed_ids.empty()) {
+        for (const int32_t id : request.resumed_ids[index]) choice.meter->Take(id);
+      }
+    }
+    scheduler_.SetLockstep(number, index, request.grammar != nullptr ? 0 : choice.meter->forced_from());
+  }
+}
+
+// Results come for all choices of a request at once, then for one choice a token.
+void StepEngine::TakeMasks() {
+  if (masks_ == nullptr) return;
+  if (std::exchange(masks_asked_, false) && in_flight_ > 0) masks_->WaitBriefly(kMaskPatience);
+  for (GrammarMasks::Result& result : masks_->TakeResults()) {
+    --masks_to_come_;
+    const auto live = live_.find(result.request);
+    if (live == live_.end()) continue;
+    if (live->second.waits_for_masks) AddToScheduler(result.request, live->second);
+    Choice& choice = live->second.choices[result.choice];
+    choice.mask = std::move(result.mask);
+    if (result.status.ok()) {
+      scheduler_.Release(result.request, result.choice);
+    } else {
+      choice.error = std::move(result.status);
+      scheduler_.Fail(result.request, result.choice);
+    }
+  }
+}
+
+// The choice has drawn a token: what may come after it?
+void StepEngine::TakeToken(Live& live, const SequenceEvent& event) {
+  Choice& choice = live.choices[event.choice];
+  if (choice.meter) choice.meter->Take(event.token_id);
+  if (live.request->grammar == nullptr) {
+    scheduler_.SetLockstep(event.request, event.choice, choice.meter->forced_from());
+    return;
+  }
+  choice.mask = nullptr;
+  if (!scheduler_.Hold(event.request, event.choice)) return;  // it has ended
+  masks_->Take(event.request, event.choice, event.token_id);
+  ++masks_to_come_;
+  masks_asked_ = true;
+}
+
+void StepEngine::AddDrawRule(uint64_t request, int32_t index, int32_t row, MaskSlots& slots, StepBatch& batch) const {
+  const Live& live = live_.at(request);
+  if (live.choices.empty()) return;
+  const Choice& choice = live.choices[index];
+  DrawRule rule{.row = row};
+  if (choice.meter) rule.forced_token = choice.meter->forced_id();
+  if (live.request->grammar != nullptr && rule.forced_token < 0) {
+    CHECK(choice.mask != nullptr) << "request " << request << " choice " << index << " was planned without its mask";
+    const auto [slot, added] = slots.try_emplace(choice.mask.get(), static_cast<int32_t>(batch.masks.size()));
+    if (added) batch.masks.push_back(choice.mask);
+    rule.mask_slot = slot->second;
+  }
+  if (rule.mask_slot >= 0 || rule.forced_token >= 0) batch.draw_rules.push_back(rule);
 }
 
 bool StepEngine::LaunchNext() {
@@ -198,6 +295,13 @@ bool StepEngine::LaunchNext() {
     Live& live = live_.at(row.request);
     batch.row_requests.push_back(live.request);
     if (!std::exchange(live.started, true)) registry_.Started(live.tag, live.sink.get());
+  }
+  MaskSlots slots;
+  for (const StepPlan::Item& item : batch.plan.items) {
+    if (num_ruled_ == 0) break;
+    if (!item.sample) continue;
+    AddDrawRule(item.request, item.choice, item.row, slots, batch);
+    for (const StepPlan::Target& fork : item.forks) AddDrawRule(item.request, fork.choice, fork.row, slots, batch);
   }
   ++in_flight_;
   executor_->Launch(std::move(batch));
@@ -233,14 +337,19 @@ void StepEngine::TakeFault(const absl::Status& status) {
   if (!fault_.ok()) return;
   fault_ = absl::UnavailableError(absl::StrCat("the device failed: ", status.ToString()));
   registry_.Close(fault_);
+  for (auto& [number, live] : live_) {
+    if (live.waits_for_masks) AddToScheduler(number, live);
+  }
   scheduler_.FailAll();
   GatherEvents(nullptr);
 }
 
-absl::Status StepEngine::StatusOf(FinishReason reason) const {
+absl::Status StepEngine::StatusOf(FinishReason reason, const Live& live, int32_t choice) const {
   if (reason == FinishReason::kDeadline) return absl::DeadlineExceededError("the request's deadline passed");
   if (reason != FinishReason::kError) return absl::OkStatus();
-  return fault_.ok() ? absl::InternalError("the model's logits are not finite") : fault_;
+  if (!fault_.ok()) return fault_;
+  if (!live.choices.empty() && !live.choices[choice].error.ok()) return live.choices[choice].error;
+  return absl::InternalError("the model's logits are not finite");
 }
 
 void StepEngine::GatherPromptLogprobs(StepResult& result) {
@@ -268,6 +377,7 @@ void StepEngine::GatherEvents(StepResult* result) {
       output.ids.push_back(event.token_id);
       if (live.request->logprobs > 0) output.logprobs.push_back(std::move(result->logprobs[event.sample_index]));
       ++stats_.generated_tokens;
+      if (!live.choices.empty()) TakeToken(live, event);
     }
     if (event.first) {
       output.cached_tokens = event.cached_tokens;
@@ -279,8 +389,10 @@ void StepEngine::GatherEvents(StepResult* result) {
     }
     if (event.finish_reason == FinishReason::kNone) continue;
     output.finish_reason = event.finish_reason;
-    output.status = StatusOf(event.finish_reason);
+    output.status = StatusOf(event.finish_reason, live, event.choice);
     if (--live.choices_left > 0) continue;
+    if (live.request->grammar != nullptr && masks_ != nullptr) masks_->End(event.request);
+    if (!live.choices.empty()) --num_ruled_;
     registry_.Remove(live.tag, live.sink.get());
     live_.erase(it);
     removed_ = true;

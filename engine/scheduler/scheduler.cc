@@ -52,6 +52,34 @@ void Scheduler::Cancel(uint64_t request) {
   EndRequest(request, FinishReason::kCancelled);
 }
 
+Sequence* Scheduler::FindAlive(uint64_t request, int32_t choice) {
+  const auto it = requests_.find(request);
+  if (it == requests_.end()) return nullptr;
+  for (Sequence* sequence : it->second.alive) {
+    if (sequence->choice == choice) return sequence;
+  }
+  return nullptr;
+}
+
+void Scheduler::Fail(uint64_t request, int32_t choice) {
+  if (Sequence* const sequence = FindAlive(request, choice)) End(*sequence, FinishReason::kError);
+}
+
+void Scheduler::SetLockstep(uint64_t request, int32_t choice, int32_t from) {
+  if (Sequence* const sequence = FindAlive(request, choice)) sequence->lockstep_from = from;
+}
+
+bool Scheduler::Hold(uint64_t request, int32_t choice) {
+  Sequence* const sequence = FindAlive(request, choice);
+  if (sequence == nullptr) return false;
+  sequence->held = true;
+  return true;
+}
+
+void Scheduler::Release(uint64_t request, int32_t choice) {
+  if (Sequence* const sequence = FindAlive(request, choice)) sequence->held = false;
+}
+
 void Scheduler::FailAll() {
   while (!requests_.empty()) EndRequest(requests_.begin()->first, FinishReason::kError);
 }

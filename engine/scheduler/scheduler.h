@@ -71,6 +71,13 @@ class Scheduler {
   void Add(ScheduledRequest request);
   // Ends all choices with kCancelled; unknown ids are ignored.
   void Cancel(uint64_t request);
+  // Ends one choice with kError. These four ignore choices that are not alive.
+  void Fail(uint64_t request, int32_t choice);
+  // The choice's tokens from the `from`th generated one on (0 = the first) are drawn in lockstep with the host: each
+  // only after the results of the former were applied, and not between Hold and Release. Others are planned as ever.
+  void SetLockstep(uint64_t request, int32_t choice, int32_t from);
+  bool Hold(uint64_t request, int32_t choice);  // false: not alive
+  void Release(uint64_t request, int32_t choice);
   // Ends everything with kError: the device is gone. Plans made before are not applied any more.
   void FailAll();
 
@@ -102,6 +109,7 @@ class Scheduler {
     int64_t deadline_us = kNoDeadline;
   };
 
+  Sequence* FindAlive(uint64_t request, int32_t choice);
   void ExpireDeadlines(int64_t now_us);
   void EndRequest(uint64_t id, FinishReason reason);
   void End(Sequence& sequence, FinishReason reason);

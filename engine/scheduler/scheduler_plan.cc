@@ -13,7 +13,8 @@ StepPlan Scheduler::Plan(int64_t now_us) {
   plan.step = last_step_ + 1;
 
   int32_t num_decodes = 0;
-  for (const Sequence* sequence : running_) num_decodes += sequence->lengths.pending() == 1;
+  for (const Sequence* sequence : running_)
+    num_decodes += sequence->lengths.pending() == 1 && !sequence->waits_for_host();
   int32_t prefill_budget = config_.max_num_batched_tokens;
   if (num_decodes > 0) {
     prefill_budget = std::min(prefill_budget, std::max(config_.max_mixed_tokens, kMixedTokensPerDecode * num_decodes));
@@ -72,6 +73,7 @@ bool Scheduler::PlanRunning(Sequence& sequence, int32_t& prefill_budget, StepPla
     if (count > 0) AddItem(sequence, count, plan);
     return true;
   }
+  if (sequence.waits_for_host()) return true;
   while (!blocks_.Grow(sequence, sequence.lengths.num_tokens)) {
     if (ReleaseEnding()) continue;
     Sequence* const victim = running_.back();
@@ -84,12 +86,12 @@ bool Scheduler::PlanRunning(Sequence& sequence, int32_t& prefill_budget, StepPla
 
 // False when the sequence has to wait on, and everybody behind it with it.
 bool Scheduler::PlanWaiting(Sequence& sequence, int32_t& prefill_budget, int64_t now_us, StepPlan& plan) {
-  if (sequence.in_flight > 0) return false;  // its last ids are on their way
+  if (sequence.in_flight > 0 || sequence.held) return false;  // its last ids, or what they lead to, are on their way
   if (prefill_budget < 1) return false;
   // Only sequences behind this one can be victims, and none of those is planned yet.
   const auto make_room = [&] {
     if (running_.empty() || running_.back()->priority <= sequence.priority) return false;
-    if (running_.back()->lengths.pending() == 1) ++prefill_budget;
+    if (running_.back()->lengths.pending() == 1 && !running_.back()->waits_for_host()) ++prefill_budget;
     Preempt(*running_.back());
     return true;
   };
@@ -168,7 +170,7 @@ void Scheduler::ForkFollowers(Sequence& leader, StepPlan::Item& item, StepPlan& 
     fork->lengths.Check();
     fork->in_flight = 1;
     TakeRow(*fork, plan);
-    item.forks.push_back({fork->id, fork->row});
+    item.forks.push_back({fork->id, fork->choice, fork->row});
     forked_.push_back(fork);
   }
 }

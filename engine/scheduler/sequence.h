@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <tuple>
 #include <vector>
@@ -52,6 +53,11 @@ struct Sequence {
   PrefixIndex::Node node;                // of the last indexed block
   int32_t num_indexed = 0;               // blocks known to the index
 
+  // From this generated token on (counted from 0) each is drawn only when the ids before it were applied and the host
+  // has said that it may be: `held` until then.
+  int32_t lockstep_from = std::numeric_limits<int32_t>::max();
+  bool held = false;
+
   int32_t num_scored = 0;     // prompt positions whose log-probabilities were planned
   bool started = false;       // was planned once
   bool announced = false;     // an event with the two figures below has gone out
@@ -59,6 +65,8 @@ struct Sequence {
   int64_t queue_us = 0;       // arrival to first planned
 
   int32_t prompt_size() const { return static_cast<int32_t>(request->prompt_ids.size()); }
+  // The next token cannot be drawn yet.
+  bool waits_for_host() const { return lengths.num_tokens - prompt_size() >= lockstep_from && (in_flight > 0 || held); }
   int32_t num_known() const { return prompt_size() + static_cast<int32_t>(output_ids.size()); }
   int32_t token(int32_t position) const {
     return position < prompt_size() ? request->prompt_ids[position] : output_ids[position - prompt_size()];

@@ -22,6 +22,7 @@ struct StepPlan {
   };
   struct Target {
     uint64_t sequence = 0;
+    int32_t choice = 0;
     int32_t row = 0;
   };
   struct Item {

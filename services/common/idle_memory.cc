@@ -14,8 +14,8 @@
 namespace swiftlet {
 namespace {
 
-constexpr int64_t kWorthBytes = 4 << 20;  // less is kept for the next request
-constexpr int64_t kIdleShare = 50;        // one part in so many of a core
+constexpr int64_t kWorthShare = 32;  // less than one part in so many is kept for the next request
+constexpr int64_t kIdleShare = 50;   // one part in so many of a core
 
 int64_t CpuNs() {
   timespec used = {};
@@ -48,7 +48,7 @@ void IdleMemory::Look() {
   cpu_ns_ = cpu_ns;
   const int64_t resident = ResidentBytes();
   kept_bytes_ = std::min(kept_bytes_, resident);
-  if (!idle || resident < kept_bytes_ + kWorthBytes) return;
+  if (!idle || resident < kept_bytes_ + kept_bytes_ / kWorthShare) return;
   malloc_trim(0);
   kept_bytes_ = ResidentBytes();
 }

@@ -14,7 +14,7 @@ inline constexpr size_t kMaxPromptTextBytes = 4 << 20;  // one prompt, or all me
 inline constexpr size_t kMaxTextsPerEncode = 64;        // texts in one EncodePrompt
 inline constexpr size_t kMaxMessages = 1024;            // messages of a chat
 inline constexpr size_t kMaxNameBytes = 64;             // message names, cache salts, caller's request ids
-inline constexpr size_t kMaxListedMessages = 1 << 16;   // messages in one list of a transcoded body
+inline constexpr size_t kMaxListEntries = 1 << 16;      // of a transcoded body's list or map, but for lists of numbers
 inline constexpr int32_t kMaxChoices = 128;             // n
 inline constexpr int32_t kMaxLogprobs = 20;             // top log-probabilities a position
 // Log-probabilities and ids in one answer: prompt (as often as it is told) and output, each with its top ones.
@@ -28,7 +28,12 @@ inline constexpr float kMaxTemperature = 2;
 inline constexpr float kMaxPenalty = 2;       // presence and frequency, either sign; repetition (0, 2]
 inline constexpr int32_t kMaxPriority = 100;  // either sign
 inline constexpr int64_t kMaxTimeoutMs = 24LL * 3600 * 1000;
-inline constexpr size_t kMaxStepOutputsBytes = 64 << 10;     // one StepOutputs message
+inline constexpr size_t kMaxGrammarBytes = 256 << 10;  // a schema, or all of the tools together
+inline constexpr size_t kMaxTools = 128;
+inline constexpr size_t kMaxTagBytes = 64;                    // around reasoning or a call of a tool
+inline constexpr size_t kMaxTagIds = 16;                      // of a tag around reasoning
+inline constexpr size_t kMaxVocabularySliceBytes = 64 << 10;  // one VocabularySlice message
+inline constexpr size_t kMaxStepOutputsBytes = 64 << 10;      // one StepOutputs message
 inline constexpr size_t kMaxStreamBacklogBytes = 256 << 10;  // unsent output of one stream before its caller is cut off
 
 }  // namespace swiftlet::limits

@@ -28,6 +28,8 @@ void GatewayFlags::AddTo(Flags& flags) {
   flags.Add("internal-ssl-server-name", &internal_ssl_server_name,
             "name that certificates of tokenizers and workers must be made out to");
   flags.Add("strict-parameters", &strict_parameters, "refuse request parameters that are not known");
+  flags.AddChoice("tool-call-parser", &tool_call_parser, {"auto", "hermes", "llama3", "none"},
+                  "how the models write calls of tools; auto = as their chat templates say");
   flags.Add("http-threads", &http_threads, "threads for connections", {1, 256});
   flags.Add("max-connections", &max_connections, "open HTTP connections", {1, 1 << 20});
   flags.Add("max-requests", &max_requests, "accepted requests that have not ended", {1, 1 << 24});

@@ -30,6 +30,7 @@ struct GatewayFlags {
   TlsFlags internal_tls{"internal-ssl"};
   std::string internal_ssl_server_name = "swiftlet";
   bool strict_parameters = false;
+  std::string tool_call_parser = "auto";
   int32_t http_threads = DefaultHttpThreads();
   int32_t max_connections = HttpServerOptions().max_connections;
   int64_t max_requests = Admission::Options().max_requests;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "services/text/decode/decoder_rules.h"
+#include "services/text/decode/tool_call_parser.h"
 #include "services/text/decode/vocabulary.h"
 #include "swiftlet/v1/common.pb.h"
 
@@ -28,6 +29,7 @@ struct ChoiceDelta {
   int32_t choice = 0;
   std::string reasoning;  // whole UTF-8 characters; either may be empty
   std::string text;
+  std::vector<ToolCallPiece> tool_calls;       // what was added to its calls of tools
   std::vector<int32_t> token_ids;              // ids accepted since the last event, stop tokens included
   std::vector<v1::PositionLogprobs> logprobs;  // one per id, when asked for
   std::vector<int32_t> text_offsets;           // one per id, with logprobs: characters that the ids before it make

@@ -1,11 +1,18 @@
 #include "services/gateway/generator.h"
 
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
 #include <random>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 
 #include "engine/base/check.h"
+#include "engine/base/status_macros.h"
+#include "services/common/errors.h"
+#include "services/gateway/encode_order.h"
+#include "services/gateway/prompt_text.h"
 #include "services/gateway/request_conductor.h"
 
 namespace swiftlet {
@@ -35,6 +42,58 @@ std::shared_ptr<GenerationHandle> GatewayGenerator::Start(ValidRequest request, 
   // Abandon may come first: Begin then finds it ended.
   boost::asio::post(home, [generation, refused] { generation->Begin(refused); });
   return generation;
+}
+
+void GatewayGenerator::Tokenize(ValidRequest request, Executor home, TokenizeCallback done) {
+  const auto answer = [home, done](absl::StatusOr<TokenizedPrompt> prompt) {
+    boost::asio::post(home, [done, prompt = std::move(prompt)]() mutable { done(std::move(prompt)); });
+  };
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (refusing_) {
+      return answer(WithRetryAfter(absl::UnavailableError("the gateway is shutting down"), options_.retry_after_ms));
+    }
+  }
+  auto model = FindReadyModel(parts_.directory, request.model, options_.retry_after_ms);
+  if (!model.ok()) return answer(model.status());
+  if (const auto format = CallFormatOf(request, **model, options_.tool_parser); !format.ok()) {
+    return answer(format.status());
+  }
+  TokenizedPrompt prompt{{}, (*model)->vocabulary, (*model)->max_model_len};
+  if (auto* tokens = std::get_if<TokenInput>(&request.input)) {
+    prompt.ids = std::move(tokens->ids);
+    return answer(std::move(prompt));
+  }
+  absl::StatusOr<Admission::Permit> permit = parts_.admission.Admit();
+  if (!permit.ok()) return answer(permit.status());
+  EncodeOrder order =
+      MakeEncodeOrder(request, **model, std::min(options_.encode_timeout_us, request.timeout_us.value_or(INT64_MAX)));
+  order.home = home;
+  // Held until the answer is there: texts being encoded are bounded as requests are.
+  order.done =
+      [done = std::move(done), prompt = std::move(prompt),
+       held = std::make_shared<Admission::Permit>(*std::move(permit))](absl::StatusOr<EncodedPrompt> encoded) mutable {
+        held->Release();
+        if (!encoded.ok()) return done(encoded.status());
+        prompt.ids = std::move(encoded->ids);
+        done(std::move(prompt));
+      };
+  parts_.tokenizers.Encode(std::move(order));
+}
+
+absl::StatusOr<std::string> GatewayGenerator::Detokenize(const std::string& name, std::span<const int32_t> ids) const {
+  ASSIGN_OR_RETURN(const auto model, FindReadyModel(parts_.directory, name, options_.retry_after_ms));
+  if (ids.size() > static_cast<size_t>(model->max_model_len)) {
+    return InvalidField("tokens", absl::StrCat(ids.size(), " ids are too many: the model's context is ",
+                                               model->max_model_len, " tokens"));
+  }
+  for (const int32_t id : ids) {
+    if (id < 0 || id >= model->logits_width) {
+      return InvalidField("tokens",
+                          absl::StrCat("token id ", id, " is outside the model's 0 to ", model->logits_width - 1));
+    }
+  }
+  return DecodeAll(*model->vocabulary, model->join, ids);
 }
 
 std::vector<Generator::ServedModel> GatewayGenerator::Models() const {

@@ -16,6 +16,7 @@
 #include "services/gateway/generation_observer.h"
 #include "services/gateway/model_directory.h"
 #include "services/gateway/tokenizer_pool.h"
+#include "services/gateway/tool_formats.h"
 #include "services/gateway/worker_pool.h"
 
 namespace swiftlet {
@@ -39,6 +40,7 @@ struct GenerationOptions {
   int64_t worker_poll_us = 50'000;      // while waiting
   int64_t encode_timeout_us = 30'000'000;
   int64_t retry_after_ms = 1000;  // told with UNAVAILABLE
+  ToolParser tool_parser = ToolParser::kAuto;
 };
 
 // 64 random bits from the operating system, each call.
@@ -65,6 +67,8 @@ class GatewayGenerator : public Generator {
 
   std::shared_ptr<GenerationHandle> Start(ValidRequest request, std::unique_ptr<GenerationSink> sink,
                                           Executor home) override;
+  void Tokenize(ValidRequest request, Executor home, TokenizeCallback done) override;
+  absl::StatusOr<std::string> Detokenize(const std::string& model, std::span<const int32_t> ids) const override;
   std::vector<ServedModel> Models() const override;
 
   // Requests that have not ended. Any thread.

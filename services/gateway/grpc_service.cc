@@ -232,6 +232,14 @@ class GrpcDoor::Service : public v1::InferenceService::CallbackService {
                                      v1::GetModelResponse* response) override {
     return Unary("GetModel", *context, *request, response);
   }
+  grpc::ServerUnaryReactor* Tokenize(Context* context, const v1::TokenizeRequest* request,
+                                     v1::TokenizeResponse* response) override {
+    return Unary("Tokenize", *context, *request, response);
+  }
+  grpc::ServerUnaryReactor* Detokenize(Context* context, const v1::DetokenizeRequest* request,
+                                       v1::DetokenizeResponse* response) override {
+    return Unary("Detokenize", *context, *request, response);
+  }
 
  private:
   template <typename Response>

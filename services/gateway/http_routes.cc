@@ -20,7 +20,7 @@
 namespace swiftlet {
 namespace {
 
-enum class Target { kUnknown, kLive, kReady, kModels, kModel, kChat, kCompletions };
+enum class Target { kUnknown, kLive, kReady, kModels, kModel, kChat, kCompletions, kTokenize, kDetokenize, kVersion };
 
 struct Route {
   std::string_view path;
@@ -33,6 +33,9 @@ constexpr Route kRoutes[] = {
     {"/health", Target::kReady, "GET", true},
     {"/livez", Target::kLive, "GET", true},
     {"/readyz", Target::kReady, "GET", true},
+    {"/tokenize", Target::kTokenize, "POST", false},
+    {"/detokenize", Target::kDetokenize, "POST", false},
+    {"/version", Target::kVersion, "GET", false},
     {"/v1/models", Target::kModels, "GET", false},
     {"/v1/chat/completions", Target::kChat, "POST", false},
     {"/v1/completions", Target::kCompletions, "POST", false},
@@ -67,10 +70,11 @@ bool IsJson(std::string_view content_type) {
 }
 
 HttpResponse NotFound() {
-  return ErrorResponse(
-      WithErrorCode(absl::NotFoundError("this path is not served; see /v1/models, /v1/chat/completions, "
-                                        "/v1/completions, /swiftlet/v1/models, /health, /livez and /readyz"),
-                    "unknown_url"));
+  return ErrorResponse(WithErrorCode(
+      absl::NotFoundError(
+          "this path is not served; see /v1/models, /v1/chat/completions, "
+          "/v1/completions, /tokenize, /detokenize, /version, /swiftlet/v1/models, /health, /livez and /readyz"),
+      "unknown_url"));
 }
 
 // What a request with a body says of it.
@@ -131,6 +135,12 @@ void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> excha
       return api_.Generate(kChatRoute, std::move(request), std::move(exchange));
     case Target::kCompletions:
       return api_.Generate(kCompletionsRoute, std::move(request), std::move(exchange));
+    case Target::kTokenize:
+      return api_.Tokenize(std::move(request), std::move(exchange));
+    case Target::kDetokenize:
+      return exchange->Respond(api_.Detokenize(request.body));
+    case Target::kVersion:
+      return exchange->Respond(api_.Version());
     case Target::kUnknown:
       return transcoder_->Handle(request, std::move(exchange));  // Check has answered what it does not serve
   }

@@ -11,6 +11,7 @@
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
 #include "services/gateway/inference_request.h"
+#include "services/gateway/logprobs_text.h"
 #include "services/gateway/validator.h"
 
 namespace swiftlet {
@@ -60,6 +61,14 @@ class WholeAnswer : public GenerationSink {
       ToWire(std::move(delta), return_token_ids_, part);
       whole.mutable_text()->append(part.text());
       whole.mutable_reasoning()->append(part.reasoning());
+      for (v1::ToolCallDelta& call : *part.mutable_tool_calls()) {
+        if (call.index() == whole.tool_calls_size()) {
+          *whole.add_tool_calls() = std::move(call);
+        } else {
+          whole.mutable_tool_calls(call.index())->mutable_arguments()->append(call.arguments());
+        }
+      }
+      part.clear_tool_calls();
       part.clear_text();
       part.clear_reasoning();
       whole.MergeFrom(part);
@@ -113,6 +122,45 @@ absl::StatusOr<v1::GetModelResponse> GetModel(const Generator& generator, const 
   return response;
 }
 
+// An answer that waits for a tokenizer. On the call's home.
+class TokenizeAnswer : public GenerationHandle {
+ public:
+  TokenizeAnswer(std::unique_ptr<CallSink> sink, bool with_texts) : sink_(std::move(sink)), with_texts_(with_texts) {}
+
+  void Abandon() override { sink_.reset(); }
+  void Take(const absl::StatusOr<Generator::TokenizedPrompt>& prompt) {
+    const std::unique_ptr<CallSink> sink = std::move(sink_);
+    if (sink == nullptr) return;
+    if (prompt.ok()) {
+      v1::TokenizeResponse response;
+      response.mutable_token_ids()->Add(prompt->ids.begin(), prompt->ids.end());
+      response.set_max_model_len(prompt->max_model_len);
+      const TokenSpelling spelling{prompt->vocabulary};
+      if (with_texts_) {
+        for (const int32_t id : prompt->ids) response.add_token_texts(SpellToken(spelling, id));
+      }
+      sink->OnMessage(response);
+    }
+    sink->OnEnd(prompt.status());
+  }
+
+ private:
+  std::unique_ptr<CallSink> sink_;  // null once answered or abandoned
+  const bool with_texts_;
+};
+
+absl::StatusOr<v1::DetokenizeResponse> Detokenize(const Generator& generator, const v1::DetokenizeRequest& request) {
+  if (request.model().empty()) return InvalidField("model", "`model` is missing");
+  const auto& ids = request.token_ids();
+  auto text = generator.Detokenize(request.model(), {ids.data(), static_cast<size_t>(ids.size())});
+  if (!text.ok()) {
+    return ErrorParam(text.status()) == "tokens" ? WithParam(text.status(), "token_ids") : text.status();
+  }
+  v1::DetokenizeResponse response;
+  response.set_text(*std::move(text));
+  return response;
+}
+
 template <typename Response>
 std::shared_ptr<GenerationHandle> AnswerAtOnce(absl::StatusOr<Response> response, CallSink& sink) {
   if (response.ok()) sink.OnMessage(*response);
@@ -155,6 +203,22 @@ std::shared_ptr<GenerationHandle> InferenceMethods::Generate(const Request& requ
   return generator_.Start(*std::move(valid), std::move(answer), context.home);
 }
 
+std::shared_ptr<GenerationHandle> InferenceMethods::Tokenize(const v1::TokenizeRequest& request,
+                                                             const CallContext& context,
+                                                             std::unique_ptr<CallSink> sink) {
+  absl::StatusOr<ValidRequest> valid = FromTokenizeRequest(request);
+  absl::Status status = valid.status();
+  if (status.ok()) status = Validate(*valid, kGrpcNames, generator_.Models());
+  if (!status.ok()) {
+    sink->OnEnd(status);
+    return nullptr;
+  }
+  valid->timeout_us = context.timeout_us;
+  const auto answer = std::make_shared<TokenizeAnswer>(std::move(sink), request.return_token_texts());
+  generator_.Tokenize(*std::move(valid), context.home, [answer](auto prompt) { answer->Take(prompt); });
+  return answer;
+}
+
 std::shared_ptr<GenerationHandle> InferenceMethods::Call(const google::protobuf::MethodDescriptor& method,
                                                          const google::protobuf::Message& request,
                                                          const CallContext& context, std::unique_ptr<CallSink> sink) {
@@ -169,6 +233,8 @@ std::shared_ptr<GenerationHandle> InferenceMethods::Call(const google::protobuf:
   }
   if (name == "ListModels") return AnswerAtOnce<v1::ListModelsResponse>(ListModels(generator_), *sink);
   if (name == "GetModel") return AnswerAtOnce(GetModel(generator_, As<v1::GetModelRequest>(request)), *sink);
+  if (name == "Tokenize") return Tokenize(As<v1::TokenizeRequest>(request), context, std::move(sink));
+  if (name == "Detokenize") return AnswerAtOnce(Detokenize(generator_, As<v1::DetokenizeRequest>(request)), *sink);
   sink->OnEnd(absl::UnimplementedError(absl::StrCat("the method ", name, " is not implemented")));
   return nullptr;
 }

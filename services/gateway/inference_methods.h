@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "services/gateway/method_call.h"
+#include "swiftlet/v1/inference.pb.h"
 
 namespace swiftlet {
 
@@ -23,6 +24,9 @@ class InferenceMethods : public MethodCaller {
  private:
   template <typename Request, typename Response>
   std::shared_ptr<GenerationHandle> Generate(const Request& request, bool stream, const CallContext& context,
+                                             std::unique_ptr<CallSink> sink);
+
+  std::shared_ptr<GenerationHandle> Tokenize(const v1::TokenizeRequest& request, const CallContext& context,
                                              std::unique_ptr<CallSink> sink);
 
   Generator& generator_;

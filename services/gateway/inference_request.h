@@ -12,6 +12,7 @@ namespace swiftlet {
 // Without request_id and timeout_us; not validated yet.
 absl::StatusOr<ValidRequest> FromGenerateRequest(const v1::GenerateRequest& request);
 absl::StatusOr<ValidRequest> FromChatRequest(const v1::ChatRequest& request);
+absl::StatusOr<ValidRequest> FromTokenizeRequest(const v1::TokenizeRequest& request);
 
 // Moves `delta` to the wire; its ids only where the caller asked for them.
 void ToWire(ChoiceDelta&& delta, bool return_token_ids, v1::Delta& wire);

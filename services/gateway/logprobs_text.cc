@@ -163,6 +163,21 @@ std::string PromptLogprobsText(const TokenSpelling& spelling, std::span<const v1
   return out;
 }
 
+std::string RenderTokenized(const Generator::TokenizedPrompt& prompt, bool with_texts) {
+  std::string out = absl::StrCat(R"({"count":)", prompt.ids.size(), R"(,"max_model_len":)", prompt.max_model_len,
+                                 R"(,"tokens":)", TokenIdsText(prompt.ids), R"(,"token_strs":)");
+  if (!with_texts) return out + "null}";
+  const TokenSpelling spelling{prompt.vocabulary, false};
+  std::string_view comma = "[";
+  for (const int32_t id : prompt.ids) {
+    out += comma;
+    AppendJsonString(out, SpellToken(spelling, id));
+    comma = ",";
+  }
+  out += prompt.ids.empty() ? "[]}" : "]}";
+  return out;
+}
+
 std::string TokenIdsText(std::span<const int32_t> ids) {
   std::string out = "[";
   for (size_t i = 0; i < ids.size(); ++i) {

@@ -51,6 +51,9 @@ class LogprobsText {
 std::string PromptLogprobsText(const TokenSpelling& spelling, std::span<const v1::PositionLogprobs> positions,
                                int32_t top);
 
+// The answer of /tokenize.
+std::string RenderTokenized(const Generator::TokenizedPrompt& prompt, bool with_texts);
+
 // A list of integers.
 std::string TokenIdsText(std::span<const int32_t> ids);
 

@@ -104,7 +104,7 @@ int Main(int argc, char** argv) {
                               .admission = admission,
                               .observer = metrics,
                               .random = [seeds = std::make_shared<RandomSeeds>()] { return seeds->Next(); }},
-                             {});
+                             {.tool_parser = ToolParserOf(flags.tool_call_parser)});
   const auto refresh_us = static_cast<int64_t>(flags.endpoint_refresh_seconds * 1e6);
   EndpointWatcher tokenizer_watcher(*tokenizer_endpoints, refresh_us, control_executor, clock,
                                     MakeSystemLookup(control_executor),

@@ -66,7 +66,8 @@ void OpenAiAnswer::OnDeltas(size_t generation, std::vector<ChoiceDelta> deltas) 
   for (ChoiceDelta& delta : deltas) {
     CHECK(delta.choice >= 0 && delta.choice < options_.choices_per_generation) << "choice " << delta.choice;
     const int32_t index = first_choice + delta.choice;
-    if (delta.finish_reason != v1::FINISH_REASON_STOP && delta.finish_reason != v1::FINISH_REASON_LENGTH) {
+    if (delta.finish_reason != v1::FINISH_REASON_STOP && delta.finish_reason != v1::FINISH_REASON_LENGTH &&
+        delta.finish_reason != v1::FINISH_REASON_TOOL_CALLS) {
       delta.finish_reason = v1::FINISH_REASON_UNSPECIFIED;  // of the rest, OnEnd's status tells
     }
     if (!delta.prompt_logprobs.empty()) prompt.logprobs = std::move(delta.prompt_logprobs);
@@ -109,6 +110,13 @@ void OpenAiAnswer::Gather(Choice& choice, ChoiceDelta&& delta, const Prompt& pro
   choice.opened = true;
   (options_.head.style == OpenAiStyle::kChat ? choice.whole.reasoning : choice.whole.text) += delta.reasoning;
   choice.whole.text += delta.text;
+  for (ToolCallPiece& piece : delta.tool_calls) {
+    if (!piece.name.empty()) {
+      choice.whole.tool_calls.push_back(std::move(piece));
+    } else {
+      choice.whole.tool_calls[static_cast<size_t>(piece.index)].arguments += piece.arguments;
+    }
+  }
   if (delta.finish_reason != v1::FINISH_REASON_UNSPECIFIED) choice.whole.finish_reason = delta.finish_reason;
   if (options_.return_token_ids) {
     choice.token_ids.insert(choice.token_ids.end(), delta.token_ids.begin(), delta.token_ids.end());
@@ -117,7 +125,7 @@ void OpenAiAnswer::Gather(Choice& choice, ChoiceDelta&& delta, const Prompt& pro
 
 void OpenAiAnswer::AppendChunk(Choice& choice, ChoiceDelta&& delta, int32_t index, const Prompt& prompt) {
   so_far_.set_completion_tokens(so_far_.completion_tokens() + static_cast<int32_t>(delta.token_ids.size()));
-  const bool says_something = !delta.text.empty() || !delta.reasoning.empty() ||
+  const bool says_something = !delta.text.empty() || !delta.reasoning.empty() || !delta.tool_calls.empty() ||
                               delta.finish_reason != v1::FINISH_REASON_UNSPECIFIED ||
                               (tells_tokens_ && !delta.token_ids.empty()) || (options_.echo && !choice.opened);
   if (!says_something) return;  // text held back, or a special token

@@ -9,7 +9,10 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "services/common/build_info.h"
 #include "services/common/errors.h"
+#include "services/gateway/json_writer.h"
+#include "services/gateway/logprobs_text.h"
 #include "services/gateway/openai_answer.h"
 #include "services/gateway/openai_request.h"
 #include "services/gateway/validator.h"
@@ -93,6 +96,49 @@ void OpenAiApi::Generate(ParameterRoute route, HttpRequest request, std::shared_
   answer.choices_per_generation = parsed->generations.front().num_choices;
   std::make_shared<OpenAiAnswer>(std::move(answer), std::move(exchange))
       ->Start(generator_, std::move(parsed->generations));
+}
+
+void OpenAiApi::Tokenize(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
+  absl::StatusOr<TokenizeRequest> parsed = ParseTokenizeRequest(request.body, options_.strict_parameters);
+  absl::Status status = parsed.status();
+  if (status.ok()) status = Validate(parsed->prompt, kOpenAiNames, generator_.Models());
+  if (!status.ok()) {
+    exchange->Respond(ErrorResponse(status));
+    return;
+  }
+  if (parsed->num_unknown > 0 && options_.count_unknown) options_.count_unknown(parsed->num_unknown);
+  const auto home = exchange->executor();
+  generator_.Tokenize(std::move(parsed->prompt), home,
+                      [exchange = std::move(exchange),
+                       with_texts = parsed->with_texts](absl::StatusOr<Generator::TokenizedPrompt> prompt) {
+                        if (!prompt.ok()) {
+                          exchange->Respond(ErrorResponse(prompt.status()));
+                          return;
+                        }
+                        HttpResponse response;
+                        response.body = RenderTokenized(*prompt, with_texts);
+                        exchange->Respond(std::move(response));
+                      });
+}
+
+HttpResponse OpenAiApi::Detokenize(std::string_view body) const {
+  const absl::StatusOr<DetokenizeRequest> request = ParseDetokenizeRequest(body);
+  if (!request.ok()) return ErrorResponse(request.status());
+  const absl::StatusOr<std::string> text = generator_.Detokenize(request->model, request->ids);
+  if (!text.ok()) return ErrorResponse(text.status());
+  HttpResponse response;
+  response.body = R"({"prompt":)";
+  AppendJsonString(response.body, *text);
+  response.body += '}';
+  return response;
+}
+
+HttpResponse OpenAiApi::Version() const {
+  HttpResponse response;
+  response.body = R"({"version":)";
+  AppendJsonString(response.body, BuildVersion());
+  response.body += '}';
+  return response;
 }
 
 HttpResponse OpenAiApi::ListModels() const {

@@ -27,6 +27,10 @@ class OpenAiApi {
 
   // kChatRoute: /v1/chat/completions. kCompletionsRoute: /v1/completions.
   void Generate(ParameterRoute route, HttpRequest request, std::shared_ptr<HttpExchange> exchange);
+  // The ids of a prompt, and the text of ids.
+  void Tokenize(HttpRequest request, std::shared_ptr<HttpExchange> exchange);
+  HttpResponse Detokenize(std::string_view body) const;
+  HttpResponse Version() const;
   HttpResponse ListModels() const;
   // `name`: the rest of the path after /v1/models/, as sent.
   HttpResponse GetModel(std::string_view name) const;

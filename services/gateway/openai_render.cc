@@ -32,6 +32,39 @@ void AppendUsageObject(std::string& out, const v1::Usage& usage) {
   out += "}}";
 }
 
+// A call, or in a chunk a part of one: what its first part alone has is left out of the others.
+void AppendToolCall(std::string& out, const ToolCallPiece& call, bool chunk) {
+  out += '{';
+  if (chunk) {
+    out += R"("index":)";
+    AppendJsonInt(out, call.index);
+    out += ',';
+  }
+  if (!call.name.empty()) {
+    out += R"("id":)";
+    AppendJsonString(out, call.id);
+    out += R"(,"type":"function",)";
+  }
+  out += R"("function":{)";
+  if (!call.name.empty()) {
+    out += R"("name":)";
+    AppendJsonString(out, call.name);
+    out += ',';
+  }
+  out += R"("arguments":)";
+  AppendJsonString(out, call.arguments);
+  out += "}}";
+}
+
+void AppendToolCalls(std::string& out, const std::vector<ToolCallPiece>& calls, bool chunk) {
+  out += R"("tool_calls":[)";
+  for (size_t i = 0; i < calls.size(); ++i) {
+    if (i > 0) out += ',';
+    AppendToolCall(out, calls[i], chunk);
+  }
+  out += ']';
+}
+
 // The value of "finish_reason".
 void AppendFinish(std::string& out, v1::FinishReason reason) {
   if (reason == v1::FINISH_REASON_UNSPECIFIED) {
@@ -49,6 +82,8 @@ std::string_view FinishReasonName(v1::FinishReason reason) {
       return "stop";
     case v1::FINISH_REASON_LENGTH:
       return "length";
+    case v1::FINISH_REASON_TOOL_CALLS:
+      return "tool_calls";
     default:
       return "error";
   }
@@ -79,10 +114,20 @@ void ChunkRenderer::AppendDelta(std::string& out, const ChoiceDelta& delta, int3
       AppendJsonString(out, delta.reasoning);
       comma = ",";
     }
+    const bool calls = !delta.tool_calls.empty();
     if (!delta.text.empty() || (first && delta.reasoning.empty())) {
       out += comma;
       out += R"("content":)";
-      AppendJsonString(out, delta.text);
+      if (delta.text.empty() && calls) {
+        out += "null";
+      } else {
+        AppendJsonString(out, delta.text);
+      }
+      comma = ",";
+    }
+    if (calls) {
+      out += comma;
+      AppendToolCalls(out, delta.tool_calls, /*chunk=*/true);
     }
     out += "}";
   } else {
@@ -129,14 +174,23 @@ std::string RenderWhole(const AnswerHead& head, const std::vector<WholeChoice>& 
     AppendJsonInt(out, static_cast<int64_t>(i));
     if (chat) {
       out += R"(,"message":{"role":"assistant","content":)";
-      AppendJsonString(out, choice.text);
+      if (choice.text.empty() && !choice.tool_calls.empty()) {
+        out += "null";
+      } else {
+        AppendJsonString(out, choice.text);
+      }
       out += R"(,"reasoning_content":)";
       if (choice.reasoning.empty()) {
         out += "null";
       } else {
         AppendJsonString(out, choice.reasoning);
       }
-      out += R"(,"refusal":null})";
+      out += R"(,"refusal":null)";
+      if (!choice.tool_calls.empty()) {
+        out += ',';
+        AppendToolCalls(out, choice.tool_calls, /*chunk=*/false);
+      }
+      out += '}';
     } else {
       out += R"(,"text":)";
       AppendJsonString(out, choice.text);

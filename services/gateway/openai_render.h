@@ -23,7 +23,7 @@ struct AnswerHead {
   std::string model;
 };
 
-// "stop" or "length"; for anything else, whose status then tells more, "error".
+// "stop", "length" or "tool_calls"; for anything else, whose status then tells more, "error".
 std::string_view FinishReasonName(v1::FinishReason reason);
 
 // What a chunk carries beside its delta, rendered.
@@ -56,6 +56,7 @@ class ChunkRenderer {
 struct WholeChoice {
   std::string reasoning;
   std::string text;
+  std::vector<ToolCallPiece> tool_calls;  // whole
   v1::FinishReason finish_reason = v1::FINISH_REASON_UNSPECIFIED;
   std::string logprobs = "null";  // a value
   std::string members;            // each with a comma before it

@@ -18,6 +18,7 @@
 #include "services/common/errors.h"
 #include "services/common/limits.h"
 #include "services/gateway/openai_messages.h"
+#include "services/gateway/output_form.h"
 #include "services/gateway/validator.h"
 
 namespace swiftlet {
@@ -205,6 +206,29 @@ absl::Status ReadTimeout(const json::object& body, ValidRequest& common) {
   return absl::OkStatus();
 }
 
+// The last one is as much as anybody reasons; docs/api.md has the table.
+struct Effort {
+  std::string_view name;
+  std::optional<int32_t> token_budget;
+};
+constexpr Effort kEfforts[] = {{"none", 0},       {"minimal", 256}, {"low", 1'024},
+                               {"medium", 4'096}, {"high", 16'384}, {"xhigh", std::nullopt}};
+
+absl::Status ReadThinking(const json::object& body, ValidRequest& common) {
+  if (Find(body, "reasoning_effort") != nullptr) {
+    const std::string name = String(body, "reasoning_effort");
+    const auto effort =
+        std::find_if(std::begin(kEfforts), std::end(kEfforts), [&](const Effort& e) { return e.name == name; });
+    if (effort == std::end(kEfforts)) {
+      return InvalidField("reasoning_effort", "`reasoning_effort` must be none, minimal, low, medium, high or xhigh");
+    }
+    common.thinking_token_budget = effort->token_budget;
+  }
+  ASSIGN_OR_RETURN(const std::optional<int32_t> budget, Int32(body, "thinking_token_budget"));
+  if (budget.has_value()) common.thinking_token_budget = budget;
+  return absl::OkStatus();
+}
+
 absl::Status ReadStreamOptions(const json::object& body, const UnknownName& on_unknown, OpenAiRequest& request) {
   const json::value* options = Find(body, "stream_options");
   if (options == nullptr) return absl::OkStatus();
@@ -245,9 +269,10 @@ absl::StatusOr<ChatInput> ReadChat(const json::object& body, const UnknownName& 
 absl::StatusOr<std::vector<decltype(ValidRequest::input)>> ReadPrompts(const json::object& body) {
   const json::value* prompt = Find(body, "prompt");
   if (prompt == nullptr) return InvalidField("prompt", "`prompt` is missing");
+  const bool adds_special_tokens = Boolean(body, "add_special_tokens", true);
   std::vector<decltype(ValidRequest::input)> inputs;
   if (prompt->is_string()) {
-    inputs.emplace_back(TextInput{String(body, "prompt")});
+    inputs.emplace_back(TextInput{String(body, "prompt"), adds_special_tokens});
     return inputs;
   }
   const json::array& list = prompt->get_array();
@@ -263,7 +288,7 @@ absl::StatusOr<std::vector<decltype(ValidRequest::input)>> ReadPrompts(const jso
   for (size_t i = 0; i < list.size(); ++i) {
     if (list[i].kind() != list.front().kind()) return InvalidField("prompt", "`prompt` mixes texts and token ids");
     if (list[i].is_string()) {
-      inputs.emplace_back(TextInput{std::string(list[i].get_string().data(), list[i].get_string().size())});
+      inputs.emplace_back(TextInput{{list[i].get_string().data(), list[i].get_string().size()}, adds_special_tokens});
     } else if (list[i].is_array()) {
       ASSIGN_OR_RETURN(std::vector<int32_t> ids, TokenIds(list[i].get_array(), "prompt"));
       inputs.emplace_back(TokenInput{std::move(ids)});
@@ -286,13 +311,13 @@ absl::Status CheckNames(const json::object& body, ParameterRoute route, const Un
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<OpenAiRequest> ParseOpenAiRequest(std::string_view text, ParameterRoute route, bool strict) {
-  ASSIGN_OR_RETURN(const json::value value, ParseStrictJson(text, {.max_depth = limits::kMaxJsonDepth}));
+absl::StatusOr<json::object> ParseObject(std::string_view text) {
+  ASSIGN_OR_RETURN(json::value value, ParseStrictJson(text, {.max_depth = limits::kMaxJsonDepth}));
   if (!value.is_object()) return absl::InvalidArgumentError("the body must be a JSON object");
-  const json::object& body = value.get_object();
+  return std::move(value.get_object());
+}
 
+absl::StatusOr<OpenAiRequest> ReadBody(const json::object& body, ParameterRoute route, bool strict) {
   OpenAiRequest request;
   const UnknownName on_unknown = [&](const std::string& field) -> absl::Status {
     ++request.num_unknown;
@@ -317,9 +342,15 @@ absl::StatusOr<OpenAiRequest> ParseOpenAiRequest(std::string_view text, Paramete
   common.priority = priority.value_or(0);
   common.cache_salt = String(body, "cache_salt");
   common.split_reasoning = route == kChatRoute;
+  RETURN_IF_ERROR(ReadThinking(body, common));
+  if (const json::value* format = Find(body, "response_format")) {
+    ASSIGN_OR_RETURN(common.form, ParseResponseFormat(format->get_object(), on_unknown));
+  }
 
   if (route == kChatRoute) {
-    ASSIGN_OR_RETURN(common.input, ReadChat(body, on_unknown));
+    ASSIGN_OR_RETURN(ChatInput chat, ReadChat(body, on_unknown));
+    RETURN_IF_ERROR(ReadToolUse(body, on_unknown, chat, common.form));
+    common.input = std::move(chat);
     request.generations.push_back(std::move(common));
     return request;
   }
@@ -333,6 +364,42 @@ absl::StatusOr<OpenAiRequest> ParseOpenAiRequest(std::string_view text, Paramete
     request.generations.push_back(common);
     request.generations.back().input = std::move(input);
   }
+  return request;
+}
+
+}  // namespace
+
+absl::StatusOr<OpenAiRequest> ParseOpenAiRequest(std::string_view text, ParameterRoute route, bool strict) {
+  ASSIGN_OR_RETURN(const json::object body, ParseObject(text));
+  return ReadBody(body, route, strict);
+}
+
+absl::StatusOr<TokenizeRequest> ParseTokenizeRequest(std::string_view text, bool strict) {
+  ASSIGN_OR_RETURN(json::object body, ParseObject(text));
+  TokenizeRequest request;
+  if (const json::value* with_texts = Find(body, "return_token_strs")) {
+    if (!with_texts->is_bool()) return InvalidField("return_token_strs", "`return_token_strs` must be true or false");
+    request.with_texts = with_texts->get_bool();
+  }
+  body.erase("return_token_strs");
+  const bool chat = Find(body, "messages") != nullptr;
+  if (chat && Find(body, "prompt") != nullptr) return InvalidField("prompt", "`prompt` excludes `messages`");
+  ASSIGN_OR_RETURN(OpenAiRequest parsed, ReadBody(body, chat ? kChatRoute : kCompletionsRoute, strict));
+  if (parsed.generations.size() != 1) return InvalidField("prompt", "one prompt at a time");
+  request.prompt = std::move(parsed.generations.front());
+  request.num_unknown = parsed.num_unknown;
+  return request;
+}
+
+absl::StatusOr<DetokenizeRequest> ParseDetokenizeRequest(std::string_view text) {
+  ASSIGN_OR_RETURN(const json::object body, ParseObject(text));
+  const json::value* model = Find(body, "model");
+  if (model == nullptr || !model->is_string()) return InvalidField("model", "`model` must be a string");
+  const json::value* tokens = Find(body, "tokens");
+  if (tokens == nullptr || !tokens->is_array()) return InvalidField("tokens", "`tokens` must be a list of token ids");
+  DetokenizeRequest request;
+  request.model = String(body, "model");
+  ASSIGN_OR_RETURN(request.ids, TokenIds(tokens->get_array(), "tokens"));
   return request;
 }
 

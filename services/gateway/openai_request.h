@@ -28,4 +28,19 @@ struct OpenAiRequest {
 // INVALID_ARGUMENT naming the field as OpenAI does: "messages[2].role". `strict`: an unknown name is an error too.
 absl::StatusOr<OpenAiRequest> ParseOpenAiRequest(std::string_view body, ParameterRoute route, bool strict);
 
+// The body of /tokenize: that of a chat or of a completion with one prompt, and whether to tell the tokens' texts.
+struct TokenizeRequest {
+  ValidRequest prompt;  // not validated yet
+  bool with_texts = false;
+  int num_unknown = 0;
+};
+absl::StatusOr<TokenizeRequest> ParseTokenizeRequest(std::string_view body, bool strict);
+
+// The body of /detokenize.
+struct DetokenizeRequest {
+  std::string model;
+  std::vector<int32_t> ids;
+};
+absl::StatusOr<DetokenizeRequest> ParseDetokenizeRequest(std::string_view body);
+
 }  // namespace swiftlet

@@ -1,5 +1,7 @@
 #include "services/gateway/prompt_text.h"
 
+#include <algorithm>
+
 #include "services/text/decode/incremental_decoder.h"
 #include "services/text/decode/utf8_stream.h"
 
@@ -24,6 +26,21 @@ PromptText DecodePrompt(const Vocabulary& vocabulary, const DecoderRules& join, 
   decoder.Flush(characters);
   append();
   return prompt;
+}
+
+std::string DecodeAll(const Vocabulary& vocabulary, const DecoderRules& join, std::span<const int32_t> ids) {
+  DecodingRules rules{.join = join};
+  for (const int32_t id : ids) {
+    if (vocabulary.IsSpecial(id)) rules.kept_special_ids.push_back(id);
+  }
+  std::sort(rules.kept_special_ids.begin(), rules.kept_special_ids.end());
+  rules.kept_special_ids.erase(std::unique(rules.kept_special_ids.begin(), rules.kept_special_ids.end()),
+                               rules.kept_special_ids.end());
+  IncrementalDecoder decoder(vocabulary, rules);
+  std::string text;
+  for (const int32_t id : ids) decoder.Push(id, text);
+  decoder.Flush(text);
+  return text;
 }
 
 }  // namespace swiftlet

@@ -18,4 +18,7 @@ struct PromptText {
 };
 PromptText DecodePrompt(const Vocabulary& vocabulary, const DecoderRules& join, std::span<const int32_t> ids);
 
+// The text of `ids` with special tokens as they are spelled.
+std::string DecodeAll(const Vocabulary& vocabulary, const DecoderRules& join, std::span<const int32_t> ids);
+
 }  // namespace swiftlet

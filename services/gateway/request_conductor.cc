@@ -8,8 +8,10 @@
 #include <boost/asio/post.hpp>
 
 #include "engine/base/check.h"
+#include "engine/base/status_macros.h"
 #include "services/common/errors.h"
 #include "services/common/logging.h"
+#include "services/gateway/encode_order.h"
 #include "services/gateway/resolve_request.h"
 
 namespace swiftlet {
@@ -30,17 +32,8 @@ void RequestConductor::Begin(bool refused) {
 }
 
 absl::Status RequestConductor::Accept() {
-  model_ = parts_.directory.Find(request_.model);
-  if (model_ == nullptr) {
-    return WithErrorCode(
-        WithParam(absl::NotFoundError(absl::StrCat("the model ", request_.model, " does not exist")), "model"),
-        "model_not_found");
-  }
-  if (!model_->ready) {
-    return WithRetryAfter(
-        absl::UnavailableError(absl::StrCat("the model ", request_.model, " is not ready: ", model_->problem)),
-        options_.retry_after_ms);
-  }
+  ASSIGN_OR_RETURN(model_, FindReadyModel(parts_.directory, request_.model, options_.retry_after_ms));
+  ASSIGN_OR_RETURN(call_format_, CallFormatOf(request_, *model_, options_.tool_parser));
   const std::optional<int64_t> left_us = TimeLeftUs();
   if (left_us.has_value() && *left_us <= 0) return OutOfTime();
   if (request_.account != nullptr) {
@@ -67,27 +60,7 @@ absl::Status RequestConductor::OutOfTime() const {
 
 void RequestConductor::Encode() {
   state_ = State::kEncoding;
-  EncodeOrder order;
-  if (auto* chat = std::get_if<ChatInput>(&request_.input)) {
-    v1::EncodeChatRequest encode;
-    encode.set_model(request_.model);
-    for (v1::ChatMessage& message : chat->messages) *encode.add_messages() = std::move(message);
-    chat->messages.clear();
-    encode.set_add_generation_prompt(chat->add_generation_prompt);
-    encode.set_continue_final_message(chat->continue_final_message);
-    encode.set_template_kwargs(std::move(chat->template_kwargs));
-    order.request = std::move(encode);
-  } else {
-    v1::EncodePromptRequest encode;
-    encode.set_model(request_.model);
-    encode.add_texts(std::move(std::get<TextInput>(request_.input).text));
-    encode.set_add_special_tokens(true);
-    order.request = std::move(encode);
-  }
-  order.model = model_->name;
-  order.tokenizer_hash = model_->tokenizer.tokenizer_hash();
-  order.template_hash = model_->tokenizer.template_hash();
-  order.timeout_us = options_.encode_timeout_us;
+  EncodeOrder order = MakeEncodeOrder(request_, *model_, options_.encode_timeout_us);
   order.home = home_;
   order.done = [weak = weak_from_this()](absl::StatusOr<EncodedPrompt> prompt) {
     if (const auto alive = weak.lock()) alive->OnEncoded(std::move(prompt));
@@ -101,7 +74,10 @@ void RequestConductor::OnEncoded(absl::StatusOr<EncodedPrompt> prompt) {
   if (!prompt.ok()) return End(prompt.status());
   encode_us_ = parts_.clock.NowUs() - arrival_us_;
   const int64_t prompt_tokens = static_cast<int64_t>(prompt->ids.size());
-  absl::StatusOr<v1::Submit> submit = ResolveSubmit(request_, *model_, std::move(prompt->ids), parts_.random());
+  const PromptContext context = {.starts_in_reasoning = prompt->starts_in_reasoning,
+                                 .call_format = call_format_.has_value() ? &*call_format_ : nullptr};
+  absl::StatusOr<v1::Submit> submit =
+      ResolveSubmit(request_, *model_, std::move(prompt->ids), parts_.random(), context);
   if (!submit.ok()) return End(submit.status());
   const Admission::Need need = {
       .prompt_tokens = prompt_tokens,
@@ -118,10 +94,13 @@ void RequestConductor::OnEncoded(absl::StatusOr<EncodedPrompt> prompt) {
   if (const absl::Status status = parts_.admission.Reserve(permit_, need); !status.ok()) return End(status);
   submit_ = *std::move(submit);
   awaits_prompt_logprobs_ = submit_.prompt_logprobs() > 0;
-  const auto plan = std::make_shared<const DecodingPlan>(
-      model_->vocabulary, ResolveDecoding(request_, *model_, submit_, prompt->starts_in_reasoning));
+  const auto plan =
+      std::make_shared<const DecodingPlan>(model_->vocabulary, ResolveDecoding(request_, *model_, submit_, context));
   decoders_.reserve(request_.num_choices);
-  for (int32_t choice = 0; choice < request_.num_choices; ++choice) decoders_.emplace_back(plan);
+  for (int32_t choice = 0; choice < request_.num_choices; ++choice) {
+    decoders_.emplace_back(plan);
+    if (call_format_.has_value()) call_parsers_.emplace_back(*call_format_);
+  }
   Submit();
 }
 
@@ -257,7 +236,9 @@ void RequestConductor::TakeOutput(v1::SequenceOutput& output) {
   } else if (decoder.stopped()) {
     reason = v1::FINISH_REASON_STOP;
   } else if (reason == v1::FINISH_REASON_STOP || reason == v1::FINISH_REASON_LENGTH) {
-    if (decoder.Finish(delta->reasoning, delta->text)) reason = v1::FINISH_REASON_STOP;
+    answer_text_.clear();
+    if (decoder.Finish(delta->reasoning, answer_text_)) reason = v1::FINISH_REASON_STOP;
+    TakeText(choice, answer_text_, *delta);
   } else if (reason != v1::FINISH_REASON_UNSPECIFIED) {
     const absl::Status failure = FailureOf(output);
     if (absl::IsUnavailable(failure)) {
@@ -272,6 +253,12 @@ void RequestConductor::TakeOutput(v1::SequenceOutput& output) {
   if (reason != v1::FINISH_REASON_UNSPECIFIED) {
     delta->finish_reason = reason;
     journal_.Close(choice, reason);
+    if (call_format_.has_value()) {
+      call_parsers_[choice].Flush(delta->text);
+      if (reason == v1::FINISH_REASON_STOP && call_parsers_[choice].complete()) {
+        delta->finish_reason = v1::FINISH_REASON_TOOL_CALLS;
+      }
+    }
   }
   // Nothing that a caller could see.
   if (delta->token_ids.empty() && delta->finish_reason == v1::FINISH_REASON_UNSPECIFIED) deltas_.erase(delta);
@@ -291,12 +278,28 @@ bool RequestConductor::TakePromptLogprobs(v1::SequenceOutput& output) {
   return whole || output.ids().empty();
 }
 
+// The answer's: calls of tools apart from text.
+void RequestConductor::TakeText(int32_t choice, std::string_view text, ChoiceDelta& delta) {
+  if (!call_format_.has_value()) {
+    delta.text += text;
+    return;
+  }
+  const size_t before = delta.tool_calls.size();
+  call_parsers_[choice].Push(text, delta.text, delta.tool_calls);
+  for (size_t i = before; i < delta.tool_calls.size(); ++i) {
+    if (delta.tool_calls[i].name.empty()) continue;
+    delta.tool_calls[i].id = absl::StrCat("call_", absl::Hex(parts_.random(), absl::kZeroPad16));
+  }
+}
+
 void RequestConductor::TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta) {
   const int32_t choice = output.choice();
   const std::span<const int32_t> ids(output.ids().data(), static_cast<size_t>(output.ids_size()));
   if (prompt_only()) return journal_.Append(choice, ids);
+  answer_text_.clear();
   const size_t counted =
-      decoders_[choice].Push(ids, delta.reasoning, delta.text, request_.logprobs > 0 ? &delta.text_offsets : nullptr);
+      decoders_[choice].Push(ids, delta.reasoning, answer_text_, request_.logprobs > 0 ? &delta.text_offsets : nullptr);
+  TakeText(choice, answer_text_, delta);
   journal_.Append(choice, ids.first(counted));
   delta.token_ids.insert(delta.token_ids.end(), ids.begin(), ids.begin() + static_cast<int64_t>(counted));
   const size_t logprobs = std::min(counted, static_cast<size_t>(output.logprobs_size()));
@@ -334,6 +337,8 @@ absl::Status RequestConductor::FailureOf(const v1::SequenceOutput& output) const
     case absl::StatusCode::kResourceExhausted:
       return WithRetryAfter(absl::ResourceExhaustedError(message), parts_.admission.RetryAfterMs());
     case absl::StatusCode::kInvalidArgument:
+      if (request_.form.kind == OutputForm::kAny) return absl::Status(code, message);
+      return InvalidField(request_.form.field, message);  // it cannot be compiled
     case absl::StatusCode::kOutOfRange:
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kUnimplemented:

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,7 @@
 #include "services/gateway/key_account.h"
 #include "services/gateway/work_order.h"
 #include "services/text/decode/choice_decoder.h"
+#include "services/text/decode/tool_call_parser.h"
 
 namespace swiftlet {
 
@@ -68,6 +70,7 @@ class RequestConductor final : public GenerationHandle,
 
   void TakeOutput(v1::SequenceOutput& output);
   bool TakePromptLogprobs(v1::SequenceOutput& output);
+  void TakeText(int32_t choice, std::string_view text, ChoiceDelta& delta);
   void TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta);
   absl::Status FailureOf(const v1::SequenceOutput& output) const;
   // Gives the sink what gathered in deltas_, once the prompt's log-probabilities are whole.
@@ -102,6 +105,9 @@ class RequestConductor final : public GenerationHandle,
   uint64_t work_id_ = 0;  // request_id of the current submission; 0 = none is out
   Journal journal_;
   std::vector<ChoiceDecoder> decoders_;            // by choice
+  std::optional<ToolCallFormat> call_format_;      // of a request with tools
+  std::vector<ToolCallParser> call_parsers_;       // by choice; likewise
+  std::string answer_text_;                        // scratch
   std::shared_ptr<const v1::WorkerHello> worker_;  // the latest one; the next must equal it
   std::string avoid_worker_id_;
   bool placed_ = false;  // kRunning: the current submission is at worker_

@@ -1,11 +1,13 @@
 #include "services/gateway/resolve_request.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
 #include <string>
 #include <utility>
 
+#include "engine/base/check.h"
 #include "engine/base/status_macros.h"
 #include "services/common/errors.h"
 #include "services/common/limits.h"
@@ -58,10 +60,56 @@ v1::SamplingParams ResolveSampling(const v1::SamplingParams& asked, const v1::Ge
   return sampling;
 }
 
+void ResolveForm(const OutputForm& form, const ToolCallFormat* call_format, v1::OutputGrammar& grammar) {
+  switch (form.kind) {
+    case OutputForm::kAny:
+      return;
+    case OutputForm::kJsonObject:
+      grammar.set_json_object(true);
+      return;
+    case OutputForm::kJsonSchema:
+      grammar.set_json_schema(form.json_schema);
+      return;
+    case OutputForm::kToolCalls:
+      break;
+  }
+  CHECK(call_format != nullptr) << "tools without a format";
+  v1::ToolCallGrammar& calls = *grammar.mutable_tool_calls();
+  for (const OutputForm::Tool& tool : form.tools) {
+    v1::ToolCallGrammar::Tool& added = *calls.add_tools();
+    added.set_name(tool.name);
+    added.set_schema(tool.schema);
+  }
+  calls.set_required(form.calls_required);
+  calls.set_several(form.several_calls && call_format->allows_several);
+  calls.set_begin(call_format->begin);
+  calls.set_end(call_format->end);
+  calls.set_separator(call_format->separator);
+  calls.set_name_key(call_format->name_key);
+  calls.set_arguments_key(call_format->arguments_key);
+}
+
+// Only where the worker has to know: where the form begins, or how much reasoning there may be.
+void ResolveReasoning(const ValidRequest& request, const v1::TokenizedModel& model, bool starts_in_reasoning,
+                      v1::Submit& submit) {
+  const bool has_form = request.form.kind != OutputForm::kAny;
+  if (!request.split_reasoning || model.reasoning_close_ids().empty()) return;
+  if (!has_form && !request.thinking_token_budget.has_value()) return;
+  v1::Reasoning& reasoning = *submit.mutable_reasoning();
+  reasoning.set_close_tag(model.reasoning_close_tag());
+  *reasoning.mutable_close_ids() = model.reasoning_close_ids();
+  if (!starts_in_reasoning) {
+    reasoning.set_open_tag(model.reasoning_open_tag());
+    *reasoning.mutable_open_ids() = model.reasoning_open_ids();
+  }
+  if (request.thinking_token_budget.has_value()) reasoning.set_budget_tokens(*request.thinking_token_budget);
+  if (has_form) submit.mutable_grammar()->set_after_reasoning(true);
+}
+
 }  // namespace
 
 absl::StatusOr<v1::Submit> ResolveSubmit(const ValidRequest& request, const DirectoryEntry& model,
-                                         std::vector<int32_t> prompt_ids, uint64_t seed) {
+                                         std::vector<int32_t> prompt_ids, uint64_t seed, const PromptContext& context) {
   const int32_t width = model.logits_width;
   const char* field = PromptField(request);
   const int64_t prompt_tokens = static_cast<int64_t>(prompt_ids.size());
@@ -112,11 +160,13 @@ absl::StatusOr<v1::Submit> ResolveSubmit(const ValidRequest& request, const Dire
   submit.set_prompt_logprobs(request.prompt_logprobs);
   submit.set_cache_salt(request.cache_salt);
   submit.set_priority(request.priority);
+  if (request.form.kind != OutputForm::kAny) ResolveForm(request.form, context.call_format, *submit.mutable_grammar());
+  ResolveReasoning(request, model.tokenizer, context.starts_in_reasoning, submit);
   return submit;
 }
 
 DecodingPlan::Options ResolveDecoding(const ValidRequest& request, const DirectoryEntry& model,
-                                      const v1::Submit& submit, bool starts_in_reasoning) {
+                                      const v1::Submit& submit, const PromptContext& context) {
   DecodingPlan::Options options;
   options.keep_stop = request.stop.include_stop_str_in_output();
   if (options.keep_stop) {  // special ones give no text anyway
@@ -128,7 +178,12 @@ DecodingPlan::Options ResolveDecoding(const ValidRequest& request, const Directo
   options.stop_in_reasoning = request.stop.stop_in_reasoning();
   if (request.split_reasoning) {
     options.tags = {model.tokenizer.reasoning_open_tag(), model.tokenizer.reasoning_close_tag()};
-    options.starts_in_reasoning = starts_in_reasoning;
+    options.starts_in_reasoning = context.starts_in_reasoning;
+  }
+  if (context.call_format != nullptr) {  // special tokens in some vocabularies
+    for (const std::string& tag : {context.call_format->begin, context.call_format->end}) {
+      options.kept_spellings.emplace_back(absl::StripAsciiWhitespace(tag));
+    }
   }
   options.join = model.join;
   options.prompt_ids = {submit.prompt_ids().data(), static_cast<size_t>(submit.prompt_ids_size())};

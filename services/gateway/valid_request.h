@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -21,14 +22,32 @@ struct ChatInput {
   bool add_generation_prompt = true;
   bool continue_final_message = false;
   std::string template_kwargs;  // JSON text: an object; empty = none
+  std::string tools;            // JSON text: a list, as the template prints it; empty = none
 };
 
 struct TextInput {
-  std::string text;  // UTF-8
+  std::string text;                // UTF-8
+  bool add_special_tokens = true;  // what the tokenizer puts around a text, such as the begin of sequence
 };
 
 struct TokenInput {
   std::vector<int32_t> ids;  // not empty; checked against the logits width once the worker is known
+};
+
+// What the generated text must be; of a chat what follows the reasoning.
+struct OutputForm {
+  enum Kind { kAny, kJsonObject, kJsonSchema, kToolCalls };
+  struct Tool {
+    std::string name;
+    std::string schema;  // JSON text: of its arguments; empty = any object
+  };
+
+  Kind kind = kAny;
+  std::string json_schema;      // kJsonSchema: JSON text
+  std::vector<Tool> tools;      // kToolCalls: those that may be called
+  bool calls_required = false;  // a call or more and no text; else text, then calls or none
+  bool several_calls = true;
+  std::string_view field = {};  // what an error of it names; a literal
 };
 
 struct ValidRequest {
@@ -48,7 +67,9 @@ struct ValidRequest {
   int32_t priority = 0;
   std::string cache_salt;
   std::optional<int64_t> timeout_us;  // from arrival, > 0
-  bool split_reasoning = true;        // chat: reasoning apart from the answer. Completions: all is text.
+  OutputForm form;
+  std::optional<int32_t> thinking_token_budget;  // most tokens of reasoning, >= 0
+  bool split_reasoning = true;                   // chat: reasoning apart from the answer. Completions: all is text.
 };
 
 }  // namespace swiftlet

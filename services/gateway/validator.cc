@@ -143,7 +143,7 @@ absl::Status CheckChat(const ChatInput& chat) {
     RETURN_IF_ERROR(CheckMessage(message, absl::StrCat("messages[", i, "]")));
     num_bytes += message.content().size() + message.reasoning_content().size() + message.tool_calls().size();
   }
-  num_bytes += chat.template_kwargs.size();
+  num_bytes += chat.template_kwargs.size() + chat.tools.size();
   RETURN_IF_ERROR(CheckText("messages", num_bytes));
   if (chat.continue_final_message && chat.messages.back().role() != "assistant") {
     return InvalidField("continue_final_message", "the last message must be an assistant's to be continued");
@@ -225,6 +225,9 @@ absl::Status Validate(const ValidRequest& request, const FieldNames& names,
   if (!request.cache_salt.empty() && !IsLabel(request.cache_salt)) {
     return InvalidField("cache_salt", absl::StrCat("`cache_salt` must have at most ", limits::kMaxNameBytes,
                                                    " bytes and no control characters"));
+  }
+  if (request.thinking_token_budget.has_value()) {
+    RETURN_IF_ERROR(CheckRange("", "thinking_token_budget", *request.thinking_token_budget, 0, INT32_MAX));
   }
   RETURN_IF_ERROR(CheckInput(request, names, model->max_model_len));
   if (!model->ready) {

@@ -13,12 +13,14 @@
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
 #include "services/common/logging.h"
+#include "services/gateway/vocabulary_slices.h"
 
 namespace swiftlet {
 namespace {
 
 constexpr int32_t kProtocolVersion = 1;     // the oldest and the newest this gateway speaks
 constexpr int32_t kBlockTokens = 64;        // decided for all of Swiftlet; prefix routing counts in these
+constexpr int kSlicesAtOnce = 4;            // of a vocabulary
 constexpr int64_t kTokensPerSequence = 64;  // what one running sequence weighs against waiting prompt tokens
 
 // What goes to one listener, in the order it came; in the message that all homes share.
@@ -174,6 +176,9 @@ void WorkerLink::OnMessage(uint64_t attempt, const std::shared_ptr<v1::AttachRes
       return TakeLoad(message->heartbeat().load());
     case v1::AttachResponse::kHello:
       return Fail(absl::InternalError("the worker said Hello twice"));
+    case v1::AttachResponse::kVocabularyRequest:
+      next_vocabulary_id_ = 0;
+      return SendVocabulary();
     case v1::AttachResponse::MESSAGE_NOT_SET:
       return;  // of a newer protocol; a peer within our range sends none that matters
   }
@@ -200,6 +205,7 @@ absl::Status WorkerLink::TakeHello(const v1::WorkerHello& hello) {
   if (fence_.has_value() && fence_->worker_id != hello.worker_id()) fence_.reset();  // another process
   load_.Clear();
   has_load_ = false;
+  next_vocabulary_id_.reset();
   return absl::OkStatus();
 }
 
@@ -249,6 +255,33 @@ void WorkerLink::Deliver(const std::shared_ptr<v1::AttachResponse>& message) {
   }
 }
 
+// A few slices, then what else waits has its turn. Where it stops otherwise the next tick goes on.
+void WorkerLink::SendVocabulary() {
+  if (!attached() || !next_vocabulary_id_.has_value() || !options_.find_model) return;
+  const std::shared_ptr<const DirectoryEntry> entry = options_.find_model(model().name());
+  if (entry == nullptr || entry->vocabulary == nullptr ||
+      entry->tokenizer.tokenizer_hash() != model().tokenizer_hash()) {
+    return;
+  }
+  for (int i = 0; i < kSlicesAtOnce; ++i) {
+    v1::AttachRequest message;
+    v1::VocabularySlice& slice = *message.mutable_vocabulary();
+    const int32_t next = FillVocabularySlice(*entry, *next_vocabulary_id_, slice);
+    const bool last = slice.last();
+    if (!Send(std::move(message))) return;
+    if (last) {
+      next_vocabulary_id_.reset();
+      LogInfo("vocabulary sent", {{"address", address_}, {"tokens", next}});
+      return;
+    }
+    next_vocabulary_id_ = next;
+  }
+  boost::asio::post(control_, [weak = weak_from_this(), attempt = attempt_] {
+    const auto alive = weak.lock();
+    if (alive != nullptr && alive->attempt_ == attempt) alive->SendVocabulary();
+  });
+}
+
 void WorkerLink::Tick() {
   if (clock_.NowUs() - last_received_us_ >= options_.dead_us) {
     return Fail(absl::UnavailableError(state_ == State::kConnecting
@@ -260,6 +293,7 @@ void WorkerLink::Tick() {
     return Fail(absl::UnavailableError(
         absl::StrCat("holds work and has run no step for ", options_.stall_us / 1'000'000, " s")));
   }
+  SendVocabulary();
   if (!std::exchange(sent_since_tick_, false)) {
     v1::AttachRequest message;
     message.mutable_heartbeat();

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "services/gateway/clock.h"
+#include "services/gateway/model_directory.h"
 #include "services/gateway/work_order.h"
 #include "services/gateway/worker_transport.h"
 #include "swiftlet/v1/model.pb.h"
@@ -37,6 +38,8 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
     int64_t shortest_backoff_us = 20'000;  // doubles up to the longest, each with up to half as much jitter
     int64_t longest_backoff_us = 2'000'000;
     uint64_t jitter_seed = 0;
+    // The model of that name with its vocabulary, which a worker may ask for; null while it is not there.
+    std::function<std::shared_ptr<const DirectoryEntry>(const std::string&)> find_model = {};
   };
 
   // `clock` and `transport` outlive the link. `on_change` runs when routable(), the model or retirement changed.
@@ -95,6 +98,7 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   absl::Status TakeHello(const v1::WorkerHello& hello);
   void TakeLoad(const v1::WorkerLoad& load);
   void Deliver(const std::shared_ptr<v1::AttachResponse>& message);
+  void SendVocabulary();
   void Tick();
   void Fail(const absl::Status& status);
   void LoseRoutes(const absl::Status& status);
@@ -119,6 +123,7 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   std::shared_ptr<const v1::WorkerHello> worker_;
   v1::WorkerLoad load_;
   bool has_load_ = false;
+  std::optional<int32_t> next_vocabulary_id_;  // the worker waits for the vocabulary from here on
   int64_t last_step_us_ = 0;  // when its step counter rose last, or when it got work while it had none of ours
   std::optional<Fence> fence_;
   int64_t unacknowledged_tokens_ = 0;           // sum over routes_

@@ -44,6 +44,7 @@ void WorkerPool::SetAddresses(std::vector<std::string> addresses) {
       if (link == nullptr) {
         WorkerLink::Options options = options_.link;
         options.jitter_seed += ++links_made_;
+        options.find_model = [this](const std::string& name) { return directory_.Find(name); };
         link =
             std::make_shared<WorkerLink>(address, options, control_, clock_, transport_, [this] { OnLinkChanged(); });
         link->Connect();

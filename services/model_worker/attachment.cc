@@ -10,6 +10,7 @@
 #include "services/common/grpc_errors.h"
 #include "services/common/limits.h"
 #include "services/common/logging.h"
+#include "services/model_worker/grammar_parser.h"
 
 namespace swiftlet {
 namespace {
@@ -23,6 +24,7 @@ constexpr std::chrono::seconds kSilence{10};
 constexpr size_t kFewOutputs = 8;
 // Of a gateway that does not read. It is meant to drain the stream always; its callers have their own bounds.
 constexpr size_t kMaxOutboxBytes = 32 << 20;
+constexpr size_t kMaxVocabularyBytes = 64 << 20;
 
 }  // namespace
 
@@ -71,7 +73,13 @@ bool Attachment::HandleMessage() {
       HandleSubmit(request_.submit());
       return true;
     case v1::AttachRequest::kCancel:
-      state_.engine().Cancel(request_.cancel().request_id(), this);
+      HandleCancel(request_.cancel().request_id());
+      return true;
+    case v1::AttachRequest::kVocabulary:
+      if (const absl::Status status = TakeVocabulary(*request_.mutable_vocabulary()); !status.ok()) {
+        End(ToGrpcStatus(status));
+        return false;
+      }
       return true;
     case v1::AttachRequest::kHeartbeat:
     case v1::AttachRequest::MESSAGE_NOT_SET:  // of a newer protocol
@@ -111,12 +119,19 @@ void Attachment::HandleSubmit(const v1::Submit& submit) {
       return;
     }
   }
-  if (const absl::Status status = TrySubmit(submit); !status.ok()) Refuse(submit, status);
+  Refusable refusable{submit.request_id(), submit.epoch(), {}};
+  refusable.first_indexes.resize(static_cast<size_t>(std::clamp(submit.num_choices(), 1, limits::kMaxChoices)));
+  for (const v1::ResumedChoice& resumed : submit.resumed()) {
+    const auto choice = static_cast<size_t>(resumed.choice());
+    if (choice < refusable.first_indexes.size()) refusable.first_indexes[choice] = resumed.ids_size();
+  }
+  if (const absl::Status status = TrySubmit(submit, refusable); !status.ok()) Refuse(refusable, status);
 }
 
-absl::Status Attachment::TrySubmit(const v1::Submit& submit) {
+absl::Status Attachment::TrySubmit(const v1::Submit& submit, const Refusable& refusable) {
   if (state_.draining()) return absl::UnavailableError("the worker is stopping");
   ASSIGN_OR_RETURN(GenerationRequest request, ParseSubmit(submit, state_.limits()));
+  ASSIGN_OR_RETURN(std::optional<GrammarSpec> grammar, ParseGrammar(submit));
   const auto prompt_tokens = static_cast<int64_t>(request.prompt_ids.size());
   if (!state_.TakeTokens(prompt_tokens)) {
     return absl::ResourceExhaustedError("too many prompt tokens wait at this worker");
@@ -126,14 +141,98 @@ absl::Status Attachment::TrySubmit(const v1::Submit& submit) {
     Request& record = requests_[submit.request_id()];
     record.open_choices = request.num_choices;
     record.waiting_tokens = prompt_tokens;
+    record.compiling = grammar.has_value();
   }
-  const uint64_t tag = submit.request_id();
-  if (absl::Status status = state_.engine().Submit(tag, std::move(request), shared_from_this()); !status.ok()) {
+  if (!grammar.has_value()) return SubmitToEngine(submit.request_id(), std::move(request));
+  if (!state_.grammars().has_vocabulary()) AskForVocabulary();
+  RETURN_IF_ERROR(state_.grammars().Compile(
+      *std::move(grammar), [self = shared_from_this(), refusable, request = std::move(request),
+                            submitted = Clock::now()](absl::StatusOr<std::shared_ptr<TokenGrammar>> compiled) mutable {
+        self->OnCompiled(refusable, std::move(request), submitted, std::move(compiled));
+      }));
+  return absl::OkStatus();
+}
+
+void Attachment::OnCompiled(const Refusable& refusable, GenerationRequest request, Clock::time_point submitted,
+                            absl::StatusOr<std::shared_ptr<TokenGrammar>> grammar) {
+  absl::Status status = grammar.status();
+  {
     std::lock_guard<std::mutex> lock(mutex_);
-    Request& record = requests_[tag];
-    state_.GiveTokens(std::exchange(record.waiting_tokens, 0));
-    return status;
+    if (ending_) return;
+    if (requests_[refusable.id].cancelled) status = absl::CancelledError("cancelled");
   }
+  if (request.timeout_us) {
+    using std::chrono::duration_cast, std::chrono::microseconds;
+    *request.timeout_us -= duration_cast<microseconds>(Clock::now() - submitted).count();
+    if (*request.timeout_us <= 0 && status.ok()) status = absl::DeadlineExceededError("the request's deadline passed");
+  }
+  if (status.ok()) {
+    request.grammar = *std::move(grammar);
+    status = SubmitToEngine(refusable.id, std::move(request));
+  }
+  if (!status.ok()) return Refuse(refusable, status);
+  bool cancelled = false;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto record = requests_.find(refusable.id);
+    if (record == requests_.end()) return;
+    record->second.compiling = false;
+    cancelled = record->second.cancelled;
+  }
+  if (cancelled) state_.engine().Cancel(refusable.id, this);
+}
+
+void Attachment::HandleCancel(uint64_t id) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto record = requests_.find(id);
+    if (record != requests_.end() && record->second.compiling) {
+      record->second.cancelled = true;
+      return;
+    }
+  }
+  state_.engine().Cancel(id, this);
+}
+
+void Attachment::AskForVocabulary() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (std::exchange(vocabulary_asked_, true)) return;
+    vocabulary_due_ = true;
+  }
+  wake_();
+}
+
+absl::Status Attachment::TakeVocabulary(v1::VocabularySlice& slice) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!vocabulary_asked_) return InvalidField("vocabulary", "nobody asked for the vocabulary");
+  }
+  if (slice.tokenizer_hash() != state_.info().tokenizer_hash()) {
+    return InvalidField("vocabulary.tokenizer_hash", "the vocabulary is of another tokenizer");
+  }
+  const size_t known = vocabulary_.size();
+  if (slice.first_id() < 0 || static_cast<size_t>(slice.first_id()) != known) {
+    return InvalidField("vocabulary.first_id", absl::StrCat("id ", slice.first_id(), " came after ", known, " ids"));
+  }
+  if (known + static_cast<size_t>(slice.tokens_size()) > static_cast<size_t>(state_.info().logits_width())) {
+    return InvalidField("vocabulary.tokens", "the vocabulary is wider than the logits");
+  }
+  for (std::string& token : *slice.mutable_tokens()) {
+    vocabulary_bytes_ += token.size();
+    vocabulary_.push_back(std::move(token));
+  }
+  if (vocabulary_bytes_ > kMaxVocabularyBytes) {
+    return InvalidField("vocabulary.tokens", absl::StrCat("the vocabulary has over ", kMaxVocabularyBytes, " bytes"));
+  }
+  if (!slice.last()) return absl::OkStatus();
+  LogInfo("vocabulary came", {{"gateway", gateway_id_}, {"tokens", vocabulary_.size()}, {"bytes", vocabulary_bytes_}});
+  state_.grammars().OfferVocabulary(std::exchange(vocabulary_, {}), {slice.end_ids().begin(), slice.end_ids().end()});
+  return absl::OkStatus();
+}
+
+absl::Status Attachment::SubmitToEngine(uint64_t tag, GenerationRequest request) {
+  RETURN_IF_ERROR(state_.engine().Submit(tag, std::move(request), shared_from_this()));
   // The stream may have ended meanwhile, and its CancelAll have come before this Submit.
   std::unique_lock<std::mutex> lock(mutex_);
   const bool too_late = ending_;
@@ -142,24 +241,25 @@ absl::Status Attachment::TrySubmit(const v1::Submit& submit) {
   return absl::OkStatus();
 }
 
-void Attachment::Refuse(const v1::Submit& submit, const absl::Status& status) {
-  LogDebug("request refused",
-           {{"gateway", gateway_id_}, {"request", submit.request_id()}, {"error", status.ToString()}});
+void Attachment::Refuse(const Refusable& refusable, const absl::Status& status) {
+  LogDebug("request refused", {{"gateway", gateway_id_}, {"request", refusable.id}, {"error", status.ToString()}});
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    requests_.erase(submit.request_id());
+    if (const auto record = requests_.find(refusable.id); record != requests_.end()) {
+      state_.GiveTokens(std::exchange(record->second.waiting_tokens, 0));
+      requests_.erase(record);
+    }
     if (ending_) return;
-    const int32_t choices = std::clamp(submit.num_choices(), 1, limits::kMaxChoices);
-    for (int32_t choice = 0; choice < choices; ++choice) {
+    for (size_t choice = 0; choice < refusable.first_indexes.size(); ++choice) {
       SequenceOutput output;
-      output.request = submit.request_id();
-      output.choice = choice;
-      output.finish_reason = FinishReason::kError;
-      output.status = status;
-      for (const v1::ResumedChoice& resumed : submit.resumed()) {
-        if (resumed.choice() == choice) output.first_index = resumed.ids_size();
-      }
-      outbox_.Add(std::move(output), submit.epoch());
+      output.request = refusable.id;
+      output.choice = static_cast<int32_t>(choice);
+      output.first_index = refusable.first_indexes[choice];
+      output.finish_reason = absl::IsCancelled(status)          ? FinishReason::kCancelled
+                             : absl::IsDeadlineExceeded(status) ? FinishReason::kDeadline
+                                                                : FinishReason::kError;
+      if (output.finish_reason != FinishReason::kCancelled) output.status = status;
+      outbox_.Add(std::move(output), refusable.epoch);
     }
   }
   wake_();
@@ -194,6 +294,10 @@ bool Attachment::NextMessage(Clock::time_point now) {
     hello.mutable_protocol()->set_newest(kProtocolVersion);
     *hello.mutable_model() = state_.info();
     hello.set_worker_id(state_.worker_id());
+    return true;
+  }
+  if (std::exchange(vocabulary_due_, false)) {
+    response_.mutable_vocabulary_request()->set_tokenizer_hash(state_.info().tokenizer_hash());
     return true;
   }
   if (!outbox_.empty()) {
@@ -239,7 +343,7 @@ void Attachment::OnWriteDone(bool ok) {
     std::lock_guard<std::mutex> lock(mutex_);
     write_in_flight_ = false;
     finish = ending_ && !std::exchange(finished_, true);
-    more = !outbox_.empty() || load_due_ || closing_;
+    more = !outbox_.empty() || load_due_ || vocabulary_due_ || closing_;
   }
   if (finish) return Finish(final_status_);
   if (!ok) return End(grpc::Status::CANCELLED);

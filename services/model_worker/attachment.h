@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "engine/runtime/generation_request.h"
@@ -42,8 +43,8 @@ class Attachment final : public grpc::ServerBidiReactor<v1::AttachRequest, v1::A
   void OnDone() override;
   void OnStep(std::vector<SequenceOutput> outputs) override;
 
-  // Sender thread, step thread. Writes what waits, or a heartbeat when nothing was written for a while; cancels the stream of a
-  // gateway that has gone silent, or does not read.
+  // Sender thread, step thread. Writes what waits, or a heartbeat when nothing was written for a while; cancels the
+  // stream of a gateway that has gone silent, or does not read.
   void Flush(Clock::time_point now);
   // Any thread. Ends the stream once all that waits is written.
   void Close();
@@ -53,14 +54,30 @@ class Attachment final : public grpc::ServerBidiReactor<v1::AttachRequest, v1::A
     uint32_t epoch = 0;
     int32_t open_choices = 0;
     int64_t waiting_tokens = 0;  // given back with the first output
+    bool compiling = false;      // its grammar: the engine does not know of it yet
+    bool cancelled = false;      // meanwhile
+  };
+  // What an answer without the engine needs of a Submit.
+  struct Refusable {
+    uint64_t id = 0;
+    uint32_t epoch = 0;
+    std::vector<int32_t> first_indexes;  // by choice
   };
 
   // Callback thread; false ends the reading.
   bool HandleMessage();
   absl::Status HandleHello(const v1::GatewayHello& hello);
   void HandleSubmit(const v1::Submit& submit);
-  absl::Status TrySubmit(const v1::Submit& submit);
-  void Refuse(const v1::Submit& submit, const absl::Status& status);
+  absl::Status TrySubmit(const v1::Submit& submit, const Refusable& refusable);
+  absl::Status SubmitToEngine(uint64_t id, GenerationRequest request);
+  // The compiler's thread.
+  void OnCompiled(const Refusable& refusable, GenerationRequest request, Clock::time_point submitted,
+                  absl::StatusOr<std::shared_ptr<TokenGrammar>> grammar);
+  void HandleCancel(uint64_t id);
+  void AskForVocabulary();
+  absl::Status TakeVocabulary(v1::VocabularySlice& slice);
+  // Any thread. Ends all choices: the engine has never seen them.
+  void Refuse(const Refusable& refusable, const absl::Status& status);
 
   // Ends the stream with `status` when no write is in flight, else after it. Cancels all sequences. Idempotent.
   void End(const grpc::Status& status);
@@ -71,8 +88,10 @@ class Attachment final : public grpc::ServerBidiReactor<v1::AttachRequest, v1::A
   WorkerState& state_;
   const std::function<void()> wake_;
   const std::function<void(Attachment*)> on_done_;
-  std::string gateway_id_;     // callback threads, before `attached_`
-  v1::AttachRequest request_;  // the read in flight
+  std::string gateway_id_;               // callback threads, before `attached_`
+  v1::AttachRequest request_;            // the read in flight
+  std::vector<std::string> vocabulary_;  // slices that have come; callback threads
+  size_t vocabulary_bytes_ = 0;
 
   std::mutex mutex_;                  // guards all below
   std::shared_ptr<Attachment> self_;  // until OnDone
@@ -82,6 +101,8 @@ class Attachment final : public grpc::ServerBidiReactor<v1::AttachRequest, v1::A
   bool attached_ = false;  // Hello came; ours is written first
   bool hello_written_ = false;
   bool load_due_ = false;  // the gateway should learn of a change without waiting for a heartbeat
+  bool vocabulary_asked_ = false;
+  bool vocabulary_due_ = false;  // to be asked
   bool write_in_flight_ = false;
   bool closing_ = false;
   bool ending_ = false;

@@ -28,6 +28,8 @@ struct WorkerFlags {
   int32_t block_size = kBlockTokens;
   int32_t threads = 0;
   int64_t max_waiting_tokens = 1 << 20;
+  int64_t grammar_cache_bytes = 128 << 20;
+  int32_t max_waiting_grammars = 256;
   TlsFlags internal_tls{"internal-ssl"};
 
   void AddTo(Flags& flags) {
@@ -50,6 +52,10 @@ struct WorkerFlags {
     flags.Add("max-waiting-requests", &engine.max_waiting_requests, "most requests that wait for their first step");
     flags.Add("max-waiting-tokens", &max_waiting_tokens, "most prompt tokens that wait, over all gateways",
               {1, int64_t{1} << 40});
+    flags.AddBytes("grammar-cache-bytes", &grammar_cache_bytes,
+                   "compiled grammars that are kept, with the masks found for them; such as 128MiB");
+    flags.Add("max-waiting-grammars", &max_waiting_grammars, "most requests that wait for their grammar to be compiled",
+              {1, 65536});
     flags.AddBytes(
         "kv-cache-memory-bytes", &load.kv_cache_bytes,
         "size of the KV pool, such as 2GiB; 0 = 2GiB on the CPU, what --gpu-memory-utilization leaves on a GPU");
@@ -169,8 +175,12 @@ int Main(int argc, char** argv) {
   absl::StatusOr<LoadedEngine> loaded = Load(flags, metrics, process);
   if (!loaded.ok()) return process.Fail(loaded.status());
   Engine& engine = *loaded->engine;
-  WorkerState state(engine, DescribeModel(flags, *loaded, *hashes), RandomId(), flags.max_waiting_tokens);
-  metrics.Watch(state, engine);
+  GrammarCompiler grammars({.cache_bytes = static_cast<size_t>(flags.grammar_cache_bytes),
+                            .max_waiting = flags.max_waiting_grammars,
+                            .limits = {}},
+                           loaded->description.logits_width);
+  WorkerState state(engine, grammars, DescribeModel(flags, *loaded, *hashes), RandomId(), flags.max_waiting_tokens);
+  metrics.Watch(state, engine, grammars);
 
   ModelService service(state);
   absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
@@ -183,6 +193,7 @@ int Main(int argc, char** argv) {
 
   return process.Run([&](std::chrono::steady_clock::time_point deadline) {
     state.Drain();
+    grammars.Stop();
     const auto left =
         std::chrono::duration_cast<std::chrono::microseconds>(deadline - std::chrono::steady_clock::now());
     engine.Shutdown(std::max<int64_t>(left.count(), 0));

@@ -10,6 +10,7 @@
 #include "engine/base/status_macros.h"
 #include "services/common/errors.h"
 #include "services/common/limits.h"
+#include "services/model_worker/grammar_parser.h"
 
 namespace swiftlet {
 namespace {
@@ -159,6 +160,7 @@ absl::StatusOr<GenerationRequest> ParseSubmit(const v1::Submit& submit, const Su
     RETURN_IF_ERROR(CheckRange("timeout_us", submit.timeout_us(), int64_t{1}, limits::kMaxTimeoutMs * 1000));
     request.timeout_us = submit.timeout_us();
   }
+  ASSIGN_OR_RETURN(request.reasoning_budget, ParseReasoning(submit, limits.logits_width));
   RETURN_IF_ERROR(ParseResumed(submit, limits.logits_width, request));
   return request;
 }

@@ -19,7 +19,8 @@ struct SubmitLimits {
 };
 
 // NOT_FOUND for another model, OUT_OF_RANGE (code context_length_exceeded) when prompt and output do not fit,
-// INVALID_ARGUMENT for the rest. Pure; any thread.
+// INVALID_ARGUMENT for the rest. The grammar is left out: ParseGrammar reads it, and it has to be compiled. Pure; any
+// thread.
 absl::StatusOr<GenerationRequest> ParseSubmit(const v1::Submit& submit, const SubmitLimits& limits);
 
 }  // namespace swiftlet

@@ -12,6 +12,11 @@ WorkerMetrics::WorkerMetrics(Metrics& metrics)
       kv_blocks_used_(metrics.AddGauge("swiftlet_kv_blocks", "", {{"state", "used"}})),
       kv_blocks_cached_(metrics.AddGauge("swiftlet_kv_blocks", "", {{"state", "cached"}})),
       kv_use_(metrics.AddGauge("swiftlet_kv_use_ratio", "Share of KV blocks held by live sequences")),
+      grammars_cached_(metrics.AddGauge("swiftlet_grammars_cached", "Compiled grammars that are kept")),
+      grammar_cache_bytes_(
+          metrics.AddGauge("swiftlet_grammar_cache_bytes", "Memory of the compiled grammars that are kept")),
+      grammar_requests_(metrics.AddCounter("swiftlet_grammar_requests_total",
+                                           "Requests whose grammar was looked up or compiled, refused ones included")),
       attachments_(metrics.AddGauge("swiftlet_attached_gateways", "Gateways with an open Attach stream")),
       gpu_busy_(metrics.AddGauge("swiftlet_gpu_busy_ratio",
                                  "Share of the time since the last scrape that the device was in a step")),
@@ -49,11 +54,11 @@ void WorkerMetrics::OnCaptured(const CaptureStats& stats) {
   graph_failures_.Increment(stats.failed);
 }
 
-void WorkerMetrics::Watch(const WorkerState& state, const Engine& engine) {
-  metrics_.AddCollector([this, &state, &engine] { Collect(state, engine); });
+void WorkerMetrics::Watch(const WorkerState& state, const Engine& engine, const GrammarCompiler& grammars) {
+  metrics_.AddCollector([this, &state, &engine, &grammars] { Collect(state, engine, grammars); });
 }
 
-void WorkerMetrics::Collect(const WorkerState& state, const Engine& engine) {
+void WorkerMetrics::Collect(const WorkerState& state, const Engine& engine, const GrammarCompiler& grammars) {
   const EngineStats stats = engine.Stats();
   running_sequences_.Set(stats.running_sequences);
   waiting_sequences_.Set(stats.waiting_sequences);
@@ -65,6 +70,9 @@ void WorkerMetrics::Collect(const WorkerState& state, const Engine& engine) {
   kv_use_.Set(stats.kv_blocks_total == 0
                   ? 0
                   : static_cast<double>(stats.kv_blocks_used) / static_cast<double>(stats.kv_blocks_total));
+  grammars_cached_.Set(static_cast<double>(grammars.cached_grammars()));
+  grammar_cache_bytes_.Set(static_cast<double>(grammars.cache_bytes()));
+  RaiseTo(grammar_requests_, static_cast<double>(grammars.num_requests()));
   attachments_.Set(state.attachments());
   const auto now = std::chrono::steady_clock::now();
   const double passed_us = std::chrono::duration<double, std::micro>(now - last_collected_).count();

@@ -22,10 +22,10 @@ class WorkerMetrics {
   // Any thread, once.
   void OnCaptured(const CaptureStats& stats);
   // Adds the collector that reads `state`, which outlives the admin server.
-  void Watch(const WorkerState& state, const Engine& engine);
+  void Watch(const WorkerState& state, const Engine& engine, const GrammarCompiler& grammars);
 
  private:
-  void Collect(const WorkerState& state, const Engine& engine);
+  void Collect(const WorkerState& state, const Engine& engine, const GrammarCompiler& grammars);
 
   Metrics& metrics_;
   std::chrono::steady_clock::time_point last_collected_ = std::chrono::steady_clock::now();
@@ -38,6 +38,9 @@ class WorkerMetrics {
   prometheus::Gauge& kv_blocks_used_;
   prometheus::Gauge& kv_blocks_cached_;
   prometheus::Gauge& kv_use_;
+  prometheus::Gauge& grammars_cached_;
+  prometheus::Gauge& grammar_cache_bytes_;
+  prometheus::Counter& grammar_requests_;
   prometheus::Gauge& attachments_;
   prometheus::Gauge& gpu_busy_;
   prometheus::Counter& steps_;

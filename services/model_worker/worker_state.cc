@@ -5,8 +5,10 @@
 
 namespace swiftlet {
 
-WorkerState::WorkerState(Engine& engine, v1::ModelInfo info, std::string worker_id, int64_t max_waiting_tokens)
+WorkerState::WorkerState(Engine& engine, GrammarCompiler& grammars, v1::ModelInfo info, std::string worker_id,
+                         int64_t max_waiting_tokens)
     : engine_(engine),
+      grammars_(grammars),
       info_(std::move(info)),
       worker_id_(std::move(worker_id)),
       limits_{.model = info_.name(), .logits_width = info_.logits_width(), .max_model_len = info_.max_model_len()},

@@ -1,5 +1,5 @@
-// What all gateways of a worker share: the engine, the model's description, and the budget of prompt tokens that may
-// wait. Owned by ModelService; thread-safe.
+// What all gateways of a worker share: the engine, the compiler of grammars, the model's description, and the budget of
+// prompt tokens that may wait. Owned by ModelService; thread-safe.
 #pragma once
 
 #include <atomic>
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/runtime/engine.h"
+#include "engine/runtime/grammar_compiler.h"
 #include "services/model_worker/submit_parser.h"
 #include "swiftlet/v1/model.pb.h"
 
@@ -14,9 +15,12 @@ namespace swiftlet {
 
 class WorkerState {
  public:
-  WorkerState(Engine& engine, v1::ModelInfo info, std::string worker_id, int64_t max_waiting_tokens);
+  // Both outlive it.
+  WorkerState(Engine& engine, GrammarCompiler& grammars, v1::ModelInfo info, std::string worker_id,
+              int64_t max_waiting_tokens);
 
   Engine& engine() { return engine_; }
+  GrammarCompiler& grammars() { return grammars_; }
   const v1::ModelInfo& info() const { return info_; }
   const std::string& worker_id() const { return worker_id_; }
   const SubmitLimits& limits() const { return limits_; }
@@ -37,6 +41,7 @@ class WorkerState {
 
  private:
   Engine& engine_;
+  GrammarCompiler& grammars_;
   const v1::ModelInfo info_;
   const std::string worker_id_;
   const SubmitLimits limits_;

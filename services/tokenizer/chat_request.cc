@@ -67,6 +67,30 @@ std::string_view RoleFor(std::string_view role, const ChatTemplate& chat_templat
   return role;
 }
 
+// Templates that print calls print their arguments as objects; callers send them as JSON text.
+absl::Status ReadArguments(boost::json::array& calls, const std::string& field) {
+  for (size_t i = 0; i < calls.size(); ++i) {
+    const std::string call = absl::StrCat(field, "[", i, "].function");
+    boost::json::value* function = calls[i].get_object().if_contains("function");
+    if (function == nullptr || !function->is_object()) return InvalidField(call, "expected an object");
+    boost::json::value* name = function->get_object().if_contains("name");
+    if (name == nullptr || !name->is_string()) return InvalidField(call + ".name", "expected text");
+    boost::json::value* arguments = function->get_object().if_contains("arguments");
+    if (arguments == nullptr || arguments->is_object()) continue;
+    const auto wrong = [&] { return InvalidField(call + ".arguments", "expected the JSON text of an object"); };
+    if (!arguments->is_string()) return wrong();
+    const std::string_view text = arguments->get_string();
+    if (text.empty()) {
+      *arguments = boost::json::object();
+      continue;
+    }
+    absl::StatusOr<boost::json::value> json = ParseStrictJson(text, {.max_depth = limits::kMaxJsonDepth});
+    if (!json.ok() || !json->is_object()) return wrong();
+    *arguments = *std::move(json);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<boost::json::value> ParseMessage(const v1::ChatMessage& message, const std::string& field,
                                                 const ChatTemplate& chat_template) {
   if (std::find(std::begin(kRoles), std::end(kRoles), message.role()) == std::end(kRoles)) {
@@ -94,6 +118,9 @@ absl::StatusOr<boost::json::value> ParseMessage(const v1::ChatMessage& message, 
     ASSIGN_OR_RETURN(boost::json::array calls, ListField(field + ".tool_calls", message.tool_calls()));
     if (!is_assistant && !calls.empty()) {
       return InvalidField(field + ".tool_calls", "only an assistant's message has them");
+    }
+    if (chat_template.tool_format() != ToolFormat::kNone) {
+      RETURN_IF_ERROR(ReadArguments(calls, field + ".tool_calls"));
     }
     json["tool_calls"] = std::move(calls);
   }

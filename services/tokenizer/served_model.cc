@@ -104,6 +104,18 @@ absl::StatusOr<std::vector<ModelSpec>> ParseModelSpecs(const std::vector<std::st
   return specs;
 }
 
+v1::TokenizedModel::ToolFormat ToProto(ToolFormat format) {
+  switch (format) {
+    case ToolFormat::kNone:
+      break;
+    case ToolFormat::kHermes:
+      return v1::TokenizedModel::TOOL_FORMAT_HERMES;
+    case ToolFormat::kLlama3:
+      return v1::TokenizedModel::TOOL_FORMAT_LLAMA3;
+  }
+  return v1::TokenizedModel::TOOL_FORMAT_UNSPECIFIED;
+}
+
 absl::StatusOr<ServedModel> LoadServedModel(const ModelSpec& spec) {
   std::error_code error;
   if (!std::filesystem::is_directory(spec.directory, error)) {
@@ -138,7 +150,14 @@ absl::StatusOr<ServedModel> LoadServedModel(const ModelSpec& spec) {
     if (tags.has_value()) {
       info.set_reasoning_open_tag(tags->open);
       info.set_reasoning_close_tag(tags->close);
+      for (const auto& [tag, ids] : {std::pair(&tags->open, info.mutable_reasoning_open_ids()),
+                                     std::pair(&tags->close, info.mutable_reasoning_close_ids())}) {
+        const TextSegment segment{.text = *tag, .allow_special = true};
+        ASSIGN_OR_RETURN(const std::vector<int32_t> encoded, model.tokenizer->Encode({&segment, 1}, {}));
+        ids->Add(encoded.begin(), encoded.end());
+      }
     }
+    info.set_tool_format(ToProto(model.chat_template->tool_format()));
     for (const std::string& name : model.chat_template->Keywords()) info.add_template_variables(name);
   }
   model.vocabulary = VocabularySlices(vocabulary);

@@ -17,16 +17,18 @@ sys.path.insert(0, str(ROOT / "tests" / "integration"))
 import scripts_api, scripts_grpc, scripts_http, scripts_isolation, scripts_resources, scripts_text  # noqa: E401 - they register
 from bystanders import Bystanders
 from corpus import load
-from doors import chat, completions, run_grpc, run_rest, run_socket
+from doors import GOOD, Grpc, chat, completions, http, merged, run_grpc, run_rest, run_socket
 from processes import Cluster, Program, free_port
 from scripts import KEYS, SCRIPTS, Service, resident_bytes
 
 MODULES = (scripts_api, scripts_grpc, scripts_http, scripts_isolation, scripts_resources, scripts_text)
 SECTIONS = {"A": range(1, 55), "B": range(55, 71), "C": range(71, 81), "D": range(81, 104), "E": range(104, 113), "F": range(113, 122), "G": range(122, 131)}
+SANITIZED = ("swiftlet-gateway", "swiftlet-tokenizer")  # what takes a caller's bytes
+KEY = {"Authorization": f"Bearer {KEYS[0]}"}
 MEMORY_RATIO = 1.10
 KV_BYTES = 64 << 20  # small, so that all of it has been touched before memory is measured
-REGEX_STACKS_BYTES = 32 << 20  # of the tokenizer's threads: each keeps the depth that its longest text needed
 MEMORY_WAIT_S = 12  # idle processes give back what they do not need every 2 s
+LOOKS_S = 5  # two of their looks
 
 
 def start(options, logs: pathlib.Path) -> Service:
@@ -40,17 +42,32 @@ def start(options, logs: pathlib.Path) -> Service:
     return Service(cluster, port, keyed, f"127.0.0.1:{grpc_port}", admin_port, options.binaries, options.checkpoint, logs, options.full)
 
 
+def links(folder: pathlib.Path, options) -> pathlib.Path:
+    """The binaries of two builds in one folder."""
+    folder.mkdir()
+    for binary in options.binaries.glob("swiftlet*"):
+        built = options.sanitized.resolve() / binary.name
+        (folder / binary.name).symlink_to(built if binary.name in SANITIZED else binary)
+    return folder
+
+
 def too_much(program: Program, before: int) -> bool:
-    stacks = REGEX_STACKS_BYTES if program.name == "swiftlet-tokenizer" else 0
-    return resident_bytes(program) > before * MEMORY_RATIO + stacks
+    return resident_bytes(program) > before * MEMORY_RATIO
 
 
-def warm_up(port: int) -> None:
-    """What a service keeps once it has worked: the pages of its KV pool, and room for the longest texts."""
+def warm_up(service: Service) -> None:
+    """What a service holds once it has worked: the pages of its KV pool, what each door makes at its first request."""
     for first in range(12):
-        assert completions(port, prompt=[first + 5] * 2040, max_tokens=1).status == 200
-    for unit in ("a", "\n", " ", "小") * 3:
-        assert chat(port, messages=[dict(role="user", content=unit * 1_000_000)]).status == 400
+        assert completions(service.port, prompt=[first + 5] * 2040, max_tokens=1).status == 200
+    for port, grpc, headers, metadata in ((service.port, service.grpc, {}, ()),
+                                          (service.keyed_port, service.keyed_grpc, KEY, (("authorization", KEY["Authorization"]),))):
+        for stream in (False, True):
+            assert http(port, "chat", merged(GOOD["chat"], dict(stream=stream, n=2, logprobs=True)), headers=headers).status == 200
+        assert http(port, "/swiftlet/v1/chat", GOOD["Chat"], headers=headers).status == 200
+        assert http(port, "chat", b"[" * (8 << 20), headers=headers).status == 400
+        with Grpc(grpc) as door:
+            assert door.call("Chat", GOOD["Chat"], metadata=metadata).code == "OK"
+            assert door.call("Chat", b"\x0a\x05", metadata=metadata).code != "OK"
 
 
 def run_case(service: Service, case: dict) -> str:
@@ -79,6 +96,8 @@ def main() -> int:
     parser.add_argument("--section", choices=SECTIONS)
     parser.add_argument("--case", type=int, action="append")
     parser.add_argument("--compare-memory", action="store_true", help="fail where a process keeps a tenth more than it held idle; otherwise it is told")
+    parser.add_argument("--sanitized", type=pathlib.Path, metavar="BIN",
+                        help="gateway and tokenizer from here, a sanitizer build; only the worker is of --binaries. Their memory tells nothing then")
     options = parser.parse_args()
     options.binaries, options.checkpoint = options.binaries.resolve(), options.checkpoint.resolve()
 
@@ -88,15 +107,19 @@ def main() -> int:
     begun = time.monotonic()
     rows, failures, slow, num_streams = [], [], [], 0
     with tempfile.TemporaryDirectory() as folder:
+        if options.sanitized:
+            options.binaries = links(pathlib.Path(folder) / "bin", options)
         service = start(options, pathlib.Path(folder))
         try:
             bystanders = Bystanders(service.port)
-            warm_up(service.port)
+            if not options.sanitized:
+                warm_up(service)
             bystanders.start()  # once in full before memory is measured: idle is a service that has worked
             time.sleep(2)
             bystanders.stop()
             service.cluster.wait_idle()
-            idle = {program: resident_bytes(program) for program in service.programs()}
+            time.sleep(0 if options.sanitized else LOOKS_S)
+            idle = {} if options.sanitized else {program: resident_bytes(program) for program in service.programs()}
             bystanders.take()
             bystanders.start()
             for case in cases:

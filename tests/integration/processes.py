@@ -74,10 +74,11 @@ def wait_until(condition, seconds: float = 20, what: str = "") -> None:
 class Program:
     """One process. Its output goes to a file, which `output()` reads."""
 
-    def __init__(self, binary: pathlib.Path, *flags: str, log: pathlib.Path):
+    def __init__(self, binary: pathlib.Path, *flags: str, log: pathlib.Path, environment: dict[str, str] | None = None):
         self.name, self.log = binary.name, log
         self._file = log.open("wb")
-        self.process = subprocess.Popen([str(binary), *flags], stdin=subprocess.DEVNULL, stdout=self._file, stderr=self._file)
+        self.process = subprocess.Popen([str(binary), *flags], env=environment, stdin=subprocess.DEVNULL, stdout=self._file,
+                                        stderr=self._file)
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")

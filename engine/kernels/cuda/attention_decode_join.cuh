@@ -121,11 +121,9 @@ struct SegmentJoin {
     if (num_splits == 1) return;
     __syncthreads();
     if (threadIdx.x == 0) {
-      __threadfence();
-      const bool last = atomicAdd(arrivals + rank, 1) == num_splits - 1;
+      const bool last = Arrive(arrivals + rank) == num_splits - 1;
       if (last) arrivals[rank] = 0;  // for the next layer
       *flag = last ? 1 : 0;
-      __threadfence();
     }
     __syncthreads();
     if (*flag == 0) return;
@@ -151,6 +149,12 @@ struct SegmentJoin {
     }
   }
 
+  // Orders what the block has written before what the last to arrive reads.
+  __device__ static int Arrive(int* arrivals) {
+    int before;
+    asm volatile("atom.add.acq_rel.gpu.global.s32 %0, [%1], 1;" : "=r"(before) : "l"(arrivals) : "memory");
+    return before;
+  }
   __device__ float2* Tails(float* partial) const {
     return reinterpret_cast<float2*>(partial + num_heads * kHeadDim) + rank * num_heads;
   }

@@ -8,7 +8,7 @@
 namespace swiftlet::cuda {
 namespace {
 
-constexpr int kThreads = 1024;
+constexpr int kMaxThreads = 1024;
 constexpr int kLengthClasses = 256;  // of segments: eight for each power of two of tiles
 
 __device__ int Tiles(int position) {
@@ -31,30 +31,30 @@ __device__ int Splits(const DecodeLayout& layout, int position, int64_t all_tile
   return max(1, min(min(rounded, layout.max_splits), static_cast<int>(tiles) / layout.least_tiles));
 }
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kMaxThreads)
     PlanKernel(const StepView step, const DecodeLayout layout, std::byte* scratch, int32_t* arrivals) {
   __shared__ int32_t class_begin[kLengthClasses];
-  __shared__ int32_t warp_tiles[kThreads / 32];
+  __shared__ int32_t warp_tiles[kMaxThreads / 32];
   __shared__ int32_t partials;
   const int thread = static_cast<int>(threadIdx.x);
+  const int threads = static_cast<int>(blockDim.x);
   const int lane = thread % 32;
-  for (int i = thread; i < kLengthClasses; i += kThreads) class_begin[i] = 0;
+  for (int i = thread; i < kLengthClasses; i += threads) class_begin[i] = 0;
   if (thread == 0) partials = 0;
   WaitForPredecessor();
   ReleaseSuccessor();
 
   const int num_decodes = step.counts->num_decodes;
   int tiles = 0;
-  for (int i = thread; i < num_decodes; i += kThreads) tiles += Tiles(step.sequences[i].first_position);
+  for (int i = thread; i < num_decodes; i += threads) tiles += Tiles(step.sequences[i].first_position);
 #pragma unroll
   for (int offset = 16; offset > 0; offset /= 2) tiles += __shfl_xor_sync(~0u, tiles, offset);
   if (lane == 0) warp_tiles[thread / 32] = tiles;
   __syncthreads();
   int64_t all_tiles = 0;
-#pragma unroll
-  for (int i = 0; i < kThreads / 32; ++i) all_tiles += warp_tiles[i];
+  for (int i = 0; i < threads / 32; ++i) all_tiles += warp_tiles[i];
 
-  for (int i = thread; i < num_decodes; i += kThreads) {
+  for (int i = thread; i < num_decodes; i += threads) {
     const int position = step.sequences[i].first_position;
     const int splits = Splits(layout, position, all_tiles);
     atomicAdd(&class_begin[LengthClass((Tiles(position) + splits - 1) / splits)], splits * layout.heads);
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   __syncthreads();
   auto* const segments = reinterpret_cast<DecodeSegment*>(scratch + sizeof(DecodePlan));
-  for (int i = thread; i < num_decodes; i += kThreads) {
+  for (int i = thread; i < num_decodes; i += threads) {
     const SequenceSpan span = step.sequences[i];
     const int num_tiles = Tiles(span.first_position);
     const int splits = Splits(layout, span.first_position, all_tiles);
@@ -120,7 +120,8 @@ DecodeLayout ChooseDecodeLayout(const Device& device, bool hopper, bool determin
     }
   }
   layout.shares = device.num_sms / layout.cluster;
-  layout.least_tiles = kLeastBlockTokens / kDecodeTile * layout.cluster;
+  const int least_block_tokens = layout.cluster == kMaxCluster ? kLeastBlockTokensOfEight : kLeastBlockTokens;
+  layout.least_tiles = least_block_tokens / kDecodeTile * layout.cluster;
   const int32_t max_tiles = max_pages * (kPageTokens / kDecodeTile);
   if (deterministic) {
     layout.max_splits = std::clamp((max_pages * kPageTokens - 1) / kFixedSplitTokens + 1, 1, kMaxFixedSplits);
@@ -140,7 +141,8 @@ DecodeLayout ChooseDecodeLayout(const Device& device, bool hopper, bool determin
 absl::Status PlanMatrixDecode(const LaunchContext& context, const DecodeAttentionArgs& args) {
   const DecodeLayout layout = ChooseDecodeLayout(*context.device, context.hopper(), context.deterministic, args.shape,
                                                  args.max_sequences, args.max_pages);
-  return Launch(context, PlanKernel, 1, kThreads, 0, 1, args.step, layout, args.scratch,
+  const int threads = std::clamp((args.max_sequences + 31) / 32 * 32, 64, kMaxThreads);
+  return Launch(context, PlanKernel, 1, threads, 0, 1, args.step, layout, args.scratch,
                 reinterpret_cast<int32_t*>(args.scratch + layout.arrivals_offset()));
 }
 

@@ -12,6 +12,8 @@
 
 namespace swiftlet::cuda {
 
+inline constexpr int kTailTokens = 8;  // of a last tile no more is read than so many too much
+
 template <int kHeadDim>
 struct RingSlot {
   static constexpr int kBoxes = (kHeadDim + 63) / 64;
@@ -30,7 +32,8 @@ struct TileRing {
   using Slot = RingSlot<kHeadDim>;
 
   const KvLayer& kv;
-  const CUtensorMap& map;
+  const CUtensorMap& map;       // boxes of a tile
+  const CUtensorMap& tail_map;  // boxes of kTailTokens
   int num_kv_heads;
   uint32_t first_slot, barriers;  // in shared memory
   int slots;
@@ -82,11 +85,23 @@ struct TileRing {
     if constexpr (kTensorMap) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
       if (lane == 0) {
-        ExpectBytes(barrier, Slot::kBytes);
+        const int matrix = (page * num_kv_heads + kv_head) * 2 + (value ? 1 : 0);
+        const int rows = tokens - 1 - tile * kDecodeTile;  // without the newest token: no one has written that yet
+        if (rows >= kDecodeTile) {
+          ExpectBytes(barrier, Slot::kBytes);
 #pragma unroll
-        for (int box = 0; box < Slot::kBoxes; ++box) {
-          TensorCopy(to + box * Slot::kBoxBytes, &map, 64 * box, first_token,
-                     (page * num_kv_heads + kv_head) * 2 + (value ? 1 : 0), barrier);
+          for (int box = 0; box < Slot::kBoxes; ++box) {
+            TensorCopy(to + box * Slot::kBoxBytes, &map, 64 * box, first_token, matrix, barrier);
+          }
+        } else {
+          const int pieces = (rows + kTailTokens - 1) / kTailTokens;
+          ExpectBytes(barrier, pieces * Slot::kBoxes * kTailTokens * 128);
+          for (int piece = 0; piece < pieces; ++piece) {
+            for (int box = 0; box < Slot::kBoxes; ++box) {
+              TensorCopy(to + box * Slot::kBoxBytes + piece * kTailTokens * 128, &tail_map, 64 * box,
+                         first_token + piece * kTailTokens, matrix, barrier);
+            }
+          }
         }
       }
       __syncwarp();

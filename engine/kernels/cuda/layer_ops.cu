@@ -11,6 +11,7 @@ constexpr int kWarp = 32;
 
 // ---- embedding
 
+// Waits before it releases: decode attention rests on that (attention.h).
 __global__ void EmbeddingKernel(EmbeddingArgs args) {
   WaitForPredecessor();
   ReleaseSuccessor();

@@ -13,16 +13,19 @@
 #include "engine/kernels/cuda/layer_ops.h"
 #include "engine/kernels/cuda/linear_cublaslt.h"
 #include "engine/kernels/cuda/linear_skinny.h"
+#include "engine/kernels/cuda/linear_stream.h"
 #include "engine/kernels/cuda/linear_table.h"
-#include "engine/kernels/cuda/linear_warpgroup.h"
+#include "engine/kernels/cuda/linear_tiled.h"
 
 namespace swiftlet::cuda {
 namespace {
 
 // Which of our own kernels serves up to max_rows rows of a layer on a Hopper GPU, where the weight's shape fits it;
-// more rows go to cuBLASLt. Found by tools/cc/kernel_bench on one H200 with DeepSeek-R1-Distill-Qwen-1.5B, 2026-11-23;
-// microseconds at max_rows, cuBLASLt's best in brackets.
-using OwnConfig = std::variant<SkinnyConfig, WarpgroupConfig>;
+// more rows go to cuBLASLt. Found on one H200 with DeepSeek-R1-Distill-Qwen-1.5B, 2026-11-23, in the engine's steps:
+// one kernel is loaded while others run, so that what is best alone need not be best there, and cuBLASLt's kernels
+// begin only when the one before has ended (1.1 us each). A step in ms with these, with cuBLASLt in place of the tiles:
+// 128 rows 2.14 and 2.33, 256 3.19 and 3.32, 512 5.30 and 5.46; from 513 rows on cuBLASLt is as fast or faster.
+using OwnConfig = std::variant<SkinnyConfig, StreamConfig, TiledConfig>;
 struct Choice {
   LinearRole role;
   int32_t max_rows;
@@ -31,32 +34,64 @@ struct Choice {
 
 constexpr Choice kHopperChoices[] = {
     {LinearRole::kQkv, 8, SkinnyConfig{.row_tiles = 2, .row_warps = 2, .k_warps = 4, .cluster = 4, .max_tokens = 8}},
-    {LinearRole::kQkv, 32, WarpgroupConfig{.warpgroups = 2, .tokens = 32, .cluster = 3, .stages = 8}},  // 3.8 (5.1)
-    {LinearRole::kQkv, 64, WarpgroupConfig{.warpgroups = 1, .tokens = 64, .cluster = 3, .stages = 8}},  // 4.4 (5.0)
-    {LinearRole::kOutput, 8, SkinnyConfig{.row_tiles = 1, .k_warps = 12, .max_tokens = 8}},
-    {LinearRole::kOutput, 32, WarpgroupConfig{.warpgroups = 2, .tokens = 32, .cluster = 4, .stages = 8}},  // 3.5 (5.0)
-    {LinearRole::kOutput, 64, WarpgroupConfig{.warpgroups = 1, .tokens = 64, .cluster = 4, .stages = 8}},  // 4.3 (5.0)
+    {LinearRole::kQkv, 32, StreamConfig{.cluster = 4, .slots = 6}},
+    {LinearRole::kQkv, 64, StreamConfig{.cluster = 3, .slots = 8}},
+    {LinearRole::kQkv, 256, TiledConfig{.features = 64, .splits = 2, .stages = 8}},
+    {LinearRole::kQkv, 512, TiledConfig{.features = 64, .stages = 8}},
+    {LinearRole::kOutput, 8, StreamConfig{.cluster = 3, .slots = 8}},
+    {LinearRole::kOutput, 64, StreamConfig{.cluster = 4, .slots = 6}},
+    {LinearRole::kOutput, 128, TiledConfig{.features = 48, .splits = 3, .stages = 8}},
     {LinearRole::kGateUp, 8, SkinnyConfig{.row_warps = 2, .k_warps = 8, .stages = 8, .max_tokens = 8}},
-    {LinearRole::kGateUp, 16,
-     SkinnyConfig{.row_warps = 2, .k_warps = 8, .cluster = 2, .stages = 8, .max_tokens = 16, .share_input = true}},
-    {LinearRole::kGateUp, 32,  // 17.3 (16.4 and SwiGLU apart)
-     SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32, .share_input = true}},
-    {LinearRole::kGateUp, 64, WarpgroupConfig{.warpgroups = 2, .tokens = 64, .stages = 8}},  // 20.0 (16.0 and SwiGLU)
+    {LinearRole::kGateUp, 64, StreamConfig{.cluster = 2, .slots = 12}},
+    {LinearRole::kGateUp, 128, TiledConfig{.features = 144}},
+    {LinearRole::kGateUp, 256, TiledConfig{.rows = 256, .features = 144}},
+    {LinearRole::kGateUp, 384, TiledConfig{.features = 144}},
+    {LinearRole::kGateUp, 512, TiledConfig{.rows = 256, .features = 144}},
     {LinearRole::kDown, 8, SkinnyConfig{.row_warps = 4, .k_warps = 4, .cluster = 4, .stages = 8, .max_tokens = 8}},
-    {LinearRole::kDown, 32, WarpgroupConfig{.warpgroups = 2, .tokens = 32, .cluster = 7, .stages = 8}},  // 9.5 (11.8)
-    {LinearRole::kDown, 64, WarpgroupConfig{.warpgroups = 1, .tokens = 64, .cluster = 4, .stages = 8}},  // 10.5 (12.0)
-    {LinearRole::kHead, 8, SkinnyConfig{.row_warps = 3, .k_warps = 4, .stages = 8, .max_tokens = 8}},    // 104 (112)
+    {LinearRole::kDown, 64, StreamConfig{.cluster = 4, .slots = 12}},
+    {LinearRole::kDown, 128, TiledConfig{.features = 96, .splits = 6, .stages = 8}},
+    {LinearRole::kHead, 8, SkinnyConfig{.row_warps = 3, .k_warps = 4, .stages = 8, .max_tokens = 8}},  // 104 (112)
 };
 
-// One configuration whatever the rows: what `deterministic` takes on a Hopper GPU. Found at 32 rows.
+// What `deterministic` takes on a Hopper GPU. Of a layer all have K in the same parts, added in their order: a row's
+// result has the same bits whichever of them serves it. Down and o are narrow, and in one part would leave most of the
+// device idle at few rows.
 constexpr Choice kFixedHopperChoices[] = {
-    {LinearRole::kQkv, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32}},
-    {LinearRole::kOutput, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .cluster = 2, .max_tokens = 32}},
-    {LinearRole::kGateUp, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .max_tokens = 32}},
-    {LinearRole::kDown, INT32_MAX,
-     SkinnyConfig{.row_tiles = 2, .row_warps = 4, .k_warps = 2, .cluster = 8, .max_tokens = 32}},
-    {LinearRole::kHead, INT32_MAX, SkinnyConfig{.row_tiles = 2, .k_warps = 8, .max_tokens = 32}},
+    {LinearRole::kQkv, 64, StreamConfig{.cluster = 4, .slots = 6}},
+    {LinearRole::kQkv, 128, TiledConfig{.features = 64, .splits = 4}},
+    {LinearRole::kQkv, 256, TiledConfig{.features = 128, .splits = 4}},
+    {LinearRole::kQkv, INT32_MAX, TiledConfig{.features = 128, .splits = 4, .serial = true}},
+    {LinearRole::kOutput, 64, StreamConfig{.cluster = 4, .slots = 6}},
+    {LinearRole::kOutput, 128, TiledConfig{.features = 48, .splits = 4, .stages = 8}},
+    {LinearRole::kOutput, 256, TiledConfig{.features = 96, .splits = 4, .stages = 6}},
+    {LinearRole::kOutput, INT32_MAX, TiledConfig{.features = 128, .splits = 4, .serial = true}},
+    {LinearRole::kGateUp, 32, StreamConfig{.cluster = 1, .slots = 16}},
+    {LinearRole::kGateUp, 128, TiledConfig{.features = 144}},
+    {LinearRole::kGateUp, 512, TiledConfig{.rows = 256, .features = 144}},
+    {LinearRole::kGateUp, 1024, TiledConfig{.features = 144}},
+    {LinearRole::kGateUp, INT32_MAX, TiledConfig{.features = 256}},
+    {LinearRole::kDown, 64, StreamConfig{.cluster = 4, .slots = 12}},
+    {LinearRole::kDown, 256, TiledConfig{.features = 96, .splits = 4, .stages = 8}},
+    {LinearRole::kDown, INT32_MAX, TiledConfig{.features = 128, .splits = 4, .serial = true}},
+    {LinearRole::kHead, 32, StreamConfig{.cluster = 1, .slots = 16}},
+    {LinearRole::kHead, 128, TiledConfig{.features = 128}},
+    {LinearRole::kHead, 256, TiledConfig{.rows = 256, .features = 128}},
+    {LinearRole::kHead, INT32_MAX, TiledConfig{.features = 256}},
 };
+
+LinearEpilogue EpilogueOf(LinearRole role) {
+  switch (role) {
+    case LinearRole::kQkv:
+    case LinearRole::kHead:
+      return LinearEpilogue::kStore;
+    case LinearRole::kOutput:
+    case LinearRole::kDown:
+      return LinearEpilogue::kAddTo;
+    case LinearRole::kGateUp:
+      return LinearEpilogue::kSwiglu;
+  }
+  return LinearEpilogue::kStore;
+}
 
 // Rows from which the portable kernel is slower than cuBLASLt by much, on any device.
 constexpr int32_t kMaxPortableRows = 64;
@@ -109,7 +144,7 @@ class LinearKernelsImpl : public LinearKernels {
   }
 
   std::string Description() const override {
-    std::string text = device_.compute_capability == 90 ? "skinny-2, warpgroup-1" : "skinny-2";
+    std::string text = device_.compute_capability == 90 ? "skinny-2, stream-1, tiled-1" : "skinny-2";
     if (cublaslt_ == nullptr) return absl::StrCat(text, "; no cuBLASLt: ", absence_);
     absl::StrAppend(&text, "; cuBLASLt ", cublaslt_->version());
     if (!table_.has_value()) {
@@ -131,20 +166,23 @@ class LinearKernelsImpl : public LinearKernels {
     if (context.hopper()) {
       for (const Choice& choice : fixed ? absl::MakeConstSpan(kFixedHopperChoices) : kHopperChoices) {
         if (choice.role != role || args.num_rows > choice.max_rows) continue;
-        const auto* skinny = std::get_if<SkinnyConfig>(&choice.config);
-        const bool fits = skinny != nullptr
-                              ? SkinnyFits(context, *skinny, args.weight)
-                              : WarpgroupFits(context, std::get<WarpgroupConfig>(choice.config), args.weight);
-        if (fits) return choice.config;
+        if (Fits(context, choice, args.weight)) return choice.config;
       }
     }
     if (fixed || (context.generic && args.num_rows <= kMaxPortableRows)) return PortableConfig(device_);
     return std::nullopt;
   }
 
+  static bool Fits(const LaunchContext& context, const Choice& choice, const LinearWeight& weight) {
+    if (const auto* skinny = std::get_if<SkinnyConfig>(&choice.config)) return SkinnyFits(context, *skinny, weight);
+    if (const auto* stream = std::get_if<StreamConfig>(&choice.config)) return StreamFits(context, *stream, weight);
+    return TiledFits(context, std::get<TiledConfig>(choice.config), EpilogueOf(choice.role), weight);
+  }
+
   static absl::Status RunOwn(const LaunchContext& context, const OwnConfig& config, const SkinnyArgs& args) {
     if (const auto* skinny = std::get_if<SkinnyConfig>(&config)) return SkinnyLinear(context, *skinny, args);
-    return WarpgroupLinear(context, std::get<WarpgroupConfig>(config), args);
+    if (const auto* stream = std::get_if<StreamConfig>(&config)) return StreamLinear(context, *stream, args);
+    return TiledLinear(context, std::get<TiledConfig>(config), args);
   }
 
   absl::Status Plan(CublasLtEpilogue epilogue, const LinearArgs& args) {

@@ -1,6 +1,7 @@
 // Linear layers on the GPU: y = x W^T with float32 sums, and the epilogues a decoder needs. LinearKernels chooses, by
 // shape and device, between cuBLASLt (linear_table.h: the algorithms found for known devices) and our own kernels
-// (linear_skinny.h for few rows on any GPU, linear_warpgroup.h for some more on Hopper), in the one table of linear.cc.
+// (linear_skinny.h for few rows on any GPU; on Hopper linear_stream.h for some more and linear_tiled.h for many), in
+// the one table of linear.cc.
 //
 // Owned by the model; one thread at a time.
 #pragma once

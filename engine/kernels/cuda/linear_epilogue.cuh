@@ -72,8 +72,9 @@ __device__ __forceinline__ void Finish(const LinearOutput& p, const float4& valu
       if (has_high) output[8] = SaturatedHalf(high[i]);
     } else if constexpr (kEpilogue == LinearEpilogue::kAddTo) {
       float* residual = p.residual + (token + i) * stride + row;
-      if (has_low) residual[0] = old_low[i] + p.scale * low[i] + bias_low;
-      if (has_high) residual[8] = old_high[i] + p.scale * high[i] + bias_high;
+      // The same bits in every kernel.
+      if (has_low) residual[0] = __fadd_rn(__fmaf_rn(p.scale, low[i], old_low[i]), bias_low);
+      if (has_high) residual[8] = __fadd_rn(__fmaf_rn(p.scale, high[i], old_high[i]), bias_high);
     } else if (has_high) {
       // 16 rows: 8 of gate, then 8 of up.
       const float gate = low[i] + bias_low, up = high[i] + bias_high;

@@ -1,9 +1,14 @@
 // The warpgroup matrix instruction of sm_90a, m64nNk16, float16 with float32 sums: one specialisation for each number
-// of columns, since the instruction names every register. Both operands in shared memory, 64 of K (128 bytes) a row,
-// with the 128-byte swizzle of the tensor memory accelerator. Included by linear_warpgroup.cu alone.
+// of columns, since the instruction names every register; with what goes with it: tensor copies, barriers, clusters.
+// Both operands in shared memory, 64 of K (128 bytes) a row, with the 128-byte swizzle of the tensor memory
+// accelerator. Included by .cu files alone.
 #pragma once
 
+#include <cuda.h>
+
 #include <cstdint>
+
+#include "engine/kernels/cuda/hopper.cuh"
 
 namespace swiftlet::cuda {
 
@@ -12,102 +17,146 @@ namespace swiftlet::cuda {
 template <int kColumns>
 struct Wgmma;
 
-template <>
-struct Wgmma<32> {
-  static __device__ __forceinline__ void Run(float (&d)[16], uint64_t a, uint64_t b, int add) {
+// The registers of N columns: their names in the instruction, and what they are bound to.
+#define SWIFTLET_NAMES_8 "%0, %1, %2, %3"
+#define SWIFTLET_NAMES_16 SWIFTLET_NAMES_8 ", %4, %5, %6, %7"
+#define SWIFTLET_NAMES_32 SWIFTLET_NAMES_16 ", %8, %9, %10, %11, %12, %13, %14, %15"
+#define SWIFTLET_NAMES_48 SWIFTLET_NAMES_32 ", %16, %17, %18, %19, %20, %21, %22, %23"
+#define SWIFTLET_NAMES_64 SWIFTLET_NAMES_48 ", %24, %25, %26, %27, %28, %29, %30, %31"
+#define SWIFTLET_NAMES_96 \
+  SWIFTLET_NAMES_64 ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+#define SWIFTLET_NAMES_128 \
+  SWIFTLET_NAMES_96 ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define SWIFTLET_NAMES_144 SWIFTLET_NAMES_128 ", %64, %65, %66, %67, %68, %69, %70, %71"
+#define SWIFTLET_NAMES_192                                                                                      \
+  SWIFTLET_NAMES_144                                                                                            \
+  ", %72, %73, %74, %75, %76, %77, %78, %79, %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, " \
+  "%93, %94, %95"
+#define SWIFTLET_NAMES_256                                                                                     \
+  SWIFTLET_NAMES_192                                                                                           \
+  ", %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, %112, %113, " \
+  "%114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
+#define SWIFTLET_EIGHT(i)                                                                                     \
+  "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), \
+      "+f"(d[i + 7])
+#define SWIFTLET_SUMS_8 "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+#define SWIFTLET_SUMS_16 SWIFTLET_EIGHT(0)
+#define SWIFTLET_SUMS_32 SWIFTLET_EIGHT(0), SWIFTLET_EIGHT(8)
+#define SWIFTLET_SUMS_48 SWIFTLET_SUMS_32, SWIFTLET_EIGHT(16)
+#define SWIFTLET_SUMS_64 SWIFTLET_SUMS_48, SWIFTLET_EIGHT(24)
+#define SWIFTLET_SUMS_96 SWIFTLET_SUMS_64, SWIFTLET_EIGHT(32), SWIFTLET_EIGHT(40)
+#define SWIFTLET_SUMS_128 SWIFTLET_SUMS_96, SWIFTLET_EIGHT(48), SWIFTLET_EIGHT(56)
+#define SWIFTLET_SUMS_144 SWIFTLET_SUMS_128, SWIFTLET_EIGHT(64)
+#define SWIFTLET_SUMS_192 SWIFTLET_SUMS_144, SWIFTLET_EIGHT(72), SWIFTLET_EIGHT(80), SWIFTLET_EIGHT(88)
+#define SWIFTLET_SUMS_256 \
+  SWIFTLET_SUMS_192, SWIFTLET_EIGHT(96), SWIFTLET_EIGHT(104), SWIFTLET_EIGHT(112), SWIFTLET_EIGHT(120)
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %18, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 {"
-        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
-        "}, %16, %17, p, 1, 1, 0, 0;\n}"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), "+f"(d[8]),
-          "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15])
-        : "l"(a), "l"(b), "r"(add));
-#endif
+#define SWIFTLET_WGMMA(columns, a_name, b_name, add_name)                                                    \
+  template <>                                                                                                \
+  struct Wgmma<columns> {                                                                                    \
+    static __device__ __forceinline__ void Run(float (&d)[columns / 2], uint64_t a, uint64_t b, int add) {   \
+      asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #add_name                                            \
+                   ", 0;\n"                                                                                  \
+                   "wgmma.mma_async.sync.aligned.m64n" #columns "k16.f32.f16.f16 {" SWIFTLET_NAMES_##columns \
+                   "}, %" #a_name ", %" #b_name ", p, 1, 1, 0, 0;\n}"                                        \
+                   : SWIFTLET_SUMS_##columns                                                                 \
+                   : "l"(a), "l"(b), "r"(add));                                                              \
+    }                                                                                                        \
   }
-};
+#else
+#define SWIFTLET_WGMMA(columns, a_name, b_name, add_name)                                          \
+  template <>                                                                                      \
+  struct Wgmma<columns> {                                                                          \
+    static __device__ __forceinline__ void Run(float (&)[columns / 2], uint64_t, uint64_t, int) {} \
+  }
+#endif
 
-template <>
-struct Wgmma<64> {
-  static __device__ __forceinline__ void Run(float (&d)[32], uint64_t a, uint64_t b, int add) {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {"
-        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
-        "}, %32, %33, p, 1, 1, 0, 0;\n}"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), "+f"(d[8]),
-          "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), "+f"(d[16]),
-          "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]),
-          "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
-        : "l"(a), "l"(b), "r"(add));
-#endif
-  }
-};
+SWIFTLET_WGMMA(8, 4, 5, 6);
+SWIFTLET_WGMMA(16, 8, 9, 10);
+SWIFTLET_WGMMA(32, 16, 17, 18);
+SWIFTLET_WGMMA(48, 24, 25, 26);
+SWIFTLET_WGMMA(64, 32, 33, 34);
+SWIFTLET_WGMMA(96, 48, 49, 50);
+SWIFTLET_WGMMA(128, 64, 65, 66);
+SWIFTLET_WGMMA(144, 72, 73, 74);
+SWIFTLET_WGMMA(256, 128, 129, 130);
 
-template <>
-struct Wgmma<128> {
-  static __device__ __forceinline__ void Run(float (&d)[64], uint64_t a, uint64_t b, int add) {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {"
-        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
-        "}, %64, %65, p, 1, 1, 0, 0;\n}"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), "+f"(d[8]),
-          "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), "+f"(d[16]),
-          "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]),
-          "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]), "+f"(d[32]),
-          "+f"(d[33]), "+f"(d[34]), "+f"(d[35]), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]),
-          "+f"(d[41]), "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]), "+f"(d[48]),
-          "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]), "+f"(d[56]),
-          "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63])
-        : "l"(a), "l"(b), "r"(add));
-#endif
-  }
-};
+#undef SWIFTLET_NAMES_8
+#undef SWIFTLET_SUMS_8
+#undef SWIFTLET_NAMES_16
+#undef SWIFTLET_SUMS_16
+#undef SWIFTLET_NAMES_32
+#undef SWIFTLET_SUMS_32
+#undef SWIFTLET_NAMES_48
+#undef SWIFTLET_SUMS_48
+#undef SWIFTLET_NAMES_64
+#undef SWIFTLET_SUMS_64
+#undef SWIFTLET_NAMES_96
+#undef SWIFTLET_SUMS_96
+#undef SWIFTLET_NAMES_128
+#undef SWIFTLET_SUMS_128
+#undef SWIFTLET_NAMES_144
+#undef SWIFTLET_SUMS_144
+#undef SWIFTLET_NAMES_192
+#undef SWIFTLET_SUMS_192
+#undef SWIFTLET_NAMES_256
+#undef SWIFTLET_SUMS_256
+#undef SWIFTLET_EIGHT
+#undef SWIFTLET_WGMMA
 
-template <>
-struct Wgmma<256> {
-  static __device__ __forceinline__ void Run(float (&d)[128], uint64_t a, uint64_t b, int add) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n256k16.f32.f16.f16 {"
-        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
-        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
-        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
-        "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "
-        "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
-        "}, %128, %129, p, 1, 1, 0, 0;\n}"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), "+f"(d[8]),
-          "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), "+f"(d[16]),
-          "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]),
-          "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]), "+f"(d[32]),
-          "+f"(d[33]), "+f"(d[34]), "+f"(d[35]), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]),
-          "+f"(d[41]), "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]), "+f"(d[48]),
-          "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]), "+f"(d[56]),
-          "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63]), "+f"(d[64]),
-          "+f"(d[65]), "+f"(d[66]), "+f"(d[67]), "+f"(d[68]), "+f"(d[69]), "+f"(d[70]), "+f"(d[71]), "+f"(d[72]),
-          "+f"(d[73]), "+f"(d[74]), "+f"(d[75]), "+f"(d[76]), "+f"(d[77]), "+f"(d[78]), "+f"(d[79]), "+f"(d[80]),
-          "+f"(d[81]), "+f"(d[82]), "+f"(d[83]), "+f"(d[84]), "+f"(d[85]), "+f"(d[86]), "+f"(d[87]), "+f"(d[88]),
-          "+f"(d[89]), "+f"(d[90]), "+f"(d[91]), "+f"(d[92]), "+f"(d[93]), "+f"(d[94]), "+f"(d[95]), "+f"(d[96]),
-          "+f"(d[97]), "+f"(d[98]), "+f"(d[99]), "+f"(d[100]), "+f"(d[101]), "+f"(d[102]), "+f"(d[103]), "+f"(d[104]),
-          "+f"(d[105]), "+f"(d[106]), "+f"(d[107]), "+f"(d[108]), "+f"(d[109]), "+f"(d[110]), "+f"(d[111]),
-          "+f"(d[112]), "+f"(d[113]), "+f"(d[114]), "+f"(d[115]), "+f"(d[116]), "+f"(d[117]), "+f"(d[118]),
-          "+f"(d[119]), "+f"(d[120]), "+f"(d[121]), "+f"(d[122]), "+f"(d[123]), "+f"(d[124]), "+f"(d[125]),
-          "+f"(d[126]), "+f"(d[127])
-        : "l"(a), "l"(b), "r"(add));
-#endif
-  }
-};
+
+__device__ __forceinline__ void BeginProducts() {
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+
+__device__ __forceinline__ void CommitProducts() {
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+
+template <int kPending>
+__device__ __forceinline__ void WaitForProducts() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+}
+
+// Reads of the sums stay behind it.
+template <int kCount>
+__device__ __forceinline__ void FenceSums(float (&sums)[kCount]) {
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(sums[i])::"memory");
+}
+
+// Rows of 128 bytes with the 128-byte swizzle, eight rows every 1024 bytes.
+__device__ __forceinline__ uint64_t Descriptor(unsigned shared) {
+  return static_cast<uint64_t>((shared & 0x3FFFF) >> 4) | (uint64_t{1} << 16) | (uint64_t{1024 >> 4} << 32) |
+         (uint64_t{1} << 62);
+}
+
+__device__ __forceinline__ void PrefetchTensorMap(const CUtensorMap& map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
+}
+
+__device__ __forceinline__ void CopyTensor(unsigned shared, const CUtensorMap& map, int column, int row,
+                                           unsigned barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::
+          "r"(shared),
+      "l"(&map), "r"(column), "r"(row), "r"(barrier)
+      : "memory");
+}
+
+__device__ __forceinline__ void InitBarrierFor(unsigned barrier, unsigned arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+
+__device__ __forceinline__ void FenceBarriers() {
+  asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;" ::: "memory");
+}
+
+__device__ __forceinline__ void Arrive(unsigned barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+#endif  // __CUDA_ARCH_FEAT_SM90_ALL
 
 }  // namespace swiftlet::cuda

@@ -121,6 +121,7 @@ absl::Status CudaExecutor::TryLaunch(Slot& slot, int32_t slot_index, const Times
   const LaunchContext context = Context();
   RETURN_IF_ERROR(times.begin.Record(stream_));
   RETURN_IF_ERROR(UploadLists(slot));
+  RETURN_IF_ERROR(UploadMasks(slot));
   for (const StepPlan::Copy& copy : slot.batch.plan.copies_before) {
     RETURN_IF_ERROR(model_->CopyKvBlock(context, copy.from, copy.to));
   }
@@ -168,6 +169,25 @@ absl::Status CudaExecutor::UploadLists(Slot& slot) {
                                            .num_prompt = setup.num_prompt,
                                            .num_generated = setup.num_generated}));
   }
+  return absl::OkStatus();
+}
+
+// The step before has drawn when this copy begins: one stream.
+absl::Status CudaExecutor::UploadMasks(Slot& slot) {
+  const std::vector<std::shared_ptr<const std::vector<uint64_t>>>& masks = slot.batch.masks;
+  if (masks.empty()) return absl::OkStatus();
+  const size_t slot_bytes = sizeof(uint32_t) * memory_.mask_words();
+  const size_t bytes = slot_bytes * masks.size();
+  CHECK(masks.size() <= static_cast<size_t>(memory_.shape().num_rows)) << masks.size() << " masks";
+  RETURN_IF_ERROR(GrowTo(slot.masks, bytes));
+  for (size_t i = 0; i < masks.size(); ++i) {
+    // Words of 64 ids, the lowest first, are two of 32. The logits may be wider than the ids: those never come.
+    const size_t known = std::min(slot_bytes, sizeof(uint64_t) * masks[i]->size());
+    std::memcpy(slot.masks.data() + i * slot_bytes, masks[i]->data(), known);
+    std::memset(slot.masks.data() + i * slot_bytes + known, 0, slot_bytes - known);
+  }
+  RETURN_IF_CUDA_ERROR(
+      cudaMemcpyAsync(memory_.masks(), slot.masks.data(), bytes, cudaMemcpyHostToDevice, stream_.get()));
   return absl::OkStatus();
 }
 

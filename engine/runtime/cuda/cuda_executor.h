@@ -59,6 +59,7 @@ class CudaExecutor final : public Executor {
     // Lists beside the upload, of the rare steps that have them: ids to count, tokens to score and their targets.
     PinnedBuffer lists;
     DeviceBuffer device_lists;
+    PinnedBuffer masks;   // of the step, by slot
     PinnedBuffer scores;  // DeviceLogprobs of each scored position, then their failures (int32)
     int32_t num_scores = 0;
     int32_t capacity_tokens = 0;
@@ -74,6 +75,7 @@ class CudaExecutor final : public Executor {
 
   absl::Status TryLaunch(Slot& slot, int32_t slot_index, const Times& times);
   absl::Status UploadLists(Slot& slot);
+  absl::Status UploadMasks(Slot& slot);
   absl::Status EnqueueStep(const LaunchContext& context, const StepCapacity& capacity, SamplerTier tier);
   absl::Status EnqueueBegin(const LaunchContext& context, const StepCapacity& capacity);
   absl::Status EnqueueSample(const LaunchContext& context, const StepCapacity& capacity, SamplerTier tier);

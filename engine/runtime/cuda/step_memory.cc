@@ -10,7 +10,7 @@ namespace {
 constexpr size_t kAlignment = 256;
 
 // Gives every array its place from `base` on (null: only counts) and returns the bytes that takes.
-size_t Place(const StepMemoryShape& shape, std::byte* base, StepArrays& arrays, RowsView& rows) {
+size_t Place(const StepMemoryShape& shape, std::byte* base, StepArrays& arrays, RowsView& rows, uint32_t*& masks) {
   size_t used = 0;
   const auto take = [&]<typename T>(T*& array, int64_t count) {
     array = base == nullptr ? nullptr : reinterpret_cast<T*>(base + used);
@@ -32,7 +32,8 @@ size_t Place(const StepMemoryShape& shape, std::byte* base, StepArrays& arrays, 
   take(rows.stop_tokens, int64_t{shape.num_rows} * kMaxStopTokens);
   take(rows.bias, int64_t{shape.num_rows} * kMaxBiasEntries);
   take(rows.counts, int64_t{shape.num_rows} * shape.logits_width);
-  rows.masks = nullptr;
+  take(masks, int64_t{shape.num_rows} * ((int64_t{shape.logits_width} + 31) / 32));
+  rows.masks = masks;
   return used;
 }
 
@@ -49,8 +50,8 @@ absl::StatusOr<StepMemory> StepMemory::Allocate(const StepMemoryShape& shape) {
   memory.shape_ = shape;
   ASSIGN_OR_RETURN(memory.upload_,
                    AllocateZeroed(StepPacker::MaxBytes(shape.largest, shape.num_rows, shape.max_pages)));
-  ASSIGN_OR_RETURN(memory.memory_, AllocateZeroed(Place(shape, nullptr, memory.arrays_, memory.rows_)));
-  Place(shape, memory.memory_.data(), memory.arrays_, memory.rows_);
+  ASSIGN_OR_RETURN(memory.memory_, AllocateZeroed(Place(shape, nullptr, memory.arrays_, memory.rows_, memory.masks_)));
+  Place(shape, memory.memory_.data(), memory.arrays_, memory.rows_, memory.masks_);
   RETURN_IF_CUDA_ERROR(cudaDeviceSynchronize());
   return memory;
 }

@@ -33,6 +33,9 @@ class StepMemory {
   const StepArrays& arrays() const { return arrays_; }
   StepView view() const;
   const RowsView& rows() const { return rows_; }
+  // Masks of a step by slot, as many as rows; a slot is mask_words() words of 32 ids.
+  uint32_t* masks() const { return masks_; }
+  size_t mask_words() const { return (static_cast<size_t>(shape_.logits_width) + 31) / 32; }
   uint32_t* CountsOf(int32_t row) const { return rows_.counts + int64_t{row} * shape_.logits_width; }
   int64_t bytes() const { return static_cast<int64_t>(upload_.size() + memory_.size()); }
 
@@ -42,6 +45,7 @@ class StepMemory {
   DeviceBuffer memory_;  // arrays_ and rows_
   StepArrays arrays_ = {};
   RowsView rows_ = {};
+  uint32_t* masks_ = nullptr;
 };
 
 }  // namespace swiftlet::cuda

@@ -46,7 +46,9 @@ SamplingRow SamplingRowOf(const GenerationRequest& request, int32_t choice) {
   row.frequency_penalty = sampling.frequency_penalty;
   row.num_stop_tokens = static_cast<int32_t>(request.stop_token_ids.size());
   row.num_bias_entries = static_cast<int32_t>(sampling.logit_bias.size());
-  row.forbid_stop_before = static_cast<int32_t>(request.prompt_ids.size()) + request.min_tokens;
+  // The masks of a grammar know of min_tokens.
+  const int32_t min_tokens = request.grammar != nullptr ? 0 : request.min_tokens;
+  row.forbid_stop_before = static_cast<int32_t>(request.prompt_ids.size()) + min_tokens;
   row.num_logprobs = request.logprobs - 1;
   row.mask_slot = -1;
   row.forced_token = -1;
@@ -69,6 +71,7 @@ StepPacker::StepPacker(int32_t num_rows, int32_t max_pages) : rows_(num_rows), m
 
 void StepPacker::Pack(const StepBatch& batch, int32_t result_slot) {
   header_ = {};
+  ++step_;
   tier_ = SamplerTier::kPlain;
   max_score_top_ = 0;
   token_ids_.clear();
@@ -86,6 +89,7 @@ void StepPacker::Pack(const StepBatch& batch, int32_t result_slot) {
   item_requests_.clear();
 
   for (size_t i = 0; i < batch.plan.rows.size(); ++i) PackRow(batch.plan.rows[i], batch.row_requests[i]);
+  for (const DrawRule& rule : batch.draw_rules) ApplyRule(rule);
   int32_t sample = 0;
   for (const StepPlan::Item& item : batch.plan.items) {
     PackItem(item, sample);
@@ -109,15 +113,11 @@ void StepPacker::Pack(const StepBatch& batch, int32_t result_slot) {
 void StepPacker::PackRow(const StepPlan::Row& planned, std::shared_ptr<const GenerationRequest> request) {
   Row& row = rows_[planned.row];
   const SamplingParams& sampling = request->sampling;
-  const SamplingRow patch = SamplingRowOf(*request, planned.choice);
-  row.always_full = HasPenalties(sampling) || !sampling.logit_bias.empty() || request->logprobs > 0;
+  row = {.request = request, .choice = planned.choice};
+  row.always_full =
+      HasPenalties(sampling) || !sampling.logit_bias.empty() || request->logprobs > 0 || request->grammar != nullptr;
+  const SamplingRow& patch = AddRowPatch(planned.row).sampling;
   row.forbid_before = request->stop_token_ids.empty() ? 0 : patch.forbid_stop_before;
-  row_patches_.push_back({.row = planned.row,
-                          .first_stop_token = static_cast<int32_t>(stop_tokens_.size()),
-                          .first_bias_entry = static_cast<int32_t>(bias_entries_.size()),
-                          .sampling = patch});
-  stop_tokens_.insert(stop_tokens_.end(), request->stop_token_ids.begin(), request->stop_token_ids.end());
-  for (const auto& [id, bias] : sampling.logit_bias) bias_entries_.push_back({id, bias});
   if (HasPenalties(sampling)) {
     counts_setups_.push_back({.row = planned.row,
                               .first_id = static_cast<int32_t>(counts_ids_.size()),
@@ -126,7 +126,31 @@ void StepPacker::PackRow(const StepPlan::Row& planned, std::shared_ptr<const Gen
     counts_ids_.insert(counts_ids_.end(), request->prompt_ids.begin(), request->prompt_ids.end());
     counts_ids_.insert(counts_ids_.end(), planned.output_ids.begin(), planned.output_ids.end());
   }
-  row.request = std::move(request);
+}
+
+RowPatch& StepPacker::AddRowPatch(int32_t row_index) {
+  Row& row = rows_[row_index];
+  const GenerationRequest& request = *row.request;
+  row.patched_step = step_;
+  row.patch = row_patches_.size();
+  row_patches_.push_back({.row = row_index,
+                          .first_stop_token = static_cast<int32_t>(stop_tokens_.size()),
+                          .first_bias_entry = static_cast<int32_t>(bias_entries_.size()),
+                          .sampling = SamplingRowOf(request, row.choice)});
+  stop_tokens_.insert(stop_tokens_.end(), request.stop_token_ids.begin(), request.stop_token_ids.end());
+  for (const auto& [id, bias] : request.sampling.logit_bias) bias_entries_.push_back({id, bias});
+  return row_patches_.back();
+}
+
+// The row is sent again whole: few rows have rules, and the device has one way to take a row.
+void StepPacker::ApplyRule(const DrawRule& rule) {
+  Row& row = rows_[rule.row];
+  CHECK(row.request != nullptr) << "row " << rule.row << " was never set up";
+  RowPatch& patch = row.patched_step == step_ ? row_patches_[row.patch] : AddRowPatch(rule.row);
+  patch.sampling.mask_slot = rule.mask_slot;
+  patch.sampling.forced_token = rule.forced_token;
+  row.mask_slot = rule.mask_slot;
+  row.ruled_step = step_;
 }
 
 void StepPacker::PackItem(const StepPlan::Item& item, int32_t sample) {
@@ -164,6 +188,8 @@ void StepPacker::PackItem(const StepPlan::Item& item, int32_t sample) {
 }
 
 void StepPacker::AddDraw(int32_t row, int32_t logits_row, int32_t position, int32_t sample) {
+  // A row with a grammar has a rule for every draw: a former step's mask never stands.
+  CHECK(rows_[row].mask_slot < 0 || rows_[row].ruled_step == step_) << "row " << row << " draws by an old mask";
   draws_.push_back({.logits_row = logits_row, .row = row, .position = position, .sample = sample});
   if (rows_[row].always_full || position < rows_[row].forbid_before) tier_ = SamplerTier::kFull;
 }

@@ -70,11 +70,18 @@ class StepPacker {
   // What is remembered of a row.
   struct Row {
     std::shared_ptr<const GenerationRequest> request;
-    bool always_full = false;   // penalties, bias or log-probabilities
+    bool always_full = false;   // penalties, bias, log-probabilities or masks
     int32_t forbid_before = 0;  // position before which stop tokens are forbidden
+    int32_t choice = 0;
+    int64_t patched_step = 0;  // the last one that sent the row, as that step's `patch`
+    size_t patch = 0;
+    int64_t ruled_step = 0;  // the last one that brought a DrawRule
+    int32_t mask_slot = -1;  // as the device has it
   };
 
   void PackRow(const StepPlan::Row& planned, std::shared_ptr<const GenerationRequest> request);
+  RowPatch& AddRowPatch(int32_t row);
+  void ApplyRule(const DrawRule& rule);
   void PackItem(const StepPlan::Item& item, int32_t sample);
   void AddDraw(int32_t row, int32_t logits_row, int32_t position, int32_t sample);
   void LayOut();
@@ -83,6 +90,7 @@ class StepPacker {
   BlockTableMirror mirror_;
 
   StepUpload header_ = {};
+  int64_t step_ = 0;
   size_t bytes_ = 0;
   SamplerTier tier_ = SamplerTier::kPlain;
   int32_t max_score_top_ = 0;

@@ -259,6 +259,13 @@ bool IsTaken(std::span<const FieldPath> taken, const FieldPath& path) {
 absl::Status PutObject(const json::object& object, std::span<const FieldPath> taken, FieldPath& path,
                        const std::string& name, Message& message);
 
+// A message or a string takes many times the memory of the two or three bytes that spell an empty one.
+absl::Status CheckNumEntries(const FieldDescriptor& field, size_t num_entries, const std::string& name) {
+  const bool is_number = field.message_type() == nullptr && field.cpp_type() != FieldDescriptor::CPPTYPE_STRING;
+  if (is_number || num_entries <= limits::kMaxListEntries) return absl::OkStatus();
+  return InvalidField(name, absl::StrCat("`", name, "` has more than ", limits::kMaxListEntries, " entries"));
+}
+
 // One entry of a map: `place.field` is the map.
 absl::Status PutEntry(const Place& place, std::string_view key, const json::value& value) {
   Message& entry = *place.message.GetReflection()->AddMessage(&place.message, &place.field);
@@ -280,15 +287,14 @@ absl::Status PutField(const FieldDescriptor& field, const json::value& value, st
   if (value.is_null() && !takes_null) return absl::OkStatus();
   if (field.is_map()) {
     if (!value.is_object()) return Wrong(name, "an object");
+    RETURN_IF_ERROR(CheckNumEntries(field, value.get_object().size(), name));
     for (const auto& [key, one] : value.get_object()) RETURN_IF_ERROR(PutEntry({message, field, name}, View(key), one));
     return absl::OkStatus();
   }
   if (field.is_repeated()) {
     if (!value.is_array()) return Wrong(name, "a list");
     const json::array& list = value.get_array();
-    if (field.message_type() != nullptr && list.size() > limits::kMaxListedMessages) {
-      return InvalidField(name, absl::StrCat("`", name, "` has more than ", limits::kMaxListedMessages, " entries"));
-    }
+    RETURN_IF_ERROR(CheckNumEntries(field, list.size(), name));
     for (size_t i = 0; i < list.size(); ++i) {
       std::string element = absl::StrCat(name, "[", i, "]");
       if (list[i].is_null()) return Wrong(element, "a value, not null");

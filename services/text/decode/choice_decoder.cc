@@ -15,6 +15,7 @@ DecodingPlan::DecodingPlan(std::shared_ptr<const Vocabulary> vocabulary, Options
   rules_.continues_text = ContinuesText(*vocabulary_, options.join, options.prompt_ids);
   rules_.silent_ids = std::move(options.stop_token_ids);
   std::vector<std::string> kept = std::move(options.stop);
+  kept.insert(kept.end(), options.kept_spellings.begin(), options.kept_spellings.end());
   if (!tags_.open.empty()) kept.insert(kept.end(), {tags_.open, tags_.close});
   for (const std::string& spelling : kept) {
     const std::vector<int32_t> ids = vocabulary_->SpecialIdsSpelled(spelling);

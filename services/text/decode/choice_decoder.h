@@ -28,8 +28,9 @@ class DecodingPlan {
     std::vector<int32_t> stop_token_ids = {};  // they give no text
     std::vector<std::string> stop = {};        // at most 16 of 1 to 256 bytes
     bool stop_in_reasoning = false;
-    bool keep_stop = false;   // the text ends behind the stop string
-    ReasoningTags tags = {};  // empty: all is answer
+    bool keep_stop = false;                        // the text ends behind the stop string
+    std::vector<std::string> kept_spellings = {};  // special tokens that are text nevertheless
+    ReasoningTags tags = {};                       // empty: all is answer
     bool starts_in_reasoning = false;
     DecoderRules join = {};
     std::span<const int32_t> prompt_ids = {};  // what the choices continue; read by the constructor alone

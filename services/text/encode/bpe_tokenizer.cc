@@ -17,7 +17,7 @@ struct BpeTokenizer::Scratch {
 class BpeTokenizer::ScratchLease {
  public:
   // A Scratch grows with the text, by some 30 bytes a byte; one that served a huge text is not kept.
-  ScratchLease(const BpeTokenizer& owner, size_t text_bytes) : owner_(owner), is_kept_(text_bytes <= kMaxKeptBytes) {
+  ScratchLease(const BpeTokenizer& owner, size_t text_bytes) : owner_(owner), text_bytes_(text_bytes) {
     {
       std::lock_guard<std::mutex> lock(owner_.mutex_);
       if (!owner_.idle_.empty()) {
@@ -28,7 +28,8 @@ class BpeTokenizer::ScratchLease {
     if (scratch_ == nullptr) scratch_ = std::make_unique<Scratch>();
   }
   ~ScratchLease() {
-    if (!is_kept_) return;
+    if (text_bytes_ > kMaxKeptBytes) return;
+    if (text_bytes_ > kMaxStackedBytes) scratch_->regex.ShrinkStack();
     std::lock_guard<std::mutex> lock(owner_.mutex_);
     owner_.idle_.push_back(std::move(scratch_));
   }
@@ -38,10 +39,11 @@ class BpeTokenizer::ScratchLease {
   Scratch& operator*() const { return *scratch_; }
 
  private:
-  static constexpr size_t kMaxKeptBytes = size_t{1} << 20;
+  static constexpr size_t kMaxKeptBytes = size_t{64} << 10;
+  static constexpr size_t kMaxStackedBytes = size_t{8} << 10;  // a pattern may stack 30 bytes a byte, too
 
   const BpeTokenizer& owner_;
-  const bool is_kept_;
+  const size_t text_bytes_;
   std::unique_ptr<Scratch> scratch_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <absl/status/status.h>
 #include <absl/strings/escaping.h>
+#include <absl/strings/str_cat.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "services/text/encode/concat.h"
 #include "services/text/encode/jinja_interpreter.h"
 #include "services/text/encode/jinja_parser.h"
+#include "services/text/encode/unicode.h"
 
 namespace swiftlet {
 
@@ -121,6 +123,11 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Compile(std::s
 
 absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Compile(std::string source, std::string tool_source,
                                                                           SpecialTokens special_tokens) {
+  for (const std::string* text : {&source, &tool_source}) {
+    if (const size_t valid = ValidUtf8Prefix(*text); valid != text->size()) {
+      return absl::InvalidArgumentError(absl::StrCat("the chat template is not valid UTF-8 at byte ", valid));
+    }
+  }
   auto compiled = std::make_unique<Compiled>();
   ASSIGN_OR_RETURN(compiled->program, jinja::Parse(source, compiled->limits));
   if (!tool_source.empty()) {
@@ -138,6 +145,7 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Compile(std::s
   std::unique_ptr<ChatTemplate> result(new ChatTemplate());
   result->hash_ = Sha256(tool_source.empty() ? source : Concat(source, std::string_view("\0", 1), tool_source));
   result->reasoning_tags_ = DetectReasoningTags(source, {});
+  result->tool_format_ = DetectToolFormat(tool_source.empty() ? source : tool_source);
   result->source_ = std::move(source);
   result->special_tokens_ = std::move(special_tokens);
   result->compiled_ = std::move(compiled);

@@ -15,6 +15,7 @@
 #include <boost/json/value.hpp>
 
 #include "services/text/encode/reasoning_tags.h"
+#include "services/text/encode/tool_format.h"
 
 namespace swiftlet {
 
@@ -69,6 +70,7 @@ class ChatTemplate {
   std::vector<std::string> Keywords() const;         // those that the template does not first set itself
   const std::string& hash() const { return hash_; }  // SHA-256 of the source, hexadecimal
   const std::optional<TagPair>& reasoning_tags() const { return reasoning_tags_; }
+  ToolFormat tool_format() const { return tool_format_; }
   const std::string& source() const { return source_; }
 
  private:
@@ -80,6 +82,7 @@ class ChatTemplate {
   SpecialTokens special_tokens_;
   std::unique_ptr<const Compiled> compiled_;
   std::optional<TagPair> reasoning_tags_;
+  ToolFormat tool_format_ = ToolFormat::kNone;
 };
 
 }  // namespace swiftlet

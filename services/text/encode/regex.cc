@@ -105,9 +105,16 @@ absl::StatusOr<std::string> TranslateOnigurumaPattern(std::string_view pattern) 
 RegexScratch::RegexScratch()
     : match_data_(pcre2_match_data_create_8(1, nullptr)),
       context_(pcre2_match_context_create_8(nullptr)),
-      // Address space only; pages are touched when a pattern needs them.
-      jit_stack_(pcre2_jit_stack_create_8(32 << 10, 64 << 20, nullptr)) {
-  CHECK(match_data_ != nullptr && context_ != nullptr && jit_stack_ != nullptr);
+      jit_stack_(nullptr) {
+  CHECK(match_data_ != nullptr && context_ != nullptr);
+  ShrinkStack();
+}
+
+void RegexScratch::ShrinkStack() {
+  pcre2_jit_stack_free_8(jit_stack_);
+  // Address space only; pages are touched when a pattern needs them, and never given back otherwise.
+  jit_stack_ = pcre2_jit_stack_create_8(32 << 10, 64 << 20, nullptr);
+  CHECK(jit_stack_ != nullptr);
   pcre2_jit_stack_assign_8(context_, nullptr, jit_stack_);
 }
 

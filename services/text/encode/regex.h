@@ -24,6 +24,9 @@ class RegexScratch {
   RegexScratch(const RegexScratch&) = delete;
   RegexScratch& operator=(const RegexScratch&) = delete;
 
+  // Gives back what a long text has made the JIT's stack grow to.
+  void ShrinkStack();
+
  private:
   friend class Regex;
   pcre2_real_match_data_8* match_data_;

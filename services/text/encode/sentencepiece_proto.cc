@@ -7,6 +7,7 @@
 
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
+#include "services/text/encode/sentencepiece_charsmap.h"
 
 namespace swiftlet {
 namespace {
@@ -111,10 +112,12 @@ absl::StatusOr<SentencePieceProto> SentencePieceProto::Parse(std::string_view se
     if (field.number == 1) {
       ASSIGN_OR_RETURN(const Piece piece, ParsePiece(field.bytes, field.at));
       proto.pieces.push_back(piece);
-    } else if (field.number == 3) {  // normalizer_spec
+    } else if (field.number == 3 || field.number == 5) {  // normalizer_spec, denormalizer_spec
       FieldReader spec(field.bytes, field.at);
       while (!spec.AtEnd()) {
         ASSIGN_OR_RETURN(const FieldReader::Field setting, spec.Next());
+        if (setting.number == 2) RETURN_IF_ERROR(CheckSentencePieceCharsMap(setting.bytes));
+        if (field.number == 5) continue;
         if (setting.number == 3) proto.add_dummy_prefix = setting.varint != 0;
         if (setting.number == 4) proto.remove_extra_whitespaces = setting.varint != 0;
       }

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <random>
 #include <set>
@@ -93,6 +94,53 @@ TEST(Scheduler, PlansAheadOfResults) {
   ASSERT_EQ(events.size(), 4u);
   EXPECT_EQ(events[2].index, 2);
   EXPECT_EQ(events[3].finish_reason, FinishReason::kLength);
+  EXPECT_TRUE(scheduler.idle());
+  scheduler.CheckIntegrity();
+}
+
+TEST(Scheduler, LockstepWaitsForItsOwnResultsAndNobodyElseWaits) {
+  Scheduler scheduler(Config(16, 4, 50));
+  scheduler.Add(Request(1, 10, 20));
+  scheduler.Add(Request(2, 10, 20));
+  scheduler.SetLockstep(1, 0, 1);
+  const auto requests = [](const StepPlan& plan) {
+    std::set<uint64_t> ids;
+    for (const StepPlan::Item& item : plan.items) ids.insert(item.request);
+    return ids;
+  };
+  using Ids = std::set<uint64_t>;
+  std::deque<StepPlan> plans;
+  const auto plan = [&] {
+    plans.push_back(scheduler.Plan(0));
+    scheduler.CheckIntegrity();
+    return requests(plans.back());
+  };
+  const auto apply = [&] {
+    scheduler.Apply(plans.front(), Samples(plans.front(), [] { return Token(5); }));
+    plans.pop_front();
+    scheduler.CheckIntegrity();
+  };
+  EXPECT_EQ(plan(), (Ids{1, 2})) << "token 0 is not in lockstep";
+  EXPECT_EQ(plan(), (Ids{2}));
+  EXPECT_EQ(plan(), (Ids{2}));
+  apply();
+  EXPECT_EQ(plan(), (Ids{1, 2}));
+  EXPECT_EQ(plan(), (Ids{2}));
+  apply();
+  apply();
+  apply();
+  EXPECT_TRUE(scheduler.Hold(1, 0));
+  EXPECT_EQ(plan(), (Ids{2})) << "held, with its last id applied";
+  scheduler.Release(1, 0);
+  EXPECT_EQ(plan(), (Ids{1, 2}));
+  scheduler.SetLockstep(1, 0, std::numeric_limits<int32_t>::max());
+  EXPECT_EQ(plan(), (Ids{1, 2})) << "ahead of the host again";
+  scheduler.Fail(1, 0);
+  scheduler.Fail(1, 0);
+  EXPECT_FALSE(scheduler.Hold(1, 0));
+  EXPECT_EQ(scheduler.TakeEvents().back().finish_reason, FinishReason::kError);
+  while (!plans.empty()) apply();
+  scheduler.Cancel(2);
   EXPECT_TRUE(scheduler.idle());
   scheduler.CheckIntegrity();
 }

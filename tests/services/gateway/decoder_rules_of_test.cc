@@ -69,7 +69,7 @@ TEST(DecoderRulesOf, GeneratedTextContinuesThePrompt) {
     const auto submit = ResolveSubmit(request, *model, prompt, 0);
     EXPECT_TRUE(submit.ok()) << submit.status();
     ChoiceDecoder decoder(
-        std::make_shared<const DecodingPlan>(model->vocabulary, ResolveDecoding(request, *model, *submit, false)));
+        std::make_shared<const DecodingPlan>(model->vocabulary, ResolveDecoding(request, *model, *submit, {})));
     std::string reasoning;
     std::string text;
     decoder.Push(std::vector<int32_t>{toy::kFirstWord, toy::kFirstWord}, reasoning, text);

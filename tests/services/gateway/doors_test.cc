@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/strict_json.h"
+#include "engine/base/string_view.h"
 #include "services/common/errors.h"
 #include "services/common/grpc_channel.h"
 #include "services/common/grpc_errors.h"
@@ -22,11 +23,30 @@ struct Outcome {
   std::string error;  // the body that the error table makes of the status
 };
 
+boost::json::value Parsed(std::string_view text) {
+  const auto value = ParseStrictJson(text);
+  EXPECT_TRUE(value.ok()) << value.status() << ": " << text;
+  return value.value_or(boost::json::value());
+}
+
+// A chat with tools.
+std::string Tools(std::string_view more) {
+  return absl::StrCat(
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tools":"[{\"type\":\"function\",)",
+      R"(\"function\":{\"name\":\"f\"}}]",)", ToAbsl(more), "}");
+}
+
 class Doors : public testing::Test {
  protected:
   Doors()
       : front_([](const ValidRequest& request) {
           FakeScript script = TextScript({"an", "swer"});
+          if (request.form.kind == OutputForm::kToolCalls) {
+            script.steps[0][0].tool_calls = {{.index = 0, .id = "call_1", .name = "f", .arguments = "{\"a\""}};
+            script.steps[1][0].tool_calls = {{.index = 0, .arguments = ": 1}"},
+                                             {.index = 1, .id = "call_2", .name = "g", .arguments = "{}"}};
+            script.steps[1][0].finish_reason = v1::FINISH_REASON_TOOL_CALLS;
+          }
           if (request.sampling.seed() == 13) {
             script.end = WithRetryAfter(WithErrorCode(absl::ResourceExhaustedError("full"), "queue_full"), 1500);
           }
@@ -68,6 +88,54 @@ class Doors : public testing::Test {
   std::unique_ptr<v1::InferenceService::Stub> stub_;
 };
 
+TEST_F(Doors, TokenizeAlike) {
+  const auto both = [&](const std::string& path, const std::string& body, auto method) {
+    const Outcome grpc = ByGrpc(body, method);
+    const Outcome rest = ByRest(path, body);
+    EXPECT_EQ(grpc.json, rest.json) << body;
+    EXPECT_EQ(grpc.error, rest.error) << body;
+    if (grpc.error.empty()) return grpc.json;
+    return absl::StrCat("refused: ", Parsed(grpc.error).at("error").at("param").as_string().c_str());
+  };
+  const auto tokenize = [&](const std::string& body) {
+    return both("/swiftlet/v1/tokenize", body, &v1::InferenceService::Stub::Tokenize);
+  };
+  EXPECT_EQ(tokenize(R"({"model":"tiny","text":"ab"})"), R"({"token_ids":[256,97,98],"max_model_len":1000})");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","text":"a","add_special_tokens":false,"return_token_texts":true})"),
+            R"({"token_ids":[97],"max_model_len":1000,"token_texts":[""]})");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","messages":[{"role":"user","content":"a"}]})"),
+            R"({"token_ids":[97],"max_model_len":1000})");
+  EXPECT_EQ(tokenize(R"({"model":"tiny"})"), "refused: text");
+  EXPECT_EQ(tokenize(R"({"text":"a"})"), "refused: model");
+  EXPECT_EQ(tokenize(R"({"model":"none","text":"a"})"), "refused: model");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","text":"a","messages":[{"role":"user","content":"a"}]})"), "refused: text");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","text":"a","continue_final_message":true})"),
+            "refused: continue_final_message");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","text":"a","add_generation_prompt":true})"), "refused: add_generation_prompt");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","text":"a","template_kwargs":"{}"})"), "refused: template_kwargs");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","messages":[{"role":"user","content":"a"}],"add_special_tokens":true})"),
+            "refused: add_special_tokens");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","messages":[{"role":"robot","content":"a"}]})"), "refused: messages[0].role");
+  const auto detokenize = [&](const std::string& body) {
+    return both("/swiftlet/v1/detokenize", body, &v1::InferenceService::Stub::Detokenize);
+  };
+  EXPECT_EQ(detokenize(R"({"model":"tiny","token_ids":[104,105]})"), R"({"text":"hi"})");
+  EXPECT_EQ(detokenize(R"({"model":"tiny"})"), "{}");
+  EXPECT_EQ(detokenize(R"({"token_ids":[104]})"), "refused: model");
+  EXPECT_EQ(detokenize(R"({"model":"tiny","token_ids":[-1]})"), "refused: token_ids");
+  EXPECT_EQ(ByRest("/swiftlet/v1/models/tiny:tokenize", R"({"text":"a"})").json,
+            R"({"token_ids":[256,97],"max_model_len":1000})");
+  EXPECT_EQ(ByRest("/swiftlet/v1/models/tiny:detokenize", R"({"token_ids":[97]})").json, R"({"text":"a"})");
+}
+
+TEST_F(Doors, TellCallsOfTools) {
+  const std::string body = Tools(R"("tool_choice":"TOOL_CHOICE_AUTO")");
+  EXPECT_EQ(Parsed(ByGrpc(body, &v1::InferenceService::Stub::ChatOnce).json).at("deltas"),
+            Parsed(R"([{"text":"answer","finish_reason":"FINISH_REASON_TOOL_CALLS","tool_calls":[
+                         {"id":"call_1","name":"f","arguments":"{\"a\": 1}"},
+                         {"index":1,"id":"call_2","name":"g","arguments":"{}"}]}])"));
+}
+
 TEST_F(Doors, EqualRequestsHaveEqualOutcomes) {
   const std::vector<std::string> chats = {
       R"({"model":"tiny","messages":[{"role":"user","content":"hi"}]})",
@@ -87,6 +155,20 @@ TEST_F(Doors, EqualRequestsHaveEqualOutcomes) {
       R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"logprobs":21})",
       R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"priority":101})",
       R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"continue_final_message":true})",
+      Tools(R"("tool_choice":"TOOL_CHOICE_REQUIRED","thinking_token_budget":5)"),
+      Tools(R"("tool_name":"f","parallel_tool_calls":false)"),
+      Tools(R"("tool_name":"h")"),
+      Tools(R"("tool_name":"f","tool_choice":"TOOL_CHOICE_AUTO")"),
+      Tools(R"("response_format":{"json_object":true})"),
+      Tools(R"("stop":{"min_tokens":1,"ignore_eos":true})"),
+      Tools(R"("tool_choice":"TOOL_CHOICE_NONE","response_format":{"json_object":true})"),
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tools":"["})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tools":"[{}]"})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tool_name":"f"})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tool_choice":"TOOL_CHOICE_REQUIRED"})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"thinking_token_budget":-1})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"response_format":{"json_schema":"{}"}})",
+      R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"response_format":{"json_schema":"7"}})",
   };
   for (const std::string& body : chats) {
     const Outcome grpc = ByGrpc(body, &v1::InferenceService::Stub::ChatOnce);
@@ -101,6 +183,8 @@ TEST_F(Doors, EqualRequestsHaveEqualOutcomes) {
       R"({"model":"tiny","text":""})",
       R"({"model":"tiny"})",
       R"({"model":"tiny","text":"x","prompt_logprobs":-1})",
+      R"({"model":"tiny","text":"x","response_format":{"json_object":true}})",
+      R"({"model":"tiny","text":"x","response_format":{"json_schema":"{"}})",
   };
   for (const std::string& body : prompts) {
     const Outcome grpc = ByGrpc(body, &v1::InferenceService::Stub::GenerateOnce);
@@ -114,6 +198,11 @@ TEST_F(Doors, EqualRequestsHaveEqualOutcomes) {
   for (size_t i = 0; i < requests.size(); i += 2) {
     EXPECT_EQ(requests[i].sampling.SerializeAsString(), requests[i + 1].sampling.SerializeAsString());
     EXPECT_EQ(requests[i].num_choices, requests[i + 1].num_choices);
+    EXPECT_EQ(requests[i].form.kind, requests[i + 1].form.kind);
+    EXPECT_EQ(requests[i].form.json_schema, requests[i + 1].form.json_schema);
+    EXPECT_EQ(requests[i].form.calls_required, requests[i + 1].form.calls_required);
+    EXPECT_EQ(requests[i].form.several_calls, requests[i + 1].form.several_calls);
+    EXPECT_EQ(requests[i].thinking_token_budget, requests[i + 1].thinking_token_budget);
   }
 }
 

@@ -1,9 +1,12 @@
 #include "tests/services/gateway/fake_generator.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+
+#include "services/common/errors.h"
 
 namespace swiftlet {
 
@@ -90,6 +93,26 @@ std::shared_ptr<GenerationHandle> FakeGenerator::Start(ValidRequest request, std
   const auto run = std::make_shared<Run>(*this, std::move(script), std::move(sink), std::move(home));
   run->Begin();
   return run;
+}
+
+void FakeGenerator::Tokenize(ValidRequest request, boost::asio::any_io_executor home, TokenizeCallback done) {
+  TokenizedPrompt prompt{{}, std::make_shared<Vocabulary>(), 1000};
+  if (const auto* text = std::get_if<TextInput>(&request.input)) {
+    if (text->add_special_tokens) prompt.ids.push_back(256);
+    for (const char c : text->text) prompt.ids.push_back(static_cast<uint8_t>(c));
+  } else if (const auto* tokens = std::get_if<TokenInput>(&request.input)) {
+    prompt.ids = tokens->ids;
+  } else {
+    for (const v1::ChatMessage& message : std::get<ChatInput>(request.input).messages) {
+      for (const char c : message.content()) prompt.ids.push_back(static_cast<uint8_t>(c));
+    }
+  }
+  boost::asio::post(home, [done = std::move(done), prompt = std::move(prompt)] { done(prompt); });
+}
+
+absl::StatusOr<std::string> FakeGenerator::Detokenize(const std::string&, std::span<const int32_t> ids) const {
+  if (std::any_of(ids.begin(), ids.end(), [](int32_t id) { return id < 0; })) return InvalidField("tokens", "negative");
+  return std::string(ids.begin(), ids.end());
 }
 
 std::vector<ValidRequest> FakeGenerator::requests() const {

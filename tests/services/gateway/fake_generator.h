@@ -35,6 +35,9 @@ class FakeGenerator : public Generator {
 
   std::shared_ptr<GenerationHandle> Start(ValidRequest request, std::unique_ptr<GenerationSink> sink,
                                           boost::asio::any_io_executor home) override;
+  // One id a byte, and back.
+  void Tokenize(ValidRequest request, boost::asio::any_io_executor home, TokenizeCallback done) override;
+  absl::StatusOr<std::string> Detokenize(const std::string& model, std::span<const int32_t> ids) const override;
   std::vector<ServedModel> Models() const override { return models; }
 
   // What the tests look at; any thread.

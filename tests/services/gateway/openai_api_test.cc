@@ -349,6 +349,9 @@ TEST(OpenAiApi, ErrorsAreOpenAisOnEveryPath) {
            Case{"POST", "/v1/chat/completions", "{", key + "Content-Type: application/json;charset=\"UTF-8\"\r\n", 400,
                 "invalid_value"},
            Case{"GET", "/v1/models", "", "", 401, "invalid_api_key"},
+           Case{"POST", "/tokenize", "{}", "", 401, "invalid_api_key"},
+           Case{"POST", "/detokenize", "{}", "", 401, "invalid_api_key"},
+           Case{"GET", "/version", "", "", 401, "invalid_api_key"},
            Case{"GET", "/nope", "", "", 401, "invalid_api_key"},
            Case{"GET", "/v1/models", "", "Authorization: Bearer secre\r\n", 401, "invalid_api_key"},
            Case{"GET", "/v1/models", "", "Authorization: Basic secret\r\n", 401, "invalid_api_key"},
@@ -364,6 +367,92 @@ TEST(OpenAiApi, ErrorsAreOpenAisOnEveryPath) {
   }
   EXPECT_EQ(front.Ask("GET", "/v1/models", "", "Authorization: Bearer other\r\n").status, 200);
   EXPECT_EQ(front.Ask("GET", "/readyz").status, 200);
+}
+
+TEST(OpenAiApi, TokenizesAndBack) {
+  Front front({"x"});
+  const auto tokenize = [&](std::string_view body) { return front.Ask("POST", "/tokenize", body); };
+  EXPECT_EQ(tokenize(R"({"model":"tiny","prompt":"ab"})").body,
+            R"({"count":3,"max_model_len":1000,"tokens":[256,97,98],"token_strs":null})");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","prompt":"a","add_special_tokens":false,"return_token_strs":true})").body,
+            R"({"count":1,"max_model_len":1000,"tokens":[97],"token_strs":[""]})");
+  EXPECT_EQ(tokenize(R"({"model":"tiny","prompt":[5,6]})").body,
+            R"({"count":2,"max_model_len":1000,"tokens":[5,6],"token_strs":null})");
+  EXPECT_EQ(Json(tokenize(R"({"model":"tiny","messages":[{"role":"user","content":"hi"}]})").body).at("count"), 2);
+  EXPECT_EQ(front.Ask("POST", "/detokenize", R"({"model":"tiny","tokens":[104,105]})").body, R"({"prompt":"hi"})");
+  EXPECT_EQ(front.generator.requests().size(), 0u);
+
+  const auto fault = [&](std::string_view path, std::string_view body) {
+    const TestResponse response = front.Ask("POST", path, body);
+    EXPECT_EQ(response.status, 400) << body;
+    return Text(Json(response.body).at("error").at("param"));
+  };
+  EXPECT_EQ(fault("/tokenize", R"({"model":"tiny"})"), "prompt");
+  EXPECT_EQ(fault("/tokenize", R"({"model":"tiny","prompt":["a","b"]})"), "prompt");
+  EXPECT_EQ(fault("/tokenize", R"({"model":"tiny","prompt":"a","messages":[{"role":"user","content":"a"}]})"),
+            "prompt");
+  EXPECT_EQ(fault("/tokenize", R"({"model":"tiny","prompt":"a","return_token_strs":1})"), "return_token_strs");
+  EXPECT_EQ(fault("/tokenize", R"({"model":"tiny","messages":[{"role":"robot","content":"a"}]})"), "messages[0].role");
+  EXPECT_EQ(fault("/detokenize", R"({"tokens":[1]})"), "model");
+  EXPECT_EQ(fault("/detokenize", R"({"model":"tiny"})"), "tokens");
+  EXPECT_EQ(fault("/detokenize", R"({"model":"tiny","tokens":"1"})"), "tokens");
+  EXPECT_EQ(fault("/detokenize", R"({"model":"tiny","tokens":["1"]})"), "tokens");
+  EXPECT_EQ(fault("/detokenize", R"({"model":"tiny","tokens":[1.5]})"), "tokens");
+  EXPECT_EQ(front.Ask("POST", "/tokenize", R"({"model":"none","prompt":"a"})").status, 404);
+  EXPECT_EQ(front.Ask("GET", "/tokenize").status, 405);
+}
+
+ChoiceDelta CallDelta(ToolCallPiece piece, v1::FinishReason finish = v1::FINISH_REASON_UNSPECIFIED) {
+  ChoiceDelta delta = TextDelta("", finish);
+  delta.tool_calls = {std::move(piece)};
+  return delta;
+}
+
+FakeScript CallScript(const ValidRequest&) {
+  FakeScript script;
+  script.steps = {{CallDelta({.index = 0, .id = "call_1", .name = "f", .arguments = "{\"a\""})},
+                  {CallDelta({.index = 0, .arguments = ": 1}"})},
+                  {CallDelta({.index = 1, .id = "call_2", .name = "g", .arguments = "{}"})},
+                  {TextDelta("", v1::FINISH_REASON_TOOL_CALLS)}};
+  return script;
+}
+
+constexpr std::string_view kCallBody =
+    R"({"model":"tiny","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f"}}]})";
+
+TEST(OpenAiApi, TellsCallsOfTools) {
+  Front front(CallScript);
+  const json::value answer = Json(front.Chat(kCallBody).body);
+  const json::value& choice = answer.at("choices").at(0);
+  EXPECT_EQ(Text(choice.at("finish_reason")), "tool_calls");
+  EXPECT_TRUE(choice.at("message").at("content").is_null());
+  EXPECT_EQ(choice.at("message").at("tool_calls"),
+            Json(R"([{"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}},
+                     {"id":"call_2","type":"function","function":{"name":"g","arguments":"{}"}}])"));
+  EXPECT_FALSE(
+      Json(Front({"x"}).Chat(kCallBody).body).at("choices").at(0).at("message").as_object().contains("tool_calls"));
+}
+
+TEST(OpenAiApi, StreamsCallsOfTools) {
+  Front front(CallScript);
+  std::string body(kCallBody);
+  body.replace(body.size() - 1, 1, R"(,"stream":true})");
+  const std::string stream = front.Chat(body).body;
+  const std::string_view deltas[] = {
+      R"("delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\""}}]},"logprobs":null,"finish_reason":null)",
+      R"("delta":{"tool_calls":[{"index":0,"function":{"arguments":": 1}"}}]},"logprobs":null,"finish_reason":null)",
+      R"("delta":{"tool_calls":[{"index":1,"id":"call_2","type":"function","function":{"name":"g","arguments":"{}"}}]})",
+      R"("delta":{},"logprobs":null,"finish_reason":"tool_calls")"};
+  size_t at = 0;
+  for (const std::string_view delta : deltas) {
+    at = stream.find(delta, at);
+    ASSERT_NE(at, std::string::npos) << delta << "\n" << stream;
+  }
+}
+
+TEST(OpenAiApi, TellsItsVersion) {
+  Front front({"x"});
+  EXPECT_FALSE(Text(Json(front.Ask("GET", "/version").body).at("version")).empty());
 }
 
 TEST(OpenAiApi, ListsModels) {

@@ -27,6 +27,16 @@ void RecordingSink::OnDeltas(std::vector<ChoiceDelta> deltas) {
     EXPECT_EQ(choice.reason, v1::FINISH_REASON_UNSPECIFIED) << "a delta after the last of its choice";
     choice.reasoning += delta.reasoning;
     choice.text += delta.text;
+    for (ToolCallPiece& piece : delta.tool_calls) {
+      if (!piece.name.empty()) {
+        EXPECT_EQ(piece.index, static_cast<int32_t>(choice.tool_calls.size()));
+        choice.tool_calls.push_back(std::move(piece));
+      } else {
+        EXPECT_EQ(piece.index, choice.tool_calls.back().index);
+        EXPECT_EQ(piece.id, "") << "in its first piece alone";
+        choice.tool_calls.back().arguments += piece.arguments;
+      }
+    }
     choice.ids.insert(choice.ids.end(), delta.token_ids.begin(), delta.token_ids.end());
     for (const v1::PositionLogprobs& logprobs : delta.logprobs) {
       choice.logprob_ids.push_back(logprobs.chosen().token_id());
@@ -143,8 +153,8 @@ Answer::Choice Golden(const ValidRequest& request, int32_t choice, bool starts_i
   const toy::Continuation all = toy::Generate(submit, choice);
   DirectoryEntry model;
   model.tokenizer = toy::Tokenized();
-  const auto plan = std::make_shared<const DecodingPlan>(toy::MakeVocabulary(),
-                                                         ResolveDecoding(request, model, submit, starts_in_reasoning));
+  const auto plan = std::make_shared<const DecodingPlan>(
+      toy::MakeVocabulary(), ResolveDecoding(request, model, submit, {.starts_in_reasoning = starts_in_reasoning}));
   ChoiceDecoder decoder(plan);
   Answer::Choice golden;
   const size_t counted = decoder.Push(all.ids, golden.reasoning, golden.text, &golden.text_offsets);

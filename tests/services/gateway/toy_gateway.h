@@ -21,6 +21,7 @@ struct Answer {
   struct Choice {
     std::string reasoning;
     std::string text;
+    std::vector<ToolCallPiece> tool_calls;  // whole
     std::vector<int32_t> ids;
     std::vector<int32_t> logprob_ids;
     std::vector<int32_t> text_offsets;

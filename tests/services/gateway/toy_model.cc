@@ -50,6 +50,9 @@ v1::TokenizedModel Tokenized() {
   model.add_eos_token_ids(kEos);
   model.set_reasoning_open_tag("<think>");
   model.set_reasoning_close_tag("</think>");
+  model.add_reasoning_open_ids(kOpenTag);
+  model.add_reasoning_close_ids(kCloseTag);
+  model.set_tool_format(v1::TokenizedModel::TOOL_FORMAT_HERMES);
   return model;
 }
 

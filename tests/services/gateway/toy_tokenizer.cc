@@ -13,6 +13,7 @@ class ToyTokenizers::Client : public TokenizerClient {
   void GetInfo(int64_t, Callback<v1::GetInfoResponse> done) override {
     v1::GetInfoResponse info;
     *info.add_models() = toy::Tokenized();
+    info.mutable_models(0)->set_tool_format(tokenizers_.tool_format);
     Answer(std::move(info), std::move(done));
   }
   void GetVocabulary(const std::string&, int64_t, Callback<std::shared_ptr<const Vocabulary>> done) override {

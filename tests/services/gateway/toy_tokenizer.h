@@ -23,6 +23,7 @@ class ToyTokenizers : public TokenizerConnector {
   };
   std::map<std::string, Process> processes;  // by address
   bool starts_in_reasoning = false;
+  v1::TokenizedModel::ToolFormat tool_format = v1::TokenizedModel::TOOL_FORMAT_HERMES;  // told at the next probe
 
   std::unique_ptr<TokenizerClient> Connect(const std::string& address) override;
 

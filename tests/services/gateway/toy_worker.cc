@@ -7,6 +7,13 @@
 #include "tests/services/gateway/toy_model.h"
 
 namespace swiftlet {
+namespace {
+
+int32_t Scripted(const std::string& text, size_t index) {
+  return index < text.size() ? static_cast<uint8_t>(text[index]) : toy::kEos;
+}
+
+}  // namespace
 
 class ToyWorkers::Stream : public WorkerStream, public std::enable_shared_from_this<Stream> {
  public:
@@ -156,6 +163,12 @@ void ToyWorkers::Step(const std::shared_ptr<Stream>& stream) {
       output.set_status_message("device lost");
       continue;
     }
+    if (submit.has_grammar() && !grammar_error.empty()) {
+      output.set_finish_reason(v1::FINISH_REASON_ERROR);
+      output.set_status_code(static_cast<int32_t>(absl::StatusCode::kInvalidArgument));
+      output.set_status_message(grammar_error);
+      continue;
+    }
     const std::span<const int32_t> prompt(submit.prompt_ids().data(), static_cast<size_t>(submit.prompt_ids_size()));
     const auto& stops = submit.stop().stop_token_ids();
     const auto end_of = [&] {
@@ -175,7 +188,8 @@ void ToyWorkers::Step(const std::shared_ptr<Stream>& stream) {
     }
     v1::FinishReason reason = end_of();  // resumed ids may have ended it
     for (uint64_t i = 1 + random_() % 3; i > 0 && reason == v1::FINISH_REASON_UNSPECIFIED; --i) {
-      const int32_t id = toy::NextToken(prompt, sequence.ids, submit.sampling().seed(), sequence.choice);
+      const int32_t id = script ? Scripted(script(submit, sequence.choice), sequence.ids.size())
+                                : toy::NextToken(prompt, sequence.ids, submit.sampling().seed(), sequence.choice);
       sequence.ids.push_back(id);
       output.add_ids(id);
       if (submit.logprobs() > 0) output.add_logprobs()->mutable_chosen()->set_token_id(id);

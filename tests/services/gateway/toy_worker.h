@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -34,6 +35,9 @@ class ToyWorkers : public WorkerTransport {
   // Asked when a worker sends Hello: a test may change what it says.
   std::map<std::string, v1::WorkerHello> hello_of;  // by address
   std::map<std::string, v1::WorkerLoad> load_of;    // by address; what it reports beside its own sequences
+  // What choices say instead of the toy model's ids: bytes, then the end.
+  std::function<std::string(const v1::Submit& submit, int32_t choice)> script;
+  std::string grammar_error;  // not empty: no grammar can be compiled, and why
 
   void Kill(const std::string& address, int64_t down_us);
   // From now on every sequence there ends UNAVAILABLE.

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "services/common/limits.h"
 #include "tests/services/gateway/toy_model.h"
 #include "tests/services/gateway/virtual_clock.h"
 
@@ -97,9 +100,11 @@ class WorkerLinkTest : public testing::Test {
   VirtualClock clock_{io_};
   ManualTransport transport_;
   int changes_ = 0;
-  std::shared_ptr<WorkerLink> link_ =
-      std::make_shared<WorkerLink>("worker:8201", WorkerLink::Options{.gateway_id = "gateway-7"}, io_.get_executor(),
-                                   clock_, transport_, [this] { ++changes_; });
+  std::shared_ptr<WorkerLink> link_ = std::make_shared<WorkerLink>(
+      "worker:8201",
+      WorkerLink::Options{.gateway_id = "gateway-7", .find_model = [this](const std::string&) { return model_; }},
+      io_.get_executor(), clock_, transport_, [this] { ++changes_; });
+  std::shared_ptr<DirectoryEntry> model_;  // null: unknown
 };
 
 TEST_F(WorkerLinkTest, SaysHelloAndAttachesOnHello) {
@@ -148,6 +153,85 @@ TEST_F(WorkerLinkTest, SendsHeartbeatsOnlyWhenNothingElseIsSent) {
   link_->Submit(Order(1, std::make_shared<Listener>()));
   RunFor(510'000);
   EXPECT_TRUE(stream().sent.back().has_submit());
+}
+
+// A vocabulary of `size` tokens of 8 bytes; 3 and 4 are special and the tags of the reasoning, 5 is special.
+std::shared_ptr<DirectoryEntry> ModelOf(int32_t size) {
+  auto vocabulary = std::make_shared<Vocabulary>();
+  for (int32_t id = 0; id < size; ++id) {
+    const std::string bytes = id == 3 ? "<think>" : id == 4 ? "</think>" : std::to_string(10'000'000 + id);
+    EXPECT_TRUE(vocabulary->Append(bytes).ok());
+  }
+  for (const int32_t id : {3, 4, 5}) EXPECT_TRUE(vocabulary->MarkSpecial(id).ok());
+  auto model = std::make_shared<DirectoryEntry>();
+  model->vocabulary = std::move(vocabulary);
+  model->tokenizer.set_tokenizer_hash(toy::Hello("w").model().tokenizer_hash());
+  model->tokenizer.set_reasoning_open_tag("<think>");
+  model->tokenizer.set_reasoning_close_tag("</think>");
+  model->tokenizer.add_eos_token_ids(5);
+  return model;
+}
+
+TEST_F(WorkerLinkTest, SendsTheVocabularyInSlicesAndOtherWorkBetween) {
+  constexpr int32_t kSize = 60'000;
+  SayHello(toy::Hello("w"));
+  const auto ask = [&] {
+    v1::AttachResponse message;
+    message.mutable_vocabulary_request()->set_tokenizer_hash(toy::Hello("w").model().tokenizer_hash());
+    Say(std::move(message));
+  };
+  const auto wait = [&] {
+    RunFor(1'000'000);
+    SayHeartbeat();
+  };
+  const auto num_slices = [&] {
+    return std::ranges::count_if(stream().sent, [](const v1::AttachRequest& one) { return one.has_vocabulary(); });
+  };
+  // Not there yet, then of another tokenizer.
+  ask();
+  wait();
+  model_ = ModelOf(kSize);
+  model_->tokenizer.set_tokenizer_hash("other");
+  wait();
+  EXPECT_EQ(num_slices(), 0);
+  model_ = ModelOf(kSize);
+  wait();
+
+  std::vector<std::string> tokens;
+  int slices = 0;
+  bool last = false;
+  for (const v1::AttachRequest& message : stream().sent) {
+    if (!message.has_vocabulary()) continue;
+    ASSERT_FALSE(last);
+    const v1::VocabularySlice& slice = message.vocabulary();
+    ++slices;
+    EXPECT_EQ(slice.first_id(), static_cast<int32_t>(tokens.size()));
+    EXPECT_EQ(slice.tokenizer_hash(), model_->tokenizer.tokenizer_hash());
+    EXPECT_LE(slice.ByteSizeLong(), limits::kMaxVocabularySliceBytes);
+    tokens.insert(tokens.end(), slice.tokens().begin(), slice.tokens().end());
+    last = slice.last();
+    EXPECT_EQ(slice.end_ids_size(), last ? 1 : 0);
+  }
+  EXPECT_TRUE(last);
+  EXPECT_GT(slices, 8);
+  ASSERT_EQ(tokens.size(), static_cast<size_t>(kSize));
+  EXPECT_EQ(tokens[2], "10000002");
+  EXPECT_EQ(tokens[3], "\xFF<think>");
+  EXPECT_EQ(tokens[4], "\xFF</think>");
+  EXPECT_EQ(tokens[5], "");
+  EXPECT_EQ(tokens.back(), "10059999");
+  wait();
+  EXPECT_EQ(num_slices(), slices) << "once";
+
+  // Where the way is full it goes on later, at the same place.
+  stream().full = true;
+  ask();
+  stream().full = false;
+  stream().sent.clear();
+  RunFor(600'000);
+  EXPECT_EQ(num_slices(), slices);
+  ASSERT_TRUE(stream().sent[0].has_vocabulary());
+  EXPECT_EQ(stream().sent[0].vocabulary().first_id(), 0);
 }
 
 TEST_F(WorkerLinkTest, SilenceOfThreeSecondsLosesTheOrders) {

@@ -13,9 +13,10 @@ using ::testing::HasSubstr;
 TEST(WorkerMetrics, EngineFiguresAreCopiedAtEachScrape) {
   Metrics metrics;
   FakeEngine engine;
-  WorkerState state(engine, {}, "w", 100);
+  GrammarCompiler grammars({}, 1000);
+  WorkerState state(engine, grammars, {}, "w", 100);
   WorkerMetrics worker(metrics);
-  worker.Watch(state, engine);
+  worker.Watch(state, engine, grammars);
   engine.SetStats({.steps = 9, .running_sequences = 3, .kv_blocks_total = 100, .kv_blocks_used = 25});
   worker.OnStep({.duration_us = 900,
                  .host_gap_us = 10,
@@ -34,13 +35,15 @@ TEST(WorkerMetrics, EngineFiguresAreCopiedAtEachScrape) {
   EXPECT_THAT(text, HasSubstr("swiftlet_step_tokens_sum 40\n"));
   EXPECT_THAT(text, HasSubstr("swiftlet_captured_steps_total 1\n"));
   EXPECT_THAT(text, HasSubstr("swiftlet_padding_tokens_total 24\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_grammars_cached 0\n"));
   EXPECT_THAT(text, HasSubstr("swiftlet_graphs_total 120\n"));
   EXPECT_THAT(text, HasSubstr("swiftlet_graph_failures_total 2\n"));
 }
 
 TEST(WorkerState, CreditIsTheShareOfWhatIsLeft) {
   FakeEngine engine;
-  WorkerState state(engine, {}, "w", 100);
+  GrammarCompiler grammars({}, 1000);
+  WorkerState state(engine, grammars, {}, "w", 100);
   EXPECT_EQ(state.Load().token_credit(), 100);
   state.AddAttachment(1);
   state.AddAttachment(1);

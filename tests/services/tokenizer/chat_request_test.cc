@@ -1,5 +1,6 @@
 #include "services/tokenizer/chat_request.h"
 
+#include <absl/strings/str_cat.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
@@ -102,6 +103,34 @@ TEST(ChatRequest, JsonTextKeepsItsOrderAndItsNumbers) {
   EXPECT_EQ(chat->Text(), R"({"z": 2, "a": 2.0, "m": {"y": [0.14928561732850393, -0.0], "b": 18446744073709551615}} )"
                           R"([{"type": "function", "function": {"name": "f", "description": "d", "a": [3.0, 3]}}] )"
                           R"({"z": 1, "a": 1.0})");
+}
+
+// "arguments" is JSON text in the API and an object in templates that print calls.
+TEST(ChatRequest, ArgumentsOfCallsBecomeObjects) {
+  const auto chat_template = ChatTemplate::Compile(
+      "{% if tools %}<tool_call>\\n{\"name\": x, \"arguments\": y}{% endif %}{% for c in messages[0].tool_calls %}"
+      "{{ c.function.name }}({{ c.function.arguments | tojson }}){% endfor %}",
+      {});
+  ASSERT_TRUE(chat_template.ok()) << chat_template.status();
+  const auto render = [&](const std::string& calls) -> std::string {
+    v1::EncodeChatRequest request = Request(R"(messages { role: "assistant" content: "x" })");
+    request.mutable_messages(0)->set_tool_calls(calls);
+    const auto input = ParseChatRequest(request, **chat_template, absl::CivilSecond(2026, 1, 17));
+    if (!input.ok()) return "refused: " + ErrorParam(input.status()).value_or("no field");
+    const auto chat = (*chat_template)->Render(*input);
+    return chat.ok() ? chat->Text() : std::string(chat.status().message());
+  };
+  EXPECT_EQ(render(R"([{"function":{"name":"f","arguments":"{\"b\": 2.0, \"a\": [\"x\"]}"}}])"),
+            R"(f({"b": 2.0, "a": ["x"]}))");
+  EXPECT_EQ(render(R"([{"function":{"name":"f","arguments":""}},{"function":{"name":"g","arguments":{"z":1}}}])"),
+            R"(f({})g({"z": 1}))");
+  const std::string call = "refused: messages[0].tool_calls[0].function";
+  EXPECT_EQ(render("[{}]"), call);
+  EXPECT_EQ(render(R"([{"function":{"arguments":"{}"}}])"), call + ".name");
+  for (const char* arguments : {R"("[]")", R"("{")", R"("{} x")", "1", "[]"}) {
+    EXPECT_EQ(render(absl::StrCat(R"([{"function":{"name":"f","arguments":)", arguments, "}}]")), call + ".arguments")
+        << arguments;
+  }
 }
 
 TEST(ChatRequest, EmptyListsArePassedOrLeftOut) {

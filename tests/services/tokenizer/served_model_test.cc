@@ -45,6 +45,9 @@ TEST(ServedModel, InfoTellsWhatTheDirectorySays) {
   EXPECT_FALSE(model->info.defaults().has_top_k());
   EXPECT_EQ(model->info.reasoning_open_tag(), "<think>");
   EXPECT_EQ(model->info.reasoning_close_tag(), "</think>");
+  EXPECT_THAT(model->info.reasoning_open_ids(), ElementsAre(258));
+  EXPECT_THAT(model->info.reasoning_close_ids(), ElementsAre(259));
+  EXPECT_EQ(model->info.tool_format(), v1::TokenizedModel::TOOL_FORMAT_UNSPECIFIED);
   EXPECT_THAT(model->info.template_variables(), ElementsAre("think"));
   ASSERT_EQ(model->vocabulary.size(), 1u);
   EXPECT_EQ(model->vocabulary[0].tokens_size(), 260);

@@ -19,7 +19,7 @@
 #include "engine/kernels/cuda/linear.h"
 #include "engine/kernels/cuda/linear_cublaslt.h"
 #include "engine/kernels/cuda/linear_skinny.h"
-#include "engine/kernels/cuda/linear_warpgroup.h"
+#include "engine/kernels/cuda/linear_tiled.h"
 #include "tools/cc/kernel_bench/linear_search.h"
 #include "tools/cc/kernel_bench/linear_timer.h"
 
@@ -94,40 +94,41 @@ class Bench {
     std::fflush(stdout);
   }
 
-  void SweepWarpgroup(const Layer& layer, int32_t rows) {
+  void SweepTiled(const Layer& layer, int32_t rows) {
     std::vector<std::pair<double, std::string>> results;
     std::string refusal;
-    for (int32_t warpgroups : {1, 2}) {
-      for (int32_t tokens : {32, 64, 128, 256}) {
-        if (tokens >= 2 * rows && tokens > 32) continue;
-        for (int32_t cluster = 1; cluster <= 8; ++cluster) {
-          if (cluster > 1 && layer.out_features > 2048) continue;
-          for (int32_t stages : {3, 4, 6, 8}) {
-            const cuda::WarpgroupConfig config = {warpgroups, tokens, cluster, stages};
-            const absl::StatusOr<double> us =
-                timer_.Microseconds(timer_.Copies(layer.out_features, layer.in_features), [&](int call) {
-                  return cuda::WarpgroupLinear(context_, config,
-                                               {.linear = Args(layer, rows, call),
-                                                .epilogue = layer.epilogue,
-                                                .scale = 32.f,
-                                                .output = timer_.output(),
-                                                .residual = timer_.residual()});
-                });
-            if (us.ok()) {
-              results.emplace_back(*us, config.Name());
-            } else if (!absl::IsInvalidArgument(us.status())) {
-              refusal = us.status().ToString();
-            }
-          }
-        }
+    double serial_us = 1e9;
+    std::string serial_name;
+    for (const cuda::TiledConfig& config : TiledConfigs(layer, rows)) {
+      const absl::StatusOr<double> us = timer_.Microseconds(
+          std::min(rows >= 2048 ? 4 : 28, timer_.Copies(layer.out_features, layer.in_features)), [&](int call) {
+            return cuda::TiledLinear(context_, config,
+                                     {.linear = Args(layer, rows, call),
+                                      .epilogue = layer.epilogue,
+                                      .scale = 32.f,
+                                      .output = timer_.output(),
+                                      .residual = timer_.residual()});
+          });
+      if (!us.ok()) {
+        if (!absl::IsInvalidArgument(us.status())) refusal = us.status().ToString();
+        if (absl::IsDataLoss(us.status())) break;
+        continue;
       }
+      if (config.serial) {
+        if (*us < serial_us) serial_name = config.Name();
+        serial_us = std::min(serial_us, *us);
+        continue;
+      }
+      results.emplace_back(*us, config.Name());
     }
     std::sort(results.begin(), results.end());
     const double roof = LinearRoofUs(rows, layer.out_features, layer.in_features);
-    absl::PrintF("%-8s M %4d warpgroup: %d configurations %s\n", layer.name, rows, results.size(), refusal);
-    for (size_t i = 0; i < std::min<size_t>(results.size(), 5); ++i) {
+    absl::PrintF("%-8s M %4d tiled: %d configurations, roof %.2f %s\n", layer.name, rows, results.size(), roof,
+                 refusal);
+    for (size_t i = 0; i < std::min<size_t>(results.size(), 8); ++i) {
       absl::PrintF("  %7.2f us %.2f  %s\n", results[i].first, roof / results[i].first, results[i].second);
     }
+    if (!serial_name.empty()) absl::PrintF("  %7.2f us %.2f  %s\n", serial_us, roof / serial_us, serial_name);
     std::fflush(stdout);
   }
 
@@ -223,6 +224,32 @@ class Bench {
                                [&](int call) { return RunChosen(layer, Args(layer, rows, call), context); });
   }
 
+  // Every instance that is not too large for the rows, with the clusters that may be good.
+  static std::vector<cuda::TiledConfig> TiledConfigs(const Layer& layer, int32_t rows) {
+    std::vector<cuda::TiledConfig> configs;
+    for (const bool serial : {false, true}) {
+      for (int32_t tile_rows : {128, 256}) {
+        if (tile_rows > 128 && rows <= 128) continue;
+        for (int32_t features : {48, 64, 96, 128, 144, 192, 256}) {
+          for (int32_t splits : {1, 2, 3, 4, 6, 7, 8}) {
+            const int64_t tiles =
+                int64_t{(rows + tile_rows - 1) / tile_rows} * ((layer.out_features + features - 1) / features);
+            if (splits > 1 && !serial && (tiles * splits > 140 || tiles * splits < 60 || layer.out_features > 2048)) {
+              continue;
+            }
+            if (serial && splits != 4) continue;
+            if (tiles * (serial ? 1 : splits) < 40) continue;
+            for (int32_t stages : {3, 4, 8}) {
+              if (stages > 4 && (tile_rows + features) * 128 * (stages - 1) > 220 * 1024) continue;
+              configs.push_back({tile_rows, features, splits, serial, stages});
+            }
+          }
+        }
+      }
+    }
+    return configs;
+  }
+
   // What may be good: as many busy blocks as there are SMs, or twice that.
   std::vector<SkinnyConfig> Configs(const Layer& layer, int32_t rows) const {
     std::vector<SkinnyConfig> configs;
@@ -278,16 +305,16 @@ absl::Status Run(const std::vector<std::string_view>& parts) {
       }
     }
   }
-  if (wanted("warpgroup")) {
-    for (int32_t rows : {16, 32, 64, 128, 256, 512}) {
+  if (wanted("tiled")) {
+    for (int32_t rows : {128, 256, 512, 1024, 8192}) {
       for (const Layer& layer : kLayers) {
-        if (layer.role != LinearRole::kHead) bench.SweepWarpgroup(layer, rows);
+        if (layer.role != LinearRole::kHead || (rows >= 256 && rows <= 1024)) bench.SweepTiled(layer, rows);
       }
     }
   }
   if (wanted("chain")) {
-    for (int32_t rows : {1, 8, 16, 32, 64, 128, 256, 1024}) bench.Chain(rows, false);
-    for (int32_t rows : {1, 32, 256, 1024}) bench.Chain(rows, true);
+    for (int32_t rows : {1, 8, 16, 32, 64, 128, 256, 512, 1024}) bench.Chain(rows, false);
+    for (int32_t rows : {1, 32, 64, 128, 256, 1024}) bench.Chain(rows, true);
   }
   if (wanted("compare")) {
     for (int32_t rows : {1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192}) {
@@ -304,7 +331,7 @@ absl::Status Run(const std::vector<std::string_view>& parts) {
 }  // namespace
 }  // namespace swiftlet
 
-// Parts: sweep, warpgroup, chain, compare; none named = all.
+// Parts: sweep, tiled, chain, compare; none named = all.
 int main(int argc, char** argv) {
   const absl::Status status = swiftlet::Run(std::vector<std::string_view>(argv + 1, argv + argc));
   if (!status.ok()) {

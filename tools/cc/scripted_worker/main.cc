@@ -11,6 +11,7 @@
 #include <string>
 
 #include "engine/model/model_config.h"
+#include "engine/runtime/grammar_compiler.h"
 #include "services/common/grpc_server.h"
 #include "services/common/model_files.h"
 #include "services/common/server.h"
@@ -70,8 +71,10 @@ int Main(int argc, char** argv) {
   info.set_numerics_fingerprint("scripted");
   info.set_kv_blocks(1 << 20);
   info.set_max_num_seqs(config.max_num_seqs);
-  WorkerState state(engine, info, absl::StrCat("scripted-", getpid()), /*max_waiting_tokens=*/int64_t{1} << 30);
-  metrics.Watch(state, engine);
+  GrammarCompiler grammars({}, model->vocab_size);
+  WorkerState state(engine, grammars, info, absl::StrCat("scripted-", getpid()),
+                    /*max_waiting_tokens=*/int64_t{1} << 30);
+  metrics.Watch(state, engine, grammars);
   ModelService service(state);
   absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
       {.host = process.host(), .port = port, .health_names = {"swiftlet.v1.ModelWorkerService"}}, {&service});

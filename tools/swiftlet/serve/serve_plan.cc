@@ -49,6 +49,8 @@ const std::vector<HandedOn>& HandedOnFlags() {
       {"tensor-parallel-size", "tensor-parallel-size", "worker", false, "GPUs that one model is split over; 1"},
       {"tokenizer-threads", "threads", "tokenizer", false, "threads that encode"},
       {"strict-parameters", "strict-parameters", "gateway", true, "refuse request parameters that are not known"},
+      {"tool-call-parser", "tool-call-parser", "gateway", false,
+       "how models write calls of tools: auto, hermes, llama3, none"},
       {"worker-stall-seconds", "worker-stall-seconds", "gateway", false,
        "without a step, for a worker with work, until its requests fail"},
       {"api-key-file", "api-key-file", "gateway", false, "keys with names and limits"},

@@ -12,6 +12,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "engine/base/cuda/cuda_status.h"
@@ -19,7 +20,8 @@
 #include "engine/base/cuda/device_buffer.h"
 #include "engine/base/cuda/stream.h"
 #include "engine/kernels/cuda/linear_skinny.h"
-#include "engine/kernels/cuda/linear_warpgroup.h"
+#include "engine/kernels/cuda/linear_stream.h"
+#include "engine/kernels/cuda/linear_tiled.h"
 
 namespace swiftlet::cuda {
 namespace {
@@ -45,7 +47,9 @@ class LinearCase {
     if (shape.bias) {
       for (int32_t i = 0; i < shape.out_features; ++i) bias_.push_back(normal(random));
     }
-    for (int64_t i = 0; i < int64_t{max_rows} * shape.out_features; ++i) residual_.push_back(normal(random));
+    if (shape.epilogue == LinearEpilogue::kAddTo) {
+      for (int64_t i = 0; i < int64_t{max_rows} * shape.out_features; ++i) residual_.push_back(normal(random));
+    }
     weight_device_ = UploadHalves(weight_);
     input_device_ = UploadHalves(input_);
     if (shape.bias) bias_device_ = Upload(bias_.data(), bias_.size() * sizeof(float));
@@ -270,9 +274,11 @@ TEST_F(Linear, PortableKernelsEqualFloat64Sums) {
 TEST_F(Linear, DeterministicRowDoesNotDependOnTheOthers) {
   context_.deterministic = true;
   for (const Shape& shape : kShapes) {
-    LinearCase test(shape, 200);
-    const auto all = test.Outputs([&] { return test.Run(*kernels_, context_, 200); }, stream_, 200);
-    for (const int32_t rows : {1, 7, 32, 200}) {
+    constexpr int32_t kMost = 1024;
+    LinearCase test(shape, kMost);
+    const auto all = test.Outputs([&] { return test.Run(*kernels_, context_, kMost); }, stream_, kMost);
+    EXPECT_EQ(test.Check(all, kMost), "") << Name(shape, kMost);
+    for (const int32_t rows : {1, 7, 8, 9, 16, 17, 32, 33, 64, 65, 128, 129, 200, 256, 257, 512, 513}) {
       const auto values = test.Outputs([&] { return test.Run(*kernels_, context_, rows); }, stream_, rows);
       EXPECT_EQ(test.CheckSame(values, all, true), "") << Name(shape, rows);
     }
@@ -321,43 +327,48 @@ TEST_F(Linear, EverySkinnyConfigurationGivesTheSame) {
   std::printf("%d runs\n", ran);
 }
 
-TEST_F(Linear, WarpgroupSumsDependOnTheClusterAlone) {
-  if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
-  for (const Shape& shape : kShapes) {
-    LinearCase test(shape, 256);
-    for (const int32_t cluster : {1, 4}) {
-      const auto run = [&](int32_t warpgroups, int32_t tokens, int32_t stages, int32_t rows) {
-        return test.Outputs(
-            [&] {
-              return WarpgroupLinear(context_, {warpgroups, tokens, cluster, stages}, test.Args(rows));
-            },
-            stream_, rows);
-      };
-      if (!WarpgroupFits(context_, {1, 256, cluster, 4}, test.Args(1).linear.weight)) continue;
-      const auto all = run(1, 256, 4, 256);
-      EXPECT_EQ(test.CheckSame(run(2, 32, 8, 1), all, true), "") << Name(shape, 1);
-      EXPECT_EQ(test.CheckSame(run(1, 64, 6, 40), all, true), "") << Name(shape, 40);
-      EXPECT_EQ(test.CheckSame(run(2, 128, 4, 200), all, true), "") << Name(shape, 200);
-    }
-  }
-}
-
-TEST_F(Linear, EveryWarpgroupConfigurationGivesTheSame) {
+TEST_F(Linear, StreamEqualsTheOthersAndDependsOnTheClusterAlone) {
   if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
   int ran = 0;
   for (const Shape& shape : kShapes) {
-    LinearCase test(shape, 300);
-    for (const int32_t rows : {13, 50, 128, 256, 300}) {
+    LinearCase test(shape, kMaxStreamRows);
+    const auto expected = test.Outputs([&] { return test.Run(*kernels_, context_, 64); }, stream_, 64);
+    for (const int32_t cluster : {1, 2, 3, 5, 8}) {
+      const auto run = [&](const StreamConfig& config, int32_t rows) {
+        return test.Outputs([&] { return StreamLinear(context_, config, test.Args(rows)); }, stream_, rows);
+      };
+      if (!StreamFits(context_, {cluster, 16}, test.Args(1).linear.weight)) continue;
+      const auto all = run({cluster, 16}, 64);
+      EXPECT_EQ(test.CheckSame(all, expected, false), "") << cluster << " " << Name(shape, 64);
+      for (const int32_t rows : {1, 8, 13, 16, 27, 32, 33, 64}) {
+        for (const int32_t slots : {4, 7, 24}) {
+          const auto values = run({cluster, slots}, rows);
+          EXPECT_EQ(test.CheckSame(values, all, true), "") << cluster << " slots " << slots << " " << Name(shape, rows);
+          ++ran;
+        }
+      }
+    }
+  }
+  std::printf("%d runs\n", ran);
+}
+
+TEST_F(Linear, EveryTiledConfigurationGivesTheSame) {
+  if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
+  int ran = 0;
+  for (const Shape& shape : kShapes) {
+    LinearCase test(shape, shape.out_features > 2048 ? 200 : 1000);
+    for (const int32_t rows : {3, 65, 200, 300, 1000}) {
+      if (rows > 200 && shape.out_features > 2048) continue;
       const auto expected = test.Outputs([&] { return test.Run(*kernels_, context_, rows); }, stream_, rows);
-      for (const int32_t warpgroups : {1, 2}) {
-        for (const int32_t tokens : {32, 64, 128, 256}) {
-          if (tokens > 2 * rows + 32 || tokens * 4 < rows) continue;
-          for (const int32_t cluster : {1, 3, 8}) {
-            const WarpgroupConfig config = {warpgroups, tokens, cluster, cluster == 3 ? 3 : 8};
+      for (const int32_t tile_rows : {128, 256}) {
+        for (int32_t features = 16; features <= 256; features += 16) {
+          for (const auto& [splits, serial] :
+               {std::tuple{1, false}, {2, false}, {3, false}, {4, false}, {8, false}, {3, true}, {4, true}}) {
+            const TiledConfig config = {tile_rows, features, splits, serial, splits == 3 ? 3 : 6};
             bool refused = false;
             const auto values = test.Outputs(
                 [&] {
-                  const absl::Status status = WarpgroupLinear(context_, config, test.Args(rows));
+                  const absl::Status status = TiledLinear(context_, config, test.Args(rows));
                   refused = absl::IsInvalidArgument(status);
                   return refused ? absl::OkStatus() : status;
                 },
@@ -371,6 +382,35 @@ TEST_F(Linear, EveryWarpgroupConfigurationGivesTheSame) {
     }
   }
   std::printf("%d runs\n", ran);
+}
+
+TEST_F(Linear, TiledSumsDependOnTheSplitsAlone) {
+  if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
+  for (const Shape& shape : kShapes) {
+    const int32_t most = shape.out_features > 2048 ? 300 : 1024;
+    LinearCase test(shape, most);
+    for (const int32_t splits : {1, 4, 8}) {
+      std::vector<float> all;
+      for (const bool serial : {false, true}) {
+        for (const int32_t tile_rows : {128, 256}) {
+          for (int32_t features = 16; features <= 256; features += 16) {
+            const TiledConfig config = {tile_rows, features, splits, serial, 4};
+            if (!TiledFits(context_, config, shape.epilogue, test.Args(1).linear.weight)) continue;
+            for (const int32_t rows : {most, 1, 7, 64, 65, 300}) {
+              if (rows != most && (serial || features > 144)) continue;
+              auto values = test.Outputs([&] { return TiledLinear(context_, config, test.Args(rows)); }, stream_, rows);
+              if (all.empty()) {
+                all = std::move(values);
+                EXPECT_EQ(test.Check(all, rows), "") << config.Name() << " " << Name(shape, rows);
+              } else {
+                EXPECT_EQ(test.CheckSame(values, all, true), "") << config.Name() << " " << Name(shape, rows);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -119,6 +119,53 @@ TEST(StepUpload, PutsDecodesAndChunksWhereBeginStepReadsThem) {
   EXPECT_TRUE(step.block_patches().empty()) << "nothing about these blocks is new";
 }
 
+TEST(StepUpload, RulesOfADrawTravelWithTheirRow) {
+  StepPacker packer(8, 16);
+  StepBatch batch;
+  const auto request = Request(70);
+  request->stop_token_ids = {5, 6};
+  request->sampling.logit_bias = {{7, 1.5f}};
+  request->sampling.seed = 99;
+  batch.plan.rows = {Row(1, 0), Row(2, 1)};
+  batch.row_requests = {request, request};
+  batch.plan.items = {Prefill(1, 0, 70, true)};
+  batch.plan.items[0].forks = {{.choice = 1, .row = 2}};
+  batch.draw_rules = {{.row = 2, .mask_slot = 0}};
+  packer.Pack(batch, 0);
+  {
+    const Unpacked step(packer);
+    ASSERT_EQ(step.row_patches().size(), 2u) << "one for a row";
+    EXPECT_EQ(step.row_patches()[0].sampling.mask_slot, -1);
+    EXPECT_EQ(step.row_patches()[1].sampling.mask_slot, 0);
+  }
+  // A row that stays is sent again with its lists.
+  StepBatch second;
+  second.plan.items = {Decode(1, 70), Decode(2, 70)};
+  second.draw_rules = {{.row = 2, .mask_slot = 3}, {.row = 1, .forced_token = 42}};
+  packer.Pack(second, 1);
+  {
+    const Unpacked step(packer);
+    ASSERT_EQ(step.row_patches().size(), 2u);
+    const RowPatch masked = step.row_patches()[0], forced = step.row_patches()[1];
+    EXPECT_EQ(masked.row, 2);
+    EXPECT_EQ(masked.sampling.mask_slot, 3);
+    EXPECT_EQ(masked.sampling.forced_token, -1);
+    EXPECT_EQ(masked.sampling.seed, 99u);
+    EXPECT_EQ(masked.sampling.choice, 1u);
+    EXPECT_EQ(forced.row, 1);
+    EXPECT_EQ(forced.sampling.forced_token, 42);
+    EXPECT_EQ(forced.sampling.mask_slot, -1);
+    EXPECT_THAT(step.Array<int32_t>(step.header.stop_tokens, 4), ElementsAre(5, 6, 5, 6));
+    EXPECT_EQ(forced.first_stop_token, 2);
+    EXPECT_EQ(forced.first_bias_entry, 1);
+  }
+  // Without a rule the row stays as it is.
+  StepBatch third;
+  third.plan.items = {Decode(1, 71)};
+  packer.Pack(third, 0);
+  EXPECT_TRUE(Unpacked(packer).row_patches().empty());
+}
+
 TEST(StepUpload, ForksDrawFromTheSameLogits) {
   StepPacker packer(8, 16);
   StepBatch batch;

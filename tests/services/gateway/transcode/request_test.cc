@@ -107,13 +107,28 @@ TEST(Transcoding, ReadsWhatProtobufWrites) {
   }
 }
 
-TEST(Transcoding, BoundsListsOfMessages) {
-  std::string body = R"({"messages":[{})";
-  for (int i = 0; i < 1 << 16; ++i) body += ",{}";
-  body += "]}";
+TEST(Transcoding, BoundsWhatMultipliesMemory) {
+  const auto body = [](std::string_view name, char open, std::string_view entry, char close) {
+    std::string text = absl::StrCat("{\"", std::string(name), "\":");
+    text += open;
+    for (int i = 0; i <= 1 << 16; ++i) {
+      if (i > 0) text += ',';
+      if (open == '{') text += absl::StrCat("\"", i, "\":");
+      text += entry;
+    }
+    text += close;
+    return text + "}";
+  };
+  const auto param = [](const std::string& text) {
+    test::Everything read;
+    return ErrorParam(BuildRequest(Table().Find("POST", "/v9"), "", text, read));
+  };
+  EXPECT_EQ(param(body("messages", '[', "{}", ']')), "messages");
+  EXPECT_EQ(param(body("texts", '[', "\"\"", ']')), "texts");
+  EXPECT_EQ(param(body("bias", '{', "1", '}')), "bias");
   test::Everything read;
-  EXPECT_EQ(ErrorParam(BuildRequest(Table().Find("POST", "/v9"), "", body, read)), "messages");
-  EXPECT_EQ(read.messages_size(), 0);
+  EXPECT_TRUE(BuildRequest(Table().Find("POST", "/v9"), "", body("smalls", '[', "1", ']'), read).ok());
+  EXPECT_EQ(read.smalls_size(), (1 << 16) + 1);
 }
 
 TEST(Transcoding, AnswersOnePartOfTheMessage) {

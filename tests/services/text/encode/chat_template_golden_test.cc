@@ -66,5 +66,28 @@ TEST(ChatTemplateGolden, EveryRowRendersAsTheOriginal) {
   EXPECT_EQ(sum, total);
 }
 
+TEST(ChatTemplateGolden, FormatOfCallsIsSeenFromTheTemplate) {
+  const std::pair<std::string, ToolFormat> kFormats[] = {
+      {"Qwen-Qwen2.5-7B-Instruct", ToolFormat::kHermes},
+      {"Qwen-Qwen3-0.6B", ToolFormat::kHermes},
+      {"Qwen-QwQ-32B", ToolFormat::kHermes},
+      {"NousResearch-Hermes-3-Llama-3.1-8B-tool_use", ToolFormat::kHermes},
+      {"meta-llama-Llama-3.1-8B-Instruct", ToolFormat::kLlama3},
+      {"meta-llama-Llama-3.2-3B-Instruct", ToolFormat::kLlama3},
+      // These have formats of their own, or none.
+      {"GLM-4.6", ToolFormat::kNone},
+      {"deepseek-ai-DeepSeek-V3.1", ToolFormat::kNone},
+      {"deepseek-ai-DeepSeek-R1-Distill-Qwen-1.5B", ToolFormat::kNone},
+      {"ibm-granite-granite-3.3-2B-Instruct", ToolFormat::kNone},
+      {"mistralai-Mistral-Nemo-Instruct-2407", ToolFormat::kNone},
+      {"google-gemma-2-2b-it", ToolFormat::kNone},
+  };
+  for (const auto& [name, format] : kFormats) {
+    const auto source = ReadFile(kFolder + "/chat_templates/" + name + ".jinja", size_t{2} << 20);
+    if (absl::IsNotFound(source.status())) GTEST_SKIP() << "no golden data beside the checkout: " << source.status();
+    EXPECT_EQ(DetectToolFormat(*source), format) << name;
+  }
+}
+
 }  // namespace
 }  // namespace swiftlet

@@ -133,6 +133,11 @@ TEST(ChatTemplate, TemplateThatMeetsALimitIsNotLoaded) {
   EXPECT_TRUE(ChatTemplate::Compile("{{ raise_exception('needs a system message') }}", {}).ok());
 }
 
+TEST(ChatTemplate, SourceIsUtf8) {
+  EXPECT_THAT(ChatTemplate::Compile("{{ 1 }}\x99", {}).status().message(), HasSubstr("not valid UTF-8 at byte 7"));
+  EXPECT_THAT(ChatTemplate::Compile("", "\xC3", {}).status().message(), HasSubstr("not valid UTF-8 at byte 0"));
+}
+
 TEST(ChatTemplate, HashIsThatOfTheSource) {
   EXPECT_EQ(Compile("abc")->hash(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }

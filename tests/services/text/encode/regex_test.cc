@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <string>
 
 #include "services/text/encode/text_pattern.h"
@@ -50,6 +51,26 @@ TEST(Regex, RefusesWhatTheTwoDialectsReadDifferently) {
 
 TEST(Regex, GivesUpOnPatternsThatBacktrackWithoutEnd) {
   EXPECT_THAT(Matches("(a+)+[xy]", std::string(2000, 'a')), HasSubstr("backtracks"));
+}
+
+int64_t ResidentPages() {
+  std::ifstream file("/proc/self/statm");
+  int64_t all = 0, resident = 0;
+  file >> all >> resident;
+  return resident;
+}
+
+TEST(RegexScratch, StackOfALongTextIsGivenBack) {
+  const auto pattern = TextPattern::OfRegex("(?:ab|a|b)+c");
+  ASSERT_TRUE(pattern.ok());
+  const std::string text = std::string(100'000, 'a') + "c";
+  RegexScratch scratch;
+  const auto match = [&] { return pattern->ForEachMatch(text, scratch, [](size_t, size_t) {}); };
+  ASSERT_TRUE(match().ok());
+  const int64_t grown = ResidentPages();
+  scratch.ShrinkStack();
+  EXPECT_LT(ResidentPages(), grown - 100) << "the stack had not grown";  // 400 kB
+  EXPECT_TRUE(match().ok()) << "it grows again";
 }
 
 }  // namespace

@@ -1,0 +1,52 @@
+#include "services/gateway/encode_order.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <utility>
+
+#include "services/common/errors.h"
+
+namespace swiftlet {
+
+absl::StatusOr<std::shared_ptr<const DirectoryEntry>> FindReadyModel(const ModelDirectory& directory,
+                                                                     const std::string& name, int64_t retry_after_ms) {
+  std::shared_ptr<const DirectoryEntry> model = directory.Find(name);
+  if (model == nullptr) {
+    return WithErrorCode(WithParam(absl::NotFoundError(absl::StrCat("the model ", name, " does not exist")), "model"),
+                         "model_not_found");
+  }
+  if (!model->ready) {
+    return WithRetryAfter(absl::UnavailableError(absl::StrCat("the model ", name, " is not ready: ", model->problem)),
+                          retry_after_ms);
+  }
+  return model;
+}
+
+EncodeOrder MakeEncodeOrder(ValidRequest& request, const DirectoryEntry& model, int64_t timeout_us) {
+  EncodeOrder order;
+  if (auto* chat = std::get_if<ChatInput>(&request.input)) {
+    v1::EncodeChatRequest encode;
+    encode.set_model(request.model);
+    for (v1::ChatMessage& message : chat->messages) *encode.add_messages() = std::move(message);
+    chat->messages.clear();
+    encode.set_add_generation_prompt(chat->add_generation_prompt);
+    encode.set_continue_final_message(chat->continue_final_message);
+    encode.set_template_kwargs(std::move(chat->template_kwargs));
+    encode.set_tools(std::move(chat->tools));
+    order.request = std::move(encode);
+  } else {
+    auto& text = std::get<TextInput>(request.input);
+    v1::EncodePromptRequest encode;
+    encode.set_model(request.model);
+    encode.add_texts(std::move(text.text));
+    encode.set_add_special_tokens(text.add_special_tokens);
+    order.request = std::move(encode);
+  }
+  order.model = model.name;
+  order.tokenizer_hash = model.tokenizer.tokenizer_hash();
+  order.template_hash = model.tokenizer.template_hash();
+  order.timeout_us = timeout_us;
+  return order;
+}
+
+}  // namespace swiftlet

@@ -1,0 +1,108 @@
+"""A real Prometheus scrapes two of each process under `swiftlet bench`: every expression of the dashboard has data."""
+
+import importlib.machinery
+import importlib.util
+import json
+import math
+import re
+import subprocess
+import time
+
+import pytest
+from processes import get
+
+from chart import ROOT, merged, of_kind, render, values_of
+from pods import KEY, Cluster, make_keys, resolver_is_here
+from prometheus import Prometheus, program
+
+GRAFANA = ROOT / "deploy" / "grafana"
+DASHBOARD = json.loads((GRAFANA / "dashboards" / "swiftlet.json").read_text())
+EXPRESSIONS = [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
+ONLY_ON_A_GPU = {"swiftlet_device_bytes"}
+VALUES = merged(values_of("minimal"), apiKeys={"secretName": "swiftlet-keys"},
+                worker={"replicas": 2, "flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024},
+                                              "resources": {"limits": {"cpu": "1"}}},
+                gateway={"resources": {"limits": {"cpu": "1"}}}, tokenizer={"resources": {"limits": {"cpu": "1"}}})
+
+needs_programs = pytest.mark.skipif(not resolver_is_here() or program("prometheus") is None,
+                                    reason="libnss-wrapper or prometheus is not here")
+
+
+def test_the_dashboard_is_the_one_that_make_dashboard_writes():
+    loader = importlib.machinery.SourceFileLoader("make_dashboard", str(GRAFANA / "make_dashboard"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("make_dashboard", loader))
+    loader.exec_module(module)
+    assert module.TARGET.read_text() == module.text(), "run deploy/grafana/make_dashboard"
+
+
+def test_queue_depth_and_gpu_utilisation_come_first():
+    assert [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] != "row"][:2] == ["Queue depth", "GPU utilisation"]
+
+
+@pytest.fixture(scope="module")
+def scraped(binaries, checkpoint, tmp_path_factory):
+    """The service and its Prometheus, after some seconds of load on both gateways."""
+    folder = tmp_path_factory.mktemp("scraped")
+    folders = {"model-demo": checkpoint, "keys": make_keys(folder / "keys")}
+    cluster = Cluster(render(VALUES), binaries, folders, folder)
+    prometheus = None
+    try:
+        for found in of_kind(cluster.objects, "Deployment"):
+            for _ in range(found["spec"]["replicas"]):
+                cluster.start(found)
+        by_component = {name: [pod for pod in cluster.pods if pod.component == name] for name in ("gateway", "tokenizer", "worker")}
+        assert all(len(pods) == 2 for pods in by_component.values())
+        for name in ("tokenizer", "worker", "gateway"):
+            for pod in by_component[name]:
+                pod.wait_ready()
+        targets = {name: [f"{pod.address}:{pod.port('admin')}" for pod in pods] for name, pods in by_component.items()}
+        prometheus = Prometheus(folder, targets, "1s")
+        time.sleep(2)  # a first scrape before the load, so that rates have a beginning
+        bench = [binaries / "swiftlet", "bench", "--quiet", "--api-key", KEY, "--concurrency", "8", "--requests", "60",
+                 "--input-tokens", "64", "--output-tokens", "32", "--url"]
+        loads = [subprocess.Popen([*bench, f"http://{pod.address}:{pod.port('http')}"], stdout=subprocess.DEVNULL)
+                 for pod in by_component["gateway"]]
+        assert [load.wait(120) for load in loads] == [0, 0]
+        time.sleep(2)
+        yield cluster, prometheus
+    finally:
+        if prometheus is not None:
+            prometheus.stop()
+        cluster.kill()
+
+
+@needs_programs
+def test_promtool_finds_nothing(scraped):
+    for pod in scraped[0].pods:
+        text = get(pod.port("admin"), "/metrics", pod.address)[1]
+        found = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, text=True)
+        assert found.returncode == 0 and not found.stdout + found.stderr, (pod.component, found.stdout + found.stderr)
+
+
+@needs_programs
+def test_every_target_is_up(scraped):
+    assert [series["value"][1] for series in scraped[1].query("up")] == ["1"] * 6
+
+
+@needs_programs
+def test_every_expression_has_data(scraped):
+    prometheus, empty = scraped[1], []
+    known = prometheus.metric_names()
+    for title, expression in EXPRESSIONS:
+        names = set(re.findall(r"swiftlet_[a-z0-9_]+", expression))
+        if names & ONLY_ON_A_GPU:
+            continue
+        assert names and names <= known, f"{title}: no process has {names - known}"
+        series = prometheus.query(expression.replace("$__rate_interval", "60s"))
+        if not any(math.isfinite(float(one["value"][1])) for one in series):
+            empty.append((title, expression, series))
+    assert not empty, empty
+
+
+@needs_programs
+@pytest.mark.parametrize("title, expression", [pair for pair in EXPRESSIONS if any(name in pair[1] for name in ONLY_ON_A_GPU)])
+def test_expressions_of_a_gpu_have_data(scraped, title, expression):
+    if not any(scraped[1].query(name) for name in ONLY_ON_A_GPU):
+        scraped[1].query(expression)  # at least no error
+        pytest.skip(f"{title}: no worker has a GPU here")
+    assert scraped[1].query(expression)

@@ -1,0 +1,133 @@
+"""The images, built by buildah from the binaries under test (nothing is compiled): small, without a shell, not root."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+from processes import Program, get, wait_until
+
+from chart import ROOT
+from pods import network
+
+IMAGES = {"gateway": "gateway", "tokenizer": "tokenizer", "worker-cpu": "worker"}  # target: program
+LARGEST_TOGETHER = 100_000_000  # bytes, compressed
+
+
+class Buildah:
+    def __init__(self, folder: pathlib.Path):
+        self._store = ["buildah", "--storage-driver", "vfs", "--root", str(folder / "store"), "--runroot", str(folder / "run")]
+        self.environment = os.environ | {"BUILDAH_ISOLATION": "chroot", "TMPDIR": str(folder)}
+
+    def command(self, *words: str) -> list[str]:
+        return [*self._store, *words]
+
+    def __call__(self, *words: str) -> str:
+        done = subprocess.run(self.command(*words), env=self.environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f"buildah {' '.join(words)}\n{done.stderr[-3000:]}"
+        return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def buildah(tmp_path_factory) -> Buildah:
+    if shutil.which("buildah") is None:
+        pytest.skip("buildah is not installed")
+    built = Buildah(tmp_path_factory.mktemp("images"))
+    try:
+        built("rm", built("from", "scratch"))
+    except AssertionError as failure:
+        pytest.skip(f"buildah does not run here: {str(failure)[-300:]}")
+    return built
+
+
+@pytest.fixture(scope="module")
+def contexts(binaries, tmp_path_factory) -> dict[str, pathlib.Path]:
+    """By program, what the Dockerfile copies from with ROOTS=made."""
+    folders = {program: tmp_path_factory.mktemp(program) for program in IMAGES.values()}
+    for program, folder in folders.items():
+        root = folder / "build" / "roots" / program
+        subprocess.run([ROOT / "deploy" / "docker" / "make_root", root, binaries / f"swiftlet-{program}"], check=True)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def images(buildah, contexts, tmp_path_factory) -> dict[str, pathlib.Path]:
+    """By target, the image as an OCI directory."""
+    exported = {}
+    for target, program in IMAGES.items():
+        buildah("bud", "--build-arg", "ROOTS=made", "--target", target, "-t", f"localhost/swiftlet-{target}",
+                "-f", str(ROOT / "deploy" / "docker" / "Dockerfile"), str(contexts[program]))
+        exported[target] = tmp_path_factory.mktemp(target)
+        buildah("push", f"localhost/swiftlet-{target}", f"oci:{exported[target]}")
+    return exported
+
+
+def blob(image: pathlib.Path, digest: str) -> dict:
+    return json.loads((image / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_text())
+
+
+def manifest(image: pathlib.Path) -> dict:
+    return blob(image, json.loads((image / "index.json").read_text())["manifests"][0]["digest"])
+
+
+def test_they_are_small_together(images):
+    sizes = {target: sum(layer["size"] for layer in manifest(image)["layers"]) for target, image in images.items()}
+    print("compressed:", {target: f"{size / 1e6:.1f} MB" for target, size in sizes.items()})
+    assert sum(sizes.values()) <= LARGEST_TOGETHER, sizes
+
+
+@pytest.mark.parametrize("target", IMAGES)
+def test_it_is_one_program_of_nobody(images, buildah, target):
+    program = f"/usr/bin/swiftlet-{IMAGES[target]}"
+    config = blob(images[target], manifest(images[target])["config"]["digest"])["config"]
+    assert config["User"] == "65532:65532"
+    assert config["Entrypoint"] == [program]
+    container = buildah("from", f"localhost/swiftlet-{target}")
+    root = pathlib.Path(buildah("mount", container))
+    assert [f"/usr/bin/{path.name}" for path in (root / "usr" / "bin").iterdir()] == [program]
+    assert not any((root / folder).exists() for folder in ("bin", "sbin", "usr/sbin"))
+    started = subprocess.run(buildah.command("run", container, "--", program, "--admin-port=0", "--port=none"),
+                             env=buildah.environment, capture_output=True, text=True, timeout=60)
+    assert started.returncode == 78 and "--port" in started.stderr, started.stderr  # its own line, not the loader's
+
+
+# As a container has it: a read-only root of its own, the model mounted into it, nobody's user.
+IN_A_READ_ONLY_ROOT = """
+mount --bind "$0" "$0"
+mount --bind "$1" "$0/models"
+mount -o remount,ro,bind "$0"
+shift
+exec chroot --userspec=65532:65532 "$0" "$@"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_they_serve_from_read_only_roots_as_nobody(contexts, checkpoint, tmp_path):
+    host, programs = network.address(), []
+    flags = {"tokenizer": ["--model=demo=/models"],
+             "worker": ["--model=/models", "--served-model-name=demo", "--kv-cache-memory-bytes=64MiB"],
+             "gateway": [f"--tokenizer-endpoints={host}:8101", f"--worker-endpoints={host}:8201"]}
+    try:
+        for program, own in flags.items():
+            root = contexts[program] / "build" / "roots" / program
+            programs.append(Program(pathlib.Path("/usr/bin/unshare"), "--mount", "bash", "-ec", IN_A_READ_ONLY_ROOT, str(root),
+                                    str(checkpoint), f"/usr/bin/swiftlet-{program}", f"--host={host}", *own,
+                                    log=tmp_path / f"{program}.log"))
+
+        def ready() -> bool:
+            assert all(program.running() for program in programs), [program.output()[-1000:] for program in programs]
+            try:
+                return get(8002, "/readyz", host)[0] == 200
+            except OSError:
+                return False
+
+        wait_until(ready, 60, "the service of the images is ready")
+        assert '"demo"' in get(8000, "/v1/models", host)[1]
+        for program in reversed(programs):
+            program.stop()
+    finally:
+        for program in programs:
+            if program.running():
+                program.process.kill()

@@ -1,0 +1,120 @@
+// Ids to text, reasoning, stop strings and events: however the ids are cut into calls, the same comes out. Input: how
+// (2 bytes), up to three stop strings each with 0xFF behind it, the ids.
+#include <string>
+#include <vector>
+
+#include "engine/base/check.h"
+#include "engine/base/strict_json.h"
+#include "services/gateway/json_writer.h"
+#include "services/gateway/sse.h"
+#include "services/text/decode/choice_decoder.h"
+#include "services/text/decode/utf8_stream.h"
+#include "tests/fuzz/input.h"
+
+namespace swiftlet {
+namespace {
+
+constexpr int32_t kFirstByte = 16;  // ids from here: one byte each
+
+const std::shared_ptr<const Vocabulary>& TheVocabulary() {
+  static const auto* const shared = [] {
+    auto vocabulary = std::make_shared<Vocabulary>();
+    for (const char* token : {"<|end|>", "<think>", "</think>", "\n", "a", "b", "ab", "<", "/think>", "think", "你好",
+                              "\xE4\xBD", " c", "\n\n", "  ", ">\n"}) {
+      CHECK(vocabulary->Append(token).ok());
+    }
+    for (int byte = 0; byte < 256; ++byte) {
+      const char text = static_cast<char>(byte);
+      CHECK(vocabulary->Append(std::string_view(&text, 1)).ok());
+      CHECK(byte < 0x80 || vocabulary->MarkByteFallback(kFirstByte + byte).ok());
+    }
+    for (const int32_t id : {0, 2}) CHECK(vocabulary->MarkSpecial(id).ok());
+    return new std::shared_ptr<const Vocabulary>(std::move(vocabulary));
+  }();
+  return *shared;
+}
+
+struct Result {
+  std::string reasoning;
+  std::string text;
+  size_t counted = 0;
+  bool stopped = false;
+  int32_t reasoning_tokens = 0;
+  std::vector<int32_t> offsets;
+  bool operator==(const Result&) const = default;
+};
+
+// In calls of `step` ids, the first of `first`.
+Result Decode(const std::shared_ptr<const DecodingPlan>& plan, std::span<const int32_t> ids, size_t first,
+              size_t step) {
+  ChoiceDecoder decoder(plan);
+  Result result;
+  size_t at = 0;
+  for (size_t count = first; at < ids.size() && !decoder.stopped(); count = step) {
+    count = std::min(count, ids.size() - at);
+    result.counted += decoder.Push(ids.subspan(at, count), result.reasoning, result.text, &result.offsets);
+    at += count;
+  }
+  result.stopped = decoder.stopped() || decoder.Finish(result.reasoning, result.text);
+  result.reasoning_tokens = decoder.reasoning_tokens();
+  return result;
+}
+
+bool IsUtf8(std::string_view text) {
+  Utf8Stream stream;
+  std::string out;
+  stream.Push(text, out);
+  stream.Flush(out);
+  return !stream.is_lossy();
+}
+
+// As an event carries it: one line, and the same text when it is read again.
+void CheckEvent(const std::string& text) {
+  std::string json;
+  AppendJsonString(json, text);
+  std::string event;
+  sse::AppendEvent(event, json);
+  CHECK(event.find_first_of("\r\n") == event.size() - 2) << event;
+  const auto read = ParseStrictJson(json);
+  CHECK(read.ok() && read->as_string() == text) << json;
+}
+
+}  // namespace
+}  // namespace swiftlet
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace swiftlet;
+  fuzz::Input input(data, size);
+  const uint8_t how = input.Byte();
+  const uint8_t join = input.Byte();
+  DecodingPlan::Options options;
+  if ((how & 1) != 0) options.tags = {"<think>", "</think>"};
+  options.starts_in_reasoning = (how & 2) != 0;
+  options.stop_in_reasoning = (how & 4) != 0;
+  options.keep_stop = (how & 8) != 0;
+  if ((how & 16) != 0) options.stop_token_ids = {4};
+  for (int i = 0; i < how >> 6; ++i) {
+    const std::string_view stop = input.Text();
+    if (stop.empty() || stop.size() > 256 || !IsUtf8(stop)) return 0;  // the validator's business
+    options.stop.emplace_back(stop);
+  }
+  options.join = {static_cast<DecoderRules::Kind>(join & 1), static_cast<DecoderRules::LeadingSpace>((join >> 1) & 3)};
+  const std::vector<int32_t> prompt((join >> 3) & 1, 4);
+  options.prompt_ids = prompt;
+  const auto plan = std::make_shared<const DecodingPlan>(TheVocabulary(), options);
+
+  std::vector<int32_t> ids;
+  for (const char byte : input.rest().substr(0, 64)) {
+    const auto id = static_cast<uint8_t>(byte);
+    // The first bytes are words, the others themselves; the last one is no token at all.
+    ids.push_back(id == 0xFF ? 100'000 : id < 0x10 ? id : kFirstByte + id);
+  }
+  const Result whole = Decode(plan, ids, ids.size(), ids.size());
+  CHECK(IsUtf8(whole.reasoning) && IsUtf8(whole.text));
+  CHECK(whole.counted == whole.offsets.size() && whole.counted <= ids.size());
+  for (size_t step = 1; step <= 3; ++step) CHECK(Decode(plan, ids, step, step) == whole) << "in steps of " << step;
+  for (size_t cut = 1; cut < ids.size(); ++cut) CHECK(Decode(plan, ids, cut, ids.size()) == whole) << "cut at " << cut;
+  CheckEvent(whole.reasoning);
+  CheckEvent(whole.text);
+  return 0;
+}
