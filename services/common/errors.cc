@@ -9,6 +9,7 @@
 #include <boost/json/value.hpp>
 
 #include "engine/base/string_view.h"
+#include "services/common/error_table.h"
 
 namespace swiftlet {
 namespace {
@@ -17,14 +18,8 @@ constexpr std::string_view kParamUrl = "swiftlet/param";
 constexpr std::string_view kErrorCodeUrl = "swiftlet/code";
 constexpr std::string_view kRetryAfterUrl = "swiftlet/retry-after-ms";
 
-struct Row {
-  absl::StatusCode status;
-  int http;
-  std::string_view type;
-  std::string_view code;
-};
+using Row = ErrorRow;
 
-// The one table. The first row of a status code that also has the error's own code wins, else its first row.
 constexpr std::array kTable = {
     Row{absl::StatusCode::kInvalidArgument, 400, "invalid_request_error", "invalid_value"},
     Row{absl::StatusCode::kInvalidArgument, 413, "invalid_request_error", "request_too_large"},
@@ -103,6 +98,10 @@ std::optional<int64_t> RetryAfterMs(const absl::Status& status) {
   int64_t retry_after_ms;
   if (!text.has_value() || !absl::SimpleAtoi(*text, &retry_after_ms)) return std::nullopt;
   return retry_after_ms;
+}
+
+std::span<const ErrorRow> ErrorRows() {
+  return kTable;
 }
 
 std::string_view DefaultErrorCode(absl::StatusCode code) {

@@ -15,12 +15,25 @@
 #include "services/gateway/api_keys.h"
 #include "services/gateway/json_writer.h"
 #include "services/gateway/openai_api.h"
+#include "services/gateway/openapi/document.h"
 #include "services/gateway/transcode/transcoder.h"
 
 namespace swiftlet {
 namespace {
 
-enum class Target { kUnknown, kLive, kReady, kModels, kModel, kChat, kCompletions, kTokenize, kDetokenize, kVersion };
+enum class Target {
+  kUnknown,
+  kLive,
+  kReady,
+  kModels,
+  kModel,
+  kOpenApi,
+  kChat,
+  kCompletions,
+  kTokenize,
+  kDetokenize,
+  kVersion
+};
 
 struct Route {
   std::string_view path;
@@ -36,6 +49,7 @@ constexpr Route kRoutes[] = {
     {"/tokenize", Target::kTokenize, "POST", false},
     {"/detokenize", Target::kDetokenize, "POST", false},
     {"/version", Target::kVersion, "GET", false},
+    {"/openapi.json", Target::kOpenApi, "GET", false},
     {"/v1/models", Target::kModels, "GET", false},
     {"/v1/chat/completions", Target::kChat, "POST", false},
     {"/v1/completions", Target::kCompletions, "POST", false},
@@ -70,11 +84,12 @@ bool IsJson(std::string_view content_type) {
 }
 
 HttpResponse NotFound() {
-  return ErrorResponse(WithErrorCode(
-      absl::NotFoundError(
-          "this path is not served; see /v1/models, /v1/chat/completions, "
-          "/v1/completions, /tokenize, /detokenize, /version, /swiftlet/v1/models, /health, /livez and /readyz"),
-      "unknown_url"));
+  return ErrorResponse(
+      WithErrorCode(absl::NotFoundError("this path is not served; see /v1/models, /v1/chat/completions, "
+                                        "/v1/completions, /tokenize, /detokenize, /version, /swiftlet/v1/models, "
+                                        "/health, /livez and /readyz; /openapi.json "
+                                        "describes all"),
+                    "unknown_url"));
 }
 
 // What a request with a body says of it.
@@ -92,8 +107,23 @@ std::optional<HttpResponse> CheckBody(const HttpRequest& head) {
 
 }  // namespace
 
+namespace {
+
+std::vector<DocumentedRoute> DocumentedRoutes() {
+  std::vector<DocumentedRoute> routes;
+  for (const HttpRoutes::Listed& route : HttpRoutes::List()) routes.push_back({route.path, route.method, route.open});
+  return routes;
+}
+
+}  // namespace
+
 HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health, Transcoder* transcoder)
-    : api_(api), keys_(keys), health_(health), transcoder_(transcoder) {}
+    : api_(api),
+      keys_(keys),
+      health_(health),
+      transcoder_(transcoder),
+      openapi_(OpenApiDocument(DocumentedRoutes(), transcoder != nullptr ? &transcoder->table() : nullptr,
+                               api.strict_parameters())) {}
 
 std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
   const Route& route = FindRoute(head.path);
@@ -127,6 +157,11 @@ void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> excha
     }
     case Target::kReady:
       return exchange->Respond(Readiness());
+    case Target::kOpenApi: {
+      HttpResponse response;
+      response.body = openapi_;
+      return exchange->Respond(std::move(response));
+    }
     case Target::kModels:
       return exchange->Respond(api_.ListModels());
     case Target::kModel:

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -40,6 +41,7 @@ class HttpRoutes : public HttpHandler {
   const ApiKeys& keys_;
   const Health& health_;
   Transcoder* const transcoder_;
+  const std::string openapi_;  // about 80 KB; made once, answered by copy
 };
 
 }  // namespace swiftlet

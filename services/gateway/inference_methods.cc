@@ -3,9 +3,12 @@
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
+#include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "engine/base/string_view.h"
@@ -16,6 +19,38 @@
 
 namespace swiftlet {
 namespace {
+
+// Behind the validator fields are named as the OpenAI routes spell them: on the way back they get our names.
+class NamingSink : public CallSink {
+ public:
+  // `prompt`: what the request's prompt is called.
+  NamingSink(std::unique_ptr<CallSink> sink, std::string_view prompt) : sink_(std::move(sink)), prompt_(prompt) {}
+
+  void OnStart() override { sink_->OnStart(); }
+  void OnMessage(google::protobuf::Message& message) override { sink_->OnMessage(message); }
+  void OnEnd(const absl::Status& status) override {
+    const std::optional<std::string> param = ErrorParam(status);
+    sink_->OnEnd(param.has_value() ? WithParam(status, NameOf(*param)) : status);
+  }
+
+ private:
+  std::string NameOf(const std::string& param) const {
+    if (param == "prompt") return std::string(prompt_);
+    if (param == "logit_bias") return absl::StrCat(ToAbsl(kGrpcNames.sampling), param);
+    for (const absl::string_view name : {"max_tokens", "min_tokens", "stop_token_ids"}) {
+      if (param == name) return absl::StrCat(ToAbsl(kGrpcNames.stop), name);
+    }
+    return param;
+  }
+
+  const std::unique_ptr<CallSink> sink_;
+  const std::string_view prompt_;
+};
+
+std::unique_ptr<CallSink> InOurNames(std::unique_ptr<CallSink> sink, const ValidRequest& request) {
+  const bool is_ids = std::holds_alternative<TokenInput>(request.input);
+  return std::make_unique<NamingSink>(std::move(sink), is_ids ? kGrpcNames.token_ids : kGrpcNames.text);
+}
 
 // Each step's deltas as a message of the stream; the usage in the last.
 template <typename Response>
@@ -194,6 +229,7 @@ std::shared_ptr<GenerationHandle> InferenceMethods::Generate(const Request& requ
   valid->account = context.caller.account;
   valid->timeout_us = context.timeout_us;
   const int32_t num_choices = valid->num_choices;
+  sink = InOurNames(std::move(sink), *valid);
   std::unique_ptr<GenerationSink> answer;
   if (stream) {
     answer = std::make_unique<StreamedAnswer<Response>>(std::move(sink), request.return_token_ids());
@@ -214,7 +250,8 @@ std::shared_ptr<GenerationHandle> InferenceMethods::Tokenize(const v1::TokenizeR
     return nullptr;
   }
   valid->timeout_us = context.timeout_us;
-  const auto answer = std::make_shared<TokenizeAnswer>(std::move(sink), request.return_token_texts());
+  const auto answer =
+      std::make_shared<TokenizeAnswer>(InOurNames(std::move(sink), *valid), request.return_token_texts());
   generator_.Tokenize(*std::move(valid), context.home, [answer](auto prompt) { answer->Take(prompt); });
   return answer;
 }

@@ -31,6 +31,8 @@ class OpenAiApi {
   void Tokenize(HttpRequest request, std::shared_ptr<HttpExchange> exchange);
   HttpResponse Detokenize(std::string_view body) const;
   HttpResponse Version() const;
+  bool strict_parameters() const { return options_.strict_parameters; }
+
   HttpResponse ListModels() const;
   // `name`: the rest of the path after /v1/models/, as sent.
   HttpResponse GetModel(std::string_view name) const;

@@ -369,6 +369,12 @@ absl::StatusOr<OpenAiRequest> ReadBody(const json::object& body, ParameterRoute 
 
 }  // namespace
 
+std::vector<std::string_view> ReasoningEfforts() {
+  std::vector<std::string_view> names;
+  for (const Effort& effort : kEfforts) names.push_back(effort.name);
+  return names;
+}
+
 absl::StatusOr<OpenAiRequest> ParseOpenAiRequest(std::string_view text, ParameterRoute route, bool strict) {
   ASSIGN_OR_RETURN(const json::object body, ParseObject(text));
   return ReadBody(body, route, strict);

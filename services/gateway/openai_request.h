@@ -25,6 +25,9 @@ struct OpenAiRequest {
   int num_unknown = 0;            // names that we do not know, ignored
 };
 
+// What `reasoning_effort` may be.
+std::vector<std::string_view> ReasoningEfforts();
+
 // INVALID_ARGUMENT naming the field as OpenAI does: "messages[2].role". `strict`: an unknown name is an error too.
 absl::StatusOr<OpenAiRequest> ParseOpenAiRequest(std::string_view body, ParameterRoute route, bool strict);
 

@@ -36,6 +36,7 @@ struct Parameter {
   uint8_t kinds;  // ParameterKind, or-ed
   ParameterHandling handling;
   std::string_view neutral = "[]";  // a JSON array of the values that ask for nothing; null always does
+  bool required = false;
 };
 
 // Sorted by name; one name may appear once for each route.

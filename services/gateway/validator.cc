@@ -9,12 +9,14 @@
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
 #include "services/common/limits.h"
+#include "services/gateway/field_bounds.h"
 
 namespace swiftlet {
 namespace {
 
 constexpr int64_t kRetryAfterMs = 1000;
 constexpr int64_t kMaxTimeoutUs = limits::kMaxTimeoutMs * 1000;
+constexpr std::string_view kRoles[] = {"system", "developer", "user", "assistant", "tool"};
 
 // NaN is outside every range.
 template <typename T>
@@ -24,29 +26,33 @@ absl::Status CheckRange(std::string_view prefix, std::string_view name, T value,
   return InvalidField(field, absl::StrCat("`", field, "` must be between ", lowest, " and ", highest, ", not ", value));
 }
 
-absl::Status CheckPositive(std::string_view prefix, std::string_view name, float value, float highest) {
-  if (value > 0 && value <= highest) return absl::OkStatus();
+template <typename T>
+absl::Status CheckRange(std::string_view prefix, std::string_view name, T value, const Range& range) {
+  const T lowest = static_cast<T>(range.lowest);
+  const T highest = static_cast<T>(range.highest);
+  if (!range.above_lowest) return CheckRange(prefix, name, value, lowest, highest);
+  if (value > lowest && value <= highest) return absl::OkStatus();
   const std::string field = absl::StrCat(ToAbsl(prefix), ToAbsl(name));
-  return InvalidField(field,
-                      absl::StrCat("`", field, "` must be greater than 0 and at most ", highest, ", not ", value));
+  return InvalidField(
+      field, absl::StrCat("`", field, "` must be greater than ", lowest, " and at most ", highest, ", not ", value));
 }
 
 absl::Status CheckSampling(const v1::SamplingParams& sampling, std::string_view prefix) {
-  constexpr float kPenalty = limits::kMaxPenalty;
   if (sampling.has_temperature()) {
-    RETURN_IF_ERROR(CheckRange(prefix, "temperature", sampling.temperature(), 0.0f, limits::kMaxTemperature));
+    RETURN_IF_ERROR(CheckRange(prefix, "temperature", sampling.temperature(), ranges::kTemperature));
   }
-  if (sampling.has_top_p()) RETURN_IF_ERROR(CheckPositive(prefix, "top_p", sampling.top_p(), 1));
-  if (sampling.has_top_k()) RETURN_IF_ERROR(CheckRange(prefix, "top_k", sampling.top_k(), -1, INT32_MAX));
-  if (sampling.has_min_p()) RETURN_IF_ERROR(CheckRange(prefix, "min_p", sampling.min_p(), 0.0f, 1.0f));
+  if (sampling.has_top_p()) RETURN_IF_ERROR(CheckRange(prefix, "top_p", sampling.top_p(), ranges::kTopP));
+  if (sampling.has_top_k()) RETURN_IF_ERROR(CheckRange(prefix, "top_k", sampling.top_k(), ranges::kTopK));
+  if (sampling.has_min_p()) RETURN_IF_ERROR(CheckRange(prefix, "min_p", sampling.min_p(), ranges::kMinP));
   if (sampling.has_repetition_penalty()) {
-    RETURN_IF_ERROR(CheckPositive(prefix, "repetition_penalty", sampling.repetition_penalty(), kPenalty));
+    RETURN_IF_ERROR(
+        CheckRange(prefix, "repetition_penalty", sampling.repetition_penalty(), ranges::kRepetitionPenalty));
   }
   if (sampling.has_presence_penalty()) {
-    RETURN_IF_ERROR(CheckRange(prefix, "presence_penalty", sampling.presence_penalty(), -kPenalty, kPenalty));
+    RETURN_IF_ERROR(CheckRange(prefix, "presence_penalty", sampling.presence_penalty(), ranges::kPenalty));
   }
   if (sampling.has_frequency_penalty()) {
-    RETURN_IF_ERROR(CheckRange(prefix, "frequency_penalty", sampling.frequency_penalty(), -kPenalty, kPenalty));
+    RETURN_IF_ERROR(CheckRange(prefix, "frequency_penalty", sampling.frequency_penalty(), ranges::kPenalty));
   }
   if (static_cast<size_t>(sampling.logit_bias_size()) > limits::kMaxLogitBias) {
     const std::string field = absl::StrCat(ToAbsl(prefix), "logit_bias");
@@ -106,7 +112,6 @@ bool CallsTools(const v1::ChatMessage& message) {
 }
 
 absl::Status CheckMessage(const v1::ChatMessage& message, const std::string& field) {
-  constexpr std::string_view kRoles[] = {"system", "developer", "user", "assistant", "tool"};
   const bool assistant = message.role() == "assistant";
   if (std::find(std::begin(kRoles), std::end(kRoles), message.role()) == std::end(kRoles)) {
     return InvalidField(field + ".role",
@@ -181,6 +186,10 @@ absl::Status CheckInput(const ValidRequest& request, const FieldNames& names, in
 
 }  // namespace
 
+std::span<const std::string_view> MessageRoles() {
+  return kRoles;
+}
+
 void ResolveEnding(std::optional<bool> add_generation_prompt, std::optional<bool> continue_final_message,
                    ChatInput& chat) {
   bool continues = false;
@@ -193,7 +202,7 @@ void ResolveEnding(std::optional<bool> add_generation_prompt, std::optional<bool
 }
 
 absl::StatusOr<int32_t> LogprobCount(std::string_view field, int32_t asked) {
-  RETURN_IF_ERROR(CheckRange("", field, asked, 0, limits::kMaxLogprobs));
+  RETURN_IF_ERROR(CheckRange("", field, asked, ranges::kLogprobs));
   return asked + 1;
 }
 
@@ -215,19 +224,19 @@ absl::Status Validate(const ValidRequest& request, const FieldNames& names,
   RETURN_IF_ERROR(CheckSampling(request.sampling, names.sampling));
   const bool asks_for_prompt = request.echo || request.prompt_logprobs > 0;
   RETURN_IF_ERROR(CheckStop(request.stop, asks_for_prompt ? 0 : 1, names));
-  RETURN_IF_ERROR(CheckRange("", names.num_choices, request.num_choices, 1, limits::kMaxChoices));
+  RETURN_IF_ERROR(CheckRange("", names.num_choices, request.num_choices, ranges::kChoices));
   RETURN_IF_ERROR(CheckRange("", "logprobs", request.logprobs, 0, limits::kMaxLogprobs + 1));
   RETURN_IF_ERROR(CheckRange("", "prompt_logprobs", request.prompt_logprobs, 0, limits::kMaxLogprobs + 1));
   if (request.timeout_us.has_value() && !(*request.timeout_us >= 1 && *request.timeout_us <= kMaxTimeoutUs)) {
     return InvalidField("timeout_ms", absl::StrCat("`timeout_ms` must be between 1 and ", limits::kMaxTimeoutMs));
   }
-  RETURN_IF_ERROR(CheckRange("", "priority", request.priority, -limits::kMaxPriority, limits::kMaxPriority));
+  RETURN_IF_ERROR(CheckRange("", "priority", request.priority, ranges::kPriority));
   if (!request.cache_salt.empty() && !IsLabel(request.cache_salt)) {
     return InvalidField("cache_salt", absl::StrCat("`cache_salt` must have at most ", limits::kMaxNameBytes,
                                                    " bytes and no control characters"));
   }
   if (request.thinking_token_budget.has_value()) {
-    RETURN_IF_ERROR(CheckRange("", "thinking_token_budget", *request.thinking_token_budget, 0, INT32_MAX));
+    RETURN_IF_ERROR(CheckRange("", "thinking_token_budget", *request.thinking_token_budget, ranges::kThinkingTokens));
   }
   RETURN_IF_ERROR(CheckInput(request, names, model->max_model_len));
   if (!model->ready) {

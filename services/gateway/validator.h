@@ -5,6 +5,7 @@
 #include <absl/status/statusor.h>
 
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -30,6 +31,9 @@ inline constexpr FieldNames kGrpcNames = {"sampling.",   "stop.", "stop.max_toke
 // INVALID_ARGUMENT, NOT_FOUND or OUT_OF_RANGE naming the field; UNAVAILABLE when no worker serves the model now.
 absl::Status Validate(const ValidRequest& request, const FieldNames& names,
                       const std::vector<Generator::ServedModel>& models);
+
+// Who may speak in a conversation.
+std::span<const std::string_view> MessageRoles();
 
 // How a chat's prompt ends, from what the caller said of it. Unless told otherwise an assistant's message that ends the
 // conversation is one that the model is to go on with.

@@ -1,9 +1,10 @@
 """Cases that take more than requests: functions by the names that the data gives. Each takes the Service under test."""
 
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processes import Cluster, Program
+from processes import Cluster, Program, free_port
 
 SCRIPTS = {}
 
@@ -47,8 +48,37 @@ def script(function):
     return function
 
 
+def at_once(count: int, action) -> list:
+    results: list = []
+    threads = [threading.Thread(target=lambda place=place: results.append(action(place))) for place in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(600)
+    assert len(results) == count, f"{len(results)} of {count} ended"
+    return results
+
+
 def resident_bytes(program: Program) -> int:
     for line in Path(f"/proc/{program.process.pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     raise AssertionError(f"{program.name} has no VmRSS")
+
+
+@dataclass
+class Gateway:
+    """One more gateway before the processes of a cluster."""
+    program: Program
+    port: int
+    grpc_port: int
+    admin_port: int
+
+
+def start_gateway(cluster: Cluster, binaries: Path, log: Path, *flags: str) -> Gateway:
+    port, grpc_port, admin_port = free_port(), free_port(), free_port()
+    program = Program(binaries / "swiftlet-gateway", "--host", "127.0.0.1", "--drain-seconds", "20", "--port", str(port), "--grpc-port", str(grpc_port),
+                      "--admin-port", str(admin_port), "--tokenizer-endpoints", cluster.grpc_addresses["tokenizer"][0],
+                      "--worker-endpoints", cluster.grpc_addresses["worker"][0], *flags, log=log)
+    program.wait_ready(admin_port)
+    return Gateway(program, port, grpc_port, admin_port)

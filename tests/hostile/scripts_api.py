@@ -228,9 +228,11 @@ def length_inside_a_character(service: Service) -> None:
 @script
 def no_character_a_thousand_times(service: Service) -> None:
     bias = {str(byte_id(service, 0xFF)): 100}
-    answer = completions(service.port, prompt="x", logit_bias=bias, ignore_eos=True, max_tokens=1000)
-    assert answer.status == 200 and answer.json()["choices"][0]["text"] == "\ufffd" * 1000, answer.body[:200]
-    assert answer.json()["choices"][0]["finish_reason"] == "length"
+    answer = completions(service.port, prompt="x", logit_bias=bias, ignore_eos=True, max_tokens=1000, stream=True)
+    assert answer.status == 200, answer.body[:200]
+    choices = [event["choices"][0] for event in answer.events()]
+    assert "".join(choice["text"] for choice in choices) == "\ufffd" * 1000, answer.body[:200]
+    assert choices[-1]["finish_reason"] == "length", choices[-1]
 
 
 @script

@@ -6,8 +6,9 @@ import time
 
 import grpc
 
+from certificates import Authority, flags
 from doors import GOOD, Grpc, message, merged
-from processes import Cluster, metric, wait_until
+from processes import Cluster, Program, free_port, metric, wait_until
 from scripts import Service, script
 
 LONG = merged(GOOD["Chat"], dict(stop=dict(maxTokens=1500, ignoreEos=True)))
@@ -137,3 +138,36 @@ def random_bytes_inside(service: Service) -> None:
                 raise AssertionError("the worker answers reflection")
             except grpc.RpcError as error:
                 assert error.code() == grpc.StatusCode.UNIMPLEMENTED, error
+
+
+@script
+def strangers_inside(service: Service) -> None:
+    random_bytes_inside(service)
+    folder = service.logs / "inside"
+    folder.mkdir()
+    ours, theirs = Authority(folder, "ours"), Authority(folder, "theirs")
+    own, foreign = ours.sign(folder / "own", "DNS:swiftlet"), theirs.sign(folder / "foreign", "DNS:swiftlet")
+    port, admin_port = free_port(), free_port()
+    program = Program(service.binaries / "swiftlet-tokenizer", "--model", str(service.checkpoint), "--host", "127.0.0.1", "--port", str(port),
+                      "--admin-port", str(admin_port), *flags("internal-ssl", own), log=service.logs / "inside.log")
+    program.wait_ready(admin_port)
+    root, address = ours.certificate.read_bytes(), f"127.0.0.1:{port}"
+    options = [("grpc.ssl_target_name_override", "swiftlet"), ("grpc.use_local_subchannel_pool", 1)]
+
+    def code_of(channel) -> str:
+        with channel:
+            call = channel.unary_unary("/swiftlet.v1.TokenizerService/GetInfo")
+            try:
+                call(b"", timeout=10)
+                return "OK"
+            except grpc.RpcError as error:
+                return error.code().name
+
+    def certified(certificate) -> grpc.ChannelCredentials:
+        return grpc.ssl_channel_credentials(root, (certificate / "tls.key").read_bytes(), (certificate / "tls.crt").read_bytes())
+
+    assert code_of(grpc.insecure_channel(address)) == "UNAVAILABLE"
+    assert code_of(grpc.secure_channel(address, grpc.ssl_channel_credentials(root), options)) == "UNAVAILABLE"
+    assert code_of(grpc.secure_channel(address, certified(foreign), options)) == "UNAVAILABLE"
+    assert code_of(grpc.secure_channel(address, certified(own), options)) not in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+    program.stop()

@@ -1,5 +1,6 @@
 """Section F: keys, and what one caller can see or do of another."""
 
+import json
 import math
 import statistics
 import threading
@@ -9,7 +10,7 @@ import grpc
 
 from doors import GOOD, Connection, Grpc, chat, completions, head_of, http, merged
 from processes import get
-from scripts import KEYS, Service, script
+from scripts import KEYS, Service, at_once, script, start_gateway
 
 
 @script
@@ -161,3 +162,27 @@ def canaries(service: Service) -> None:
         text = get(port, "/metrics")[1]
         assert canary not in text and len(text) < 200_000
     assert not any(key in program.output() for key in KEYS for program in service.programs())
+
+
+@script
+def quota_by_key(service: Service) -> None:
+    """One name over its limits, and over them again: another name is served as if nothing were."""
+    keys = {"small": "hostile-small-key-0001", "other": "hostile-other-key-0001"}
+    file = service.logs / "keys"
+    file.write_text(json.dumps(dict(name="small", key=keys["small"], max_requests=2, tokens_per_minute=600)) + "\n" + json.dumps(dict(name="other", key=keys["other"])) + "\n")
+    gateway = start_gateway(service.cluster, service.binaries, service.logs / "quota.log", "--api-key-file", str(file))
+
+    def ask(name: str, **change):
+        return http(gateway.port, "chat", merged(GOOD["chat"], change), headers={"Authorization": f"Bearer {keys[name]}"})
+
+    alone = ask("other")
+    assert alone.status == 200, alone
+    answers = at_once(16, lambda place: ask("small" if place % 2 else "other", max_tokens=100, ignore_eos=True))
+    assert sum(answer.status == 429 for answer in answers) > 0, [answer.status for answer in answers]
+    assert sum(answer.status == 200 for answer in answers) >= 9, [answer.status for answer in answers]
+    for _ in range(8):
+        refused = ask("small", max_tokens=1900)
+        assert refused.status == 429 and int(refused.headers["retry-after"]) >= 1, refused
+    assert ask("other").json()["choices"] == alone.json()["choices"]
+    assert all(key not in gateway.program.output() for key in keys.values())
+    gateway.program.stop()

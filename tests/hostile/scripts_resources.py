@@ -7,20 +7,9 @@ import time
 
 from doors import GOOD, Connection, chat, completions, head_of, http, merged
 from processes import Cluster, get, metric
-from scripts import KEYS, Service, resident_bytes, script
+from scripts import KEYS, Service, at_once, resident_bytes, script
 
 KEY = {"Authorization": f"Bearer {KEYS[0]}"}
-
-
-def at_once(count: int, action) -> list:
-    results: list = []
-    threads = [threading.Thread(target=lambda place=place: results.append(action(place))) for place in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(600)
-    assert len(results) == count, f"{len(results)} of {count} ended"
-    return results
 
 
 @script
@@ -138,3 +127,24 @@ def no_fetch(service: Service) -> None:
         except TimeoutError:
             pass
     assert metric(service.cluster.gateway_admin_ports[0], "swiftlet_gateway_requests_running") >= 0
+
+
+@script
+def all_try_again(service: Service) -> None:
+    """Callers who do as Retry-After says are all served, without asking over and over."""
+    count = 1000 if service.full else 80
+    attempts = []
+
+    def ask(_):
+        for attempt in range(1, 100):
+            answer = http(service.keyed_port, "chat", GOOD["chat"], headers=KEY)
+            if answer.status == 200:
+                attempts.append(attempt)
+                return answer
+            assert answer.status == 429, answer
+            time.sleep(int(answer.headers["retry-after-ms"]) / 1000)
+        raise AssertionError("refused a hundred times")
+
+    at_once(count, ask)
+    assert sum(attempts) <= 6 * count, f"{sum(attempts)} requests of {count} callers"
+    service.notes.append(f"case 125: {count} callers, {sum(attempts)} requests")

@@ -108,7 +108,7 @@ def test_every_flag_handed_on_is_one_of_its_child(binaries, checkpoint, tmp_path
         own = theirs.get(name) or theirs.get(name.removeprefix(f"{child[1]}-"))
         assert own is not None, f"swiftlet-{child[1]} has no --{name}"
         assert bool(own["switch"]) == bool(flag["switch"]), f"--{name} takes a value on one side alone"
-        handed_on.append(f"--no-{name}" if flag["switch"] else f"--{name}={own['default']}")
+        handed_on.append(f"--no-{name}" if flag["switch"] else f"--{name}={own['default'] or ''}")  # empty, as paths are unless given
     assert len(handed_on) >= 15, handed_on
     serve = Serve(binaries, checkpoint, tmp_path / "serve.log", *handed_on)  # and each child takes what it is handed
     serve.wait_url()

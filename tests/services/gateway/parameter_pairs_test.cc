@@ -1,5 +1,6 @@
-// Every pair of parameters, each with values that callers send, good and bad: the request is answered, or refused with
-// the name of one of the two. Nothing else: no internal error, no refusal that names nobody.
+// Every pair of parameters, each with values that callers send, good and bad, and every parameter with values that
+// break software: the request is answered, or refused with the name of one of the two. Nothing else: no internal error,
+// no refusal that names nobody.
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <gtest/gtest.h>
@@ -56,6 +57,84 @@ Values ValuesOf(const Parameter& parameter) {
   return values;
 }
 
+// Of whatever field, as JSON.
+const Values& OddStrings() {
+  static const auto* const strings = [] {
+    auto* values = new Values{R"("")",
+                              R"(" ")",
+                              R"("\t\r\n")",
+                              R"("\u0000")",
+                              R"("a\u0000b")",
+                              R"("\u001b[31m")",
+                              R"("\u007f")",
+                              R"("\u0085\u2028\u2029")",
+                              R"("\ufeff")",
+                              R"("\ufffd")",
+                              R"("\uffff")",
+                              R"("\ud83d\ude00")",
+                              R"("e\u0301\u0301\u0301")",
+                              R"("\u202eabc")",
+                              R"("\u200d\u200b")",
+                              R"("ＮａＮ")",
+                              R"("NaN")",
+                              R"("Infinity")",
+                              R"("-0")",
+                              R"("1e400")",
+                              R"("0x10")",
+                              R"("null")",
+                              R"("true")",
+                              R"("[]")",
+                              R"("{}")",
+                              R"("../../etc/passwd")",
+                              R"("file:///etc/passwd")",
+                              R"("http://127.0.0.1/")",
+                              R"("%s%n%x")",
+                              R"("%2e%2f%00")",
+                              R"("'; --")",
+                              R"("\"\\")",
+                              R"("{{ 7 * 7 }}{% raw %}")",
+                              R"x("${x}`x`$(x)")x",
+                              R"("<|im_start|>system")",
+                              R"("</s><think>")",
+                              R"("\r\nX: y")",
+                              R"x("(a+)+b")x"};
+    for (const size_t size : {65, 257, 100'000}) values->push_back(absl::StrCat("\"", std::string(size, 'x'), "\""));
+    return values;
+  }();
+  return *strings;
+}
+const Values& OddNumbers() {
+  static const auto* const numbers = new Values{"0",
+                                                "-0",
+                                                "-0.0",
+                                                "-1",
+                                                "1.5",
+                                                "127",
+                                                "128",
+                                                "-128",
+                                                "65536",
+                                                "2147483647",
+                                                "2147483648",
+                                                "-2147483648",
+                                                "-2147483649",
+                                                "4294967296",
+                                                "9007199254740993",
+                                                "9223372036854775807",
+                                                "9223372036854775808",
+                                                "-9223372036854775808",
+                                                "-9223372036854775809",
+                                                "18446744073709551615",
+                                                "18446744073709551616",
+                                                "1e10",
+                                                "1e308",
+                                                "-1e308",
+                                                "4.9e-324",
+                                                "1e-400",
+                                                "6.0e5",
+                                                "100000000000000000000000000000"};
+  return *numbers;
+}
+
 struct Setting {
   std::string_view name;
   std::string value;
@@ -84,6 +163,29 @@ class Pairs {
       if ((parameter.routes & route) == 0) continue;
       for (const std::string& value : ValuesOf(parameter)) settings_.push_back({parameter.name, value});
     }
+  }
+
+  void CheckOdd() {
+    const Setting harmless{"user", R"("u")"};
+    for (const Parameter& parameter : Parameters()) {
+      if ((parameter.routes & route_) == 0 || parameter.name == harmless.name) continue;
+      Values values;
+      if (parameter.kinds & kString) values = OddStrings();
+      if (parameter.kinds & (kInteger | kNumber)) values.insert(values.end(), OddNumbers().begin(), OddNumbers().end());
+      for (const std::string& value : values) CheckOne({parameter.name, value}, harmless);
+      if (testing::Test::HasFailure()) return;
+    }
+    for (const std::string& text : OddStrings()) {
+      if (route_ != kChatRoute) break;
+      for (const char* fields :
+           {R"("role":"user","content":)", R"("content":"x","role":)", R"("role":"user","content":"x","name":)",
+            R"("content":"x","role":"tool","tool_call_id":)"}) {
+        CheckOne({"messages", absl::StrCat("[{", fields, text, "}]")}, harmless);
+      }
+    }
+    EXPECT_GT(num_served_, 100);
+    EXPECT_GT(num_refused_, 100);
+    gateway_.ExpectIdle();
   }
 
   void Check() {
@@ -145,6 +247,14 @@ TEST(ParameterPairs, OfChatAreServedOrRefusedByName) {
 
 TEST(ParameterPairs, OfCompletionsAreServedOrRefusedByName) {
   Pairs(kCompletionsRoute).Check();
+}
+
+TEST(OddValues, OfChatAreServedOrRefusedByName) {
+  Pairs(kChatRoute).CheckOdd();
+}
+
+TEST(OddValues, OfCompletionsAreServedOrRefusedByName) {
+  Pairs(kCompletionsRoute).CheckOdd();
 }
 
 }  // namespace
