@@ -306,7 +306,14 @@ absl::StatusOr<Flags::Next> Flags::Parse(int argc, const char* const* argv) {
 absl::StatusOr<Flags::Next> Flags::Parse(int argc, const char* const* argv, const Values& environment) {
   CLI::App& app = impl_->app;
   try {
-    Values arguments(argv + std::min(argc, 1), argv + argc);
+    Values arguments;
+    for (int i = 1; i < argc; ++i) {
+      // CLI11 would take the next argument for the value of "--name=".
+      const std::string_view argument = argv[i];
+      const bool has_no_value = argument.starts_with("--") && argument.find('=') == argument.size() - 1;
+      arguments.emplace_back(argument.substr(0, argument.size() - (has_no_value ? 1 : 0)));
+      if (has_no_value) arguments.emplace_back();
+    }
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
     app.parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from processes import get
+from processes import get, wait_until
 
 from chart import ROOT, merged, of_kind, render, values_of
 from pods import KEY, Cluster, make_keys, resolver_is_here
@@ -57,7 +57,8 @@ def scraped(binaries, checkpoint, tmp_path_factory):
                 pod.wait_ready()
         targets = {name: [f"{pod.address}:{pod.port('admin')}" for pod in pods] for name, pods in by_component.items()}
         prometheus = Prometheus(folder, targets, "1s")
-        time.sleep(2)  # a first scrape before the load, so that rates have a beginning
+        # Scrapes of every process before the load, so that rates have a beginning.
+        wait_until(lambda: sum(float(one["value"][1]) >= 2 for one in prometheus.query("sum_over_time(up[60s])")) == 6, 60, "every target was scraped twice")
         bench = [binaries / "swiftlet", "bench", "--quiet", "--api-key", KEY, "--concurrency", "8", "--requests", "60",
                  "--input-tokens", "64", "--output-tokens", "32", "--url"]
         loads = [subprocess.Popen([*bench, f"http://{pod.address}:{pod.port('http')}"], stdout=subprocess.DEVNULL)

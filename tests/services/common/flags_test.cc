@@ -53,6 +53,15 @@ std::string WriteConfig(const std::string& text) {
   return path;
 }
 
+TEST(Flags, AnEmptyValueTakesNothingFromTheNextArgument) {
+  Program program;
+  ASSERT_TRUE(program.Parse({"--model=", "--max-num-seqs=7", "--api-key=a2V5cw=="}).ok());
+  EXPECT_EQ(program.model, "");
+  EXPECT_EQ(program.max_num_seqs, 7);
+  EXPECT_THAT(program.api_keys, ElementsAre("a2V5cw=="));
+  EXPECT_THAT(program.Error({"--max-num-seqs=", "--model=m"}), HasSubstr("max-num-seqs"));
+}
+
 TEST(Flags, DefaultsStandWhenNothingIsGiven) {
   Program program;
   ASSERT_TRUE(program.Parse({}).ok());

@@ -167,7 +167,7 @@ ServePlan MakeServePlan(const ServeOptions& options, const std::string& bin,
   const std::string host = Reachable(options.host);
   const std::vector<std::string> to_gateway = HandedOnArguments(options, "gateway");
   const bool tls = std::any_of(to_gateway.begin(), to_gateway.end(), [](const std::string& argument) {
-    return absl::StartsWith(argument, "--ssl-certfile=");
+    return absl::StartsWith(argument, "--ssl-certfile=") && !absl::EndsWith(argument, "=");
   });
   plan.banner =
       absl::StrCat("Swiftlet serves ", name, ".\n  OpenAI API  ", tls ? "https://" : "http://",
