@@ -88,7 +88,7 @@ TEST_F(EngineTest, ShutdownDrainsThenCancels) {
   Start({}, options);
   ASSERT_TRUE(engine_->Submit(1, Request(Prompt(10), 10), sink_).ok());
   ASSERT_TRUE(engine_->Submit(2, Request(Prompt(10), 1000), sink_).ok());
-  engine_->Shutdown(100'000);
+  engine_->Shutdown(500'000);
   auto choices = sink_->choices();
   EXPECT_EQ((choices[{1, 0}].finish_reason), FinishReason::kLength);
   EXPECT_EQ((choices[{2, 0}].finish_reason), FinishReason::kCancelled);
