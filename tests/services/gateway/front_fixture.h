@@ -19,6 +19,7 @@
 #include "swiftlet/v1/inference.pb.h"
 #include "tests/services/gateway/fake_generator.h"
 #include "tests/services/gateway/http_client.h"
+#include "tests/services/gateway/transcode/requests.h"
 
 namespace swiftlet {
 
@@ -29,9 +30,7 @@ inline constexpr std::string_view kStreamBody =
 
 // Of the public service.
 inline BindingTable InferenceBindings() {
-  auto table = BindingTable::Of(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
-  EXPECT_TRUE(table.ok()) << table.status();
-  return *std::move(table);
+  return testing::TableOf(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
 }
 
 struct Front {
