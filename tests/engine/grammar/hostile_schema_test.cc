@@ -57,6 +57,12 @@ TEST(HostileSchema, PatternsThatMultiplyAreRefused) {
   EXPECT_TRUE(Compiled(R"({"minLength":100000,"maxLength":2000000})").ok());
 }
 
+// No node stands for an empty text, so no limit of nodes ends this one.
+TEST(HostileSchema, EmptyTextsAreNotRepeated) {
+  EXPECT_TRUE(Compiled(R"({"pattern":"^((((){999}()){999}()){999}()){999}$"})").ok());
+  EXPECT_TRUE(Compiled(R"({"pattern":"^(()*()){2,}(((){999}()){999}a?){3}$"})").ok());
+}
+
 TEST(HostileSchema, ManyOfAThingAreRefused) {
   std::string values, properties;
   for (int i = 0; i < 5000; ++i) {
