@@ -19,7 +19,6 @@
 #include "swiftlet/v1/inference.pb.h"
 #include "tests/services/gateway/fake_generator.h"
 #include "tests/services/gateway/http_client.h"
-#include "tests/services/gateway/transcode/requests.h"
 
 namespace swiftlet {
 
@@ -30,7 +29,9 @@ inline constexpr std::string_view kStreamBody =
 
 // Of the public service.
 inline BindingTable InferenceBindings() {
-  return testing::TableOf(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
+  auto table = BindingTable::Of(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
+  EXPECT_TRUE(table.ok()) << table.status();
+  return *std::move(table);
 }
 
 struct Front {
