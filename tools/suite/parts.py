@@ -5,9 +5,13 @@ import json
 import re
 import sys
 import time
+from collections.abc import Iterable
 
 from . import refusals, served_part, speed, structured
 from .suite import SAMPLING, Suite
+
+TESTS = "*cuda*_test"
+SANITIZERS = ["memcheck", "initcheck", "racecheck"]
 
 
 def gtest_counts(output: str) -> dict[str, int]:
@@ -15,11 +19,9 @@ def gtest_counts(output: str) -> dict[str, int]:
             for word in ("PASSED", "FAILED", "SKIPPED")}
 
 
-def run_tests(suite: Suite, table: str, prefix: list, name: str, seconds: float | None = None) -> bool:
+def run_tests(suite: Suite, table: str, programs: Iterable, prefix: list, name: str, seconds: float | None = None) -> bool:
     passed = True
-    for program in suite.programs("*cuda*_test"):
-        if prefix and "host_test" in program.name:
-            continue  # has nothing of a device to be looked at
+    for program in programs:
         begin = time.monotonic()
         status, output = suite.run([*prefix, program], seconds)
         counts = gtest_counts(output)
@@ -31,7 +33,7 @@ def run_tests(suite: Suite, table: str, prefix: list, name: str, seconds: float 
 
 
 def correctness(suite: Suite) -> bool:
-    passed = run_tests(suite, "Tests", [], "")
+    passed = run_tests(suite, "Tests", filter(lambda path: suite.wanted(path.name), suite.programs(TESTS)), [], "")
     if suite.wanted("golden") and (suite.place / "golden" / "index.json").exists():
         status, output = suite.run([suite.binaries / "golden_check", suite.place / "golden",
                                     *(["--device=cuda"] if suite.device == "cuda" else [])], 200)
@@ -72,19 +74,23 @@ def correctness(suite: Suite) -> bool:
 
 
 def sanitizer(suite: Suite) -> bool:
-    """compute-sanitizer over the tests; what is not through in its share of the time counts as failed."""
-    passed = True
-    tools = [tool for tool in ("memcheck", "initcheck", "racecheck") if suite.wanted(tool) or not suite.only.endswith("check")]
+    """compute-sanitizer over the tests; what is not through in its share of the time counts as failed. --only names tools, tests, or both."""
+    words = list(filter(None, suite.only.split(",")))
+    tools = [tool for tool in SANITIZERS if tool in words] or SANITIZERS
+    named = [word for word in words if word not in SANITIZERS]
+    programs = [program for program in suite.programs(TESTS)
+                if "host_test" not in program.name and (not named or any(word in program.name for word in named))]
+    passed = bool(programs)
     for index, tool in enumerate(tools):
-        share = suite.left() / (len(tools) - index) / max(1, len(suite.programs("*cuda*_test")))
+        share = suite.left() / (len(tools) - index) / max(1, len(programs))
         prefix = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "99", "--print-limit", "10"]
-        passed = run_tests(suite, "compute-sanitizer", prefix, f"{tool} ", share) and passed
+        passed = run_tests(suite, "compute-sanitizer", programs, prefix, f"{tool} ", share) and passed
     return passed
 
 
 def kernels(suite: Suite) -> bool:
     passed = True
-    for program in suite.programs("kernel_bench*"):
+    for program in filter(lambda path: suite.wanted(path.name), suite.programs("kernel_bench*")):
         status, output = suite.run([program])
         suite.details[program.name] = output
         suite.row("Kernel benches (figures below)", what=program.name, status=status)
