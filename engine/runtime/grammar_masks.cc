@@ -7,12 +7,6 @@
 #include <utility>
 
 namespace swiftlet {
-namespace {
-
-// A step or two, which may still hold what has ended.
-constexpr std::chrono::milliseconds kEndedLook{100};
-
-}  // namespace
 
 GrammarMasks::GrammarMasks(std::function<void()> wake) : wake_(std::move(wake)), thread_([this] { Loop(); }) {}
 
@@ -64,14 +58,7 @@ void GrammarMasks::Loop() {
   std::vector<Result> results;
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
-    const auto asked = [this] { return stopping_ || !jobs_.empty(); };
-    if (!ended_.empty() && !asked_.wait_for(lock, kEndedLook, asked)) {
-      lock.unlock();
-      DropEnded();
-      lock.lock();
-      continue;
-    }
-    asked_.wait(lock, asked);
+    asked_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
     if (stopping_) return;
     const Job job = std::move(jobs_.front());
     jobs_.pop_front();
@@ -89,10 +76,6 @@ void GrammarMasks::Loop() {
     wake_();
     lock.lock();
   }
-}
-
-void GrammarMasks::DropEnded() {
-  std::erase_if(ended_, [](const auto& parameters) { return parameters.use_count() == 1; });
 }
 
 void GrammarMasks::Run(const Job& job, std::vector<Result>& results) {
@@ -118,9 +101,7 @@ void GrammarMasks::Run(const Job& job, std::vector<Result>& results) {
     return;
   }
   if (job.choice < 0) {
-    const auto ended = requests_.extract(job.request);
-    if (!ended.empty()) ended_.push_back(std::move(ended.mapped().parameters));
-    DropEnded();
+    requests_.erase(job.request);
     return;
   }
   Request& request = requests_.at(job.request);

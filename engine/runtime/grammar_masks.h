@@ -70,15 +70,10 @@ class GrammarMasks {
   void Post(Job job);
   void Loop();
   void Run(const Job& job, std::vector<Result>& results);
-  void DropEnded();
   Result Find(const Request& request, uint64_t number, int32_t index, Choice& choice) const;
 
   const std::function<void()> wake_;
-  // The masks' thread.
-  std::map<uint64_t, Request> requests_;
-  // Requests that have ended, as long as others hold them: a grammar that nobody needs any more is thousands of pieces
-  // of memory, and the step thread must not be the one who gives them back.
-  std::vector<std::shared_ptr<const GenerationRequest>> ended_;
+  std::map<uint64_t, Request> requests_;  // the masks' thread
 
   std::mutex mutex_;  // guards all below
   std::condition_variable asked_, done_;
