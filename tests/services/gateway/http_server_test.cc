@@ -6,8 +6,11 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <future>
 #include <random>
 #include <thread>
+
+#include <boost/asio/post.hpp>
 
 #include "engine/base/string_view.h"
 #include "services/common/limits.h"
@@ -352,6 +355,35 @@ TEST(HttpServer, DrainFinishesWhatRunsAndClosesTheRest) {
   EXPECT_THAT(response->body, HasSubstr("[DONE]"));
   EXPECT_TRUE(busy.WaitClosed());
   EXPECT_TRUE(idle.WaitClosed());
+}
+
+TEST(HttpServer, RequestThatHasBegunAtTheDrainIsAnsweredAndToldToCloseItsConnection) {
+  Front front({"x"});
+  HttpClient kept = front.Connect();
+  HttpClient half = front.Connect();
+  kept.Send(MakeHttpRequest("POST", kChatPath, kChatBody));
+  const auto before = kept.Read();
+  ASSERT_TRUE(before.has_value());
+  EXPECT_FALSE(before->headers.contains("connection"));
+  const std::string request = MakeHttpRequest("POST", kChatPath, kChatBody);
+  half.Send(request.substr(0, request.size() / 2));
+  // The other one's next request comes while its thread is busy, just before the drain.
+  std::promise<void> go_on;
+  const std::shared_future<void> gate = go_on.get_future().share();
+  for (int i = 0; i < front.io.size(); ++i) boost::asio::post(front.io.context(i), [gate] { gate.wait(); });
+  kept.Send(request);
+  std::thread drain([&] { EXPECT_TRUE(front.server->Drain(std::chrono::seconds(10))); });
+  std::this_thread::sleep_for(milliseconds(20));
+  go_on.set_value();
+  half.Send(request.substr(request.size() / 2));
+  for (HttpClient* client : {&kept, &half}) {
+    const auto response = client->Read();
+    ASSERT_TRUE(response.has_value());
+    EXPECT_EQ(response->status, 200);
+    EXPECT_EQ(response->headers.at("connection"), "close");
+    EXPECT_TRUE(client->WaitClosed());
+  }
+  drain.join();
 }
 
 TEST(HttpServer, DrainCutsWhatOutlastsItsLimit) {
