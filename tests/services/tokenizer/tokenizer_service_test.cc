@@ -207,12 +207,13 @@ TEST_F(TokenizerServiceTest, CallsOfOneStreamFailAlone) {
   const std::unique_ptr<Stream> stream = stub_->Encode(&context);
   ASSERT_TRUE(stream->Write(PromptRequest(1, "huge", "x")));
   ASSERT_TRUE(stream->Write(PromptRequest(2, "tiny", "ab")));
+  std::map<uint64_t, v1::EncodeReply> replies;
+  v1::EncodeReply reply;
+  for (int i = 0; i < 2 && stream->Read(&reply); ++i) replies[reply.call_id()] = reply;
   v1::EncodeRequest unknown;
   unknown.set_call_id(3);
   ASSERT_TRUE(stream->Write(unknown));
-  std::map<uint64_t, v1::EncodeReply> replies;
-  v1::EncodeReply reply;
-  for (int i = 0; i < 3 && stream->Read(&reply); ++i) replies[reply.call_id()] = reply;
+  if (stream->Read(&reply)) replies[reply.call_id()] = reply;
   ASSERT_EQ(replies.size(), 3u);
   EXPECT_TRUE(absl::IsNotFound(ErrorOf(replies[1])));
   EXPECT_THAT(replies[2].ids(), ElementsAre('a', 'b'));
