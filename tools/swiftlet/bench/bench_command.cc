@@ -153,8 +153,9 @@ int BenchCommand(int argc, char** argv) {
     std::fprintf(stderr, "swiftlet bench: %s\n", std::string(status.message()).c_str());
     return code;
   };
-  const auto target = ParseUrl(url);
+  const auto target = ParseServerUrl(url);
   if (!target.ok()) return fail(kUsageError, target.status());
+  if (target->tls) return fail(kUsageError, absl::InvalidArgumentError("--url: https is not spoken by the load generator"));
   options.target = *target;
   const auto input = ParseLengthRange(input_tokens);
   if (!input.ok()) return fail(kUsageError, input.status());

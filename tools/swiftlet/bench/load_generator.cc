@@ -25,7 +25,7 @@
 #include "engine/base/strict_json.h"
 #include "engine/base/string_view.h"
 #include "tools/swiftlet/bench/prompts.h"
-#include "tools/swiftlet/bench/sse_reader.h"
+#include "tools/swiftlet/client/sse_reader.h"
 
 namespace swiftlet::bench {
 namespace {
@@ -229,7 +229,7 @@ class Connection {
   Measurements& measured_;  // of this connection's thread
 };
 
-absl::StatusOr<tcp::resolver::results_type> Resolve(asio::io_context& context, const Target& target) {
+absl::StatusOr<tcp::resolver::results_type> Resolve(asio::io_context& context, const ServerUrl& target) {
   tcp::resolver resolver(context);
   beast::error_code error;
   auto endpoints = resolver.resolve(target.host, target.port, error);

@@ -7,6 +7,8 @@
 
 #include <absl/status/statusor.h>
 
+#include "tools/swiftlet/client/server_url.h"
+
 namespace swiftlet::bench {
 
 // Tokens: a fixed number, or drawn evenly from [low, high].
@@ -18,17 +20,8 @@ struct LengthRange {
 // "128" or "64:256". INVALID_ARGUMENT otherwise, or when not 1 <= low <= high <= 1,000,000.
 absl::StatusOr<LengthRange> ParseLengthRange(std::string_view text);
 
-// Where the server listens.
-struct Target {
-  std::string host;
-  std::string port;
-};
-
-// "http://host:port" (port 80 if not said). INVALID_ARGUMENT for anything else; https is not spoken.
-absl::StatusOr<Target> ParseUrl(std::string_view url);
-
 struct Options {
-  Target target;
+  ServerUrl target;            // http; https is not spoken
   std::string model;             // empty: the first of /v1/models
   std::string api_key;           // empty: none is sent
   bool chat = true;              // /v1/chat/completions with text, else /v1/completions with token ids

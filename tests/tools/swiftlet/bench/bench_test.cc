@@ -7,7 +7,6 @@
 #include "tools/swiftlet/bench/options.h"
 #include "tools/swiftlet/bench/prompts.h"
 #include "tools/swiftlet/bench/report.h"
-#include "tools/swiftlet/bench/sse_reader.h"
 #include "tools/swiftlet/bench/statistics.h"
 
 namespace swiftlet::bench {
@@ -32,31 +31,6 @@ TEST(DefaultThreads, GrowWithStreamsUpToAQuarterOfTheMachine) {
   EXPECT_EQ(DefaultThreads(32, 16), 1);
   EXPECT_EQ(DefaultThreads(256, 16), 2);
   EXPECT_EQ(DefaultThreads(1024, 16), 4);
-}
-
-TEST(Url, ReadsHostAndPort) {
-  EXPECT_EQ(ParseUrl("http://127.0.0.1:8000")->port, "8000");
-  EXPECT_EQ(ParseUrl("http://gateway/")->port, "80");
-  EXPECT_EQ(ParseUrl("http://[::1]:8000")->host, "::1");
-  EXPECT_EQ(ParseUrl("http://[::1]")->port, "80");
-  for (const char* text : {"https://a:1", "a:1", "http://", "http://a:0", "http://a:99999", "http://a:b", "http://a/v1"}) {
-    EXPECT_FALSE(ParseUrl(text).ok()) << text;
-  }
-}
-
-TEST(SseReader, GivesSameEventsForEverySplit) {
-  const std::string stream = ": ping\n\ndata: {\"a\":1}\r\n\r\ndata: one\ndata: two\n\nevent: x\nid: 3\n\ndata:[DONE]\r\r";
-  for (size_t i = 0; i <= stream.size(); ++i) {
-    for (size_t j = i; j <= stream.size(); ++j) {
-      std::vector<std::string> events;
-      const auto collect = [&](std::string_view data) { events.emplace_back(data); };
-      SseReader reader;
-      reader.Feed(std::string_view(stream).substr(0, i), collect);
-      reader.Feed(std::string_view(stream).substr(i, j - i), collect);
-      reader.Feed(std::string_view(stream).substr(j), collect);
-      ASSERT_THAT(events, ElementsAre("{\"a\":1}", "one\ntwo", "[DONE]")) << i << " " << j;
-    }
-  }
 }
 
 TEST(Samples, PercentileIsNearestRank) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace swiftlet::bench {
+namespace swiftlet {
 
 class SseReader {
  public:
@@ -22,4 +22,4 @@ class SseReader {
   bool after_cr_ = false;  // a LF that follows belongs to the CR
 };
 
-}  // namespace swiftlet::bench
+}  // namespace swiftlet

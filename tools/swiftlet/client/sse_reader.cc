@@ -1,6 +1,6 @@
-#include "tools/swiftlet/bench/sse_reader.h"
+#include "tools/swiftlet/client/sse_reader.h"
 
-namespace swiftlet::bench {
+namespace swiftlet {
 
 void SseReader::Feed(std::string_view bytes, const std::function<void(std::string_view)>& on_data) {
   while (!bytes.empty()) {
@@ -39,4 +39,4 @@ void SseReader::EndLine(const std::function<void(std::string_view)>& on_data) {
   line_.clear();
 }
 
-}  // namespace swiftlet::bench
+}  // namespace swiftlet
