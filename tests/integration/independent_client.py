@@ -1,4 +1,4 @@
-"""A second load generator, to hold `swiftlet bench` against: httpx2, one task a request, every line parsed by `json`.
+"""A second load generator, to hold `swiftlet bench` against: httpx2 (it comes with openai), one task a request, every line parsed by `json`.
 
     python independent_client.py URL [--concurrency N | --rate R] [--requests N] [--output-tokens N]
 
