@@ -184,10 +184,12 @@ class TokenizeAnswer : public GenerationHandle {
   const bool with_texts_;
 };
 
-absl::StatusOr<v1::DetokenizeResponse> Detokenize(const Generator& generator, const v1::DetokenizeRequest& request) {
+absl::StatusOr<v1::DetokenizeResponse> Detokenize(const Generator& generator, const v1::DetokenizeRequest& request,
+                                                  const CallContext& context) {
   if (request.model().empty()) return InvalidField("model", "`model` is missing");
   const auto& ids = request.token_ids();
-  auto text = generator.Detokenize(request.model(), {ids.data(), static_cast<size_t>(ids.size())});
+  auto text =
+      generator.Detokenize(request.model(), {ids.data(), static_cast<size_t>(ids.size())}, context.caller.account);
   if (!text.ok()) {
     return ErrorParam(text.status()) == "tokens" ? WithParam(text.status(), "token_ids") : text.status();
   }
@@ -249,6 +251,7 @@ std::shared_ptr<GenerationHandle> InferenceMethods::Tokenize(const v1::TokenizeR
     sink->OnEnd(status);
     return nullptr;
   }
+  valid->account = context.caller.account;
   valid->timeout_us = context.timeout_us;
   const auto answer =
       std::make_shared<TokenizeAnswer>(InOurNames(std::move(sink), *valid), request.return_token_texts());
@@ -271,7 +274,8 @@ std::shared_ptr<GenerationHandle> InferenceMethods::Call(const google::protobuf:
   if (name == "ListModels") return AnswerAtOnce<v1::ListModelsResponse>(ListModels(generator_), *sink);
   if (name == "GetModel") return AnswerAtOnce(GetModel(generator_, As<v1::GetModelRequest>(request)), *sink);
   if (name == "Tokenize") return Tokenize(As<v1::TokenizeRequest>(request), context, std::move(sink));
-  if (name == "Detokenize") return AnswerAtOnce(Detokenize(generator_, As<v1::DetokenizeRequest>(request)), *sink);
+  if (name == "Detokenize")
+    return AnswerAtOnce(Detokenize(generator_, As<v1::DetokenizeRequest>(request), context), *sink);
   sink->OnEnd(absl::UnimplementedError(absl::StrCat("the method ", name, " is not implemented")));
   return nullptr;
 }

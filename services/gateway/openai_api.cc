@@ -107,6 +107,7 @@ void OpenAiApi::Tokenize(HttpRequest request, std::shared_ptr<HttpExchange> exch
     return;
   }
   if (parsed->num_unknown > 0 && options_.count_unknown) options_.count_unknown(parsed->num_unknown);
+  parsed->prompt.account = request.account;
   const auto home = exchange->executor();
   generator_.Tokenize(std::move(parsed->prompt), home,
                       [exchange = std::move(exchange),
@@ -121,10 +122,10 @@ void OpenAiApi::Tokenize(HttpRequest request, std::shared_ptr<HttpExchange> exch
                       });
 }
 
-HttpResponse OpenAiApi::Detokenize(std::string_view body) const {
-  const absl::StatusOr<DetokenizeRequest> request = ParseDetokenizeRequest(body);
-  if (!request.ok()) return ErrorResponse(request.status());
-  const absl::StatusOr<std::string> text = generator_.Detokenize(request->model, request->ids);
+HttpResponse OpenAiApi::Detokenize(const HttpRequest& request) const {
+  const absl::StatusOr<DetokenizeRequest> parsed = ParseDetokenizeRequest(request.body);
+  if (!parsed.ok()) return ErrorResponse(parsed.status());
+  const absl::StatusOr<std::string> text = generator_.Detokenize(parsed->model, parsed->ids, request.account);
   if (!text.ok()) return ErrorResponse(text.status());
   HttpResponse response;
   response.body = R"({"prompt":)";
