@@ -96,11 +96,14 @@ def tools(service: Service) -> None:
         assert calls and calls == [call["function"] for call in whole["message"]["tool_calls"]] and ends == [whole["finish_reason"]], (calls, whole)
         check_calls(calls if ends == ["tool_calls"] else calls[:-1] or calls)
         # A call that is cut off is the beginning of one: nothing is held back until it is whole.
-        cut = dict(asked, tool_choice=named, max_tokens=40, thinking_token_budget=0)
-        [whole] = http(port, "chat", merged(GOOD["chat"], cut)).json()["choices"]
-        assert whole["finish_reason"] == "length", whole
-        calls, ends = rest_calls(http(port, "chat", merged(GOOD["chat"], cut | dict(stream=True))))
-        assert calls and calls == [call["function"] for call in whole["message"]["tool_calls"]] and ends == ["length"], (calls, whole)
+        cut = dict(asked, tool_choice=named, thinking_token_budget=0)
+        length = http(port, "chat", merged(GOOD["chat"], cut)).json()["usage"]["completion_tokens"]
+        for max_tokens, has_name in ((3, False), (length - 10, True)):
+            cut["max_tokens"] = max_tokens
+            [whole] = http(port, "chat", merged(GOOD["chat"], cut)).json()["choices"]
+            calls, ends = rest_calls(http(port, "chat", merged(GOOD["chat"], cut | dict(stream=True))))
+            assert ends == [whole["finish_reason"]] == ["length"] and bool(calls) == has_name, (calls, whole)
+            assert calls == [call["function"] for call in whole["message"].get("tool_calls") or []], (calls, whole)
         # A tool that does not stop writing is bounded by the answer's length, as every text is.
         free = dict(type="function", function=dict(name="write", parameters=dict(type="object", properties=dict(text=dict(type="string", minLength=5000)),
                                                                                  required=["text"])))
