@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "services/gateway/key_account.h"
 #include "services/gateway/worker_choice.h"
 #include "tests/services/gateway/toy_gateway.h"
 
@@ -143,6 +144,22 @@ TEST(WorkerPool, AddressesComeAndGoUnderRunningRequests) {
   gateway.workers_wire.Kill(ToyGateway::WorkerAddress(0), 1000);
   gateway.RunFor(5'000'000);
   EXPECT_EQ(gateway.workers.counts().known, 1);
+}
+
+TEST(WorkerPool, PrefixCacheIsTheTenants) {
+  ToyGateway gateway(1, 1);
+  const auto salt = [&](const char* tenant, const std::string& callers) {
+    ValidRequest request = ChatRequest("one prompt", 4, 1);
+    if (tenant != nullptr) request.account = std::make_shared<KeyAccount>("same name", tenant, KeyLimits());
+    request.cache_salt = callers;
+    EXPECT_TRUE(gateway.Ask(request)->status.ok());
+    return gateway.workers_wire.seen().back().cache_salt();
+  };
+  EXPECT_EQ(salt(nullptr, ""), "");
+  const std::vector<std::string> salts = {salt(nullptr, ""), salt(nullptr, "x"), salt("a", ""),
+                                          salt("b", ""),     salt("a", "x"),     salt("b", "x")};
+  EXPECT_EQ(std::set<std::string>(salts.begin(), salts.end()).size(), salts.size());
+  EXPECT_EQ(salt("a", "x"), salts[4]);
 }
 
 }  // namespace
