@@ -102,8 +102,8 @@ void GatewayGenerator::Tokenize(ValidRequest request, Executor home, TokenizeCal
                 held = std::make_shared<Held>(Held{*std::move(permit), *std::move(use)})](
                    absl::StatusOr<EncodedPrompt> encoded) mutable {
     held->permit.Release();
-    absl::StatusOr<int64_t> counted = encoded.status();
-    if (encoded.ok()) counted = encoded->ids.size();
+    const absl::StatusOr<int64_t> counted =
+        encoded.ok() ? absl::StatusOr<int64_t>(encoded->ids.size()) : encoded.status();
     const absl::Status status = EndUse(account, held->use, counted, clock.NowUs());
     if (!status.ok()) return done(status);
     prompt.ids = std::move(encoded->ids);
