@@ -1,6 +1,7 @@
 """Section A where the form of an answer is asked for: tools and schemas. The demo model was taught neither; what it writes
 fits because it can write nothing else."""
 
+import concurrent.futures
 import contextlib
 import json
 
@@ -28,7 +29,6 @@ def with_tools(service: Service):
 
 
 def check_calls(calls: list[dict]) -> None:
-    assert calls, "no call"
     for call in calls:
         arguments = json.loads(call["arguments"])
         if call["name"] == "get_weather":
@@ -66,49 +66,59 @@ def grpc_calls(ended: Ended) -> tuple[list[dict], list[int]]:
     return joined_calls(pieces), [delta.finish_reason for delta in deltas if delta.finish_reason]
 
 
+def together(*actions) -> list:
+    """What each of them returns: beside the streams a token takes long, whoever waits for it."""
+    with concurrent.futures.ThreadPoolExecutor(len(actions)) as pool:
+        return [result.result() for result in [pool.submit(action) for action in actions]]
+
+
 @script
 def tools(service: Service) -> None:
     named = dict(type="function", function=dict(name="get.time"))
-    asked = dict(tools=[WEATHER, TIME], parallel_tool_calls=False, max_tokens=400)
-    door_asked = dict(tools=json.dumps([WEATHER, TIME]), parallelToolCalls=False, stop=dict(maxTokens=400))
+    asked = dict(tools=[WEATHER, TIME], parallel_tool_calls=False, max_tokens=100, thinking_token_budget=0)
+    door_asked = dict(tools=json.dumps([WEATHER, TIME]), parallelToolCalls=False, stop=dict(maxTokens=100), thinkingTokenBudget=0)
+    free = dict(type="function", function=dict(name="write", parameters=dict(type="object", properties=dict(text=dict(type="string", minLength=5000)),
+                                                                             required=["text"])))
     with with_tools(service) as (port, door):
-        for choice, other in (("required", dict(toolChoice="TOOL_CHOICE_REQUIRED")), (named, dict(toolName="get.time"))):
-            answer = http(port, "chat", merged(GOOD["chat"], asked | dict(tool_choice=choice)))
+        def ask(**change):
+            answer = http(port, "chat", merged(GOOD["chat"], asked | change))
             assert answer.status == 200, answer
-            [whole] = answer.json()["choices"]
-            calls = [call["function"] for call in whole["message"]["tool_calls"]]
+            return answer
+
+        def check_alike(whole, streamed) -> list[dict]:
+            [choice] = whole.json()["choices"]
+            calls = [call["function"] for call in choice["message"].get("tool_calls") or []]
+            assert rest_calls(streamed) == (calls, [choice["finish_reason"]]), (choice, streamed)
+            return calls
+
+        def both(**change) -> tuple:
+            return (lambda: ask(**change)), (lambda: ask(**change, stream=True))
+
+        required, required_streamed, chosen, chosen_streamed, required_grpc, chosen_grpc, none, auto, many, many_streamed, long = together(
+            *both(tool_choice="required"), *both(tool_choice=named),
+            lambda: door.call("Chat", merged(GOOD["Chat"], door_asked | dict(toolChoice="TOOL_CHOICE_REQUIRED"))),
+            lambda: door.call("Chat", merged(GOOD["Chat"], door_asked | dict(toolName="get.time"))),
+            lambda: ask(tool_choice="none"), lambda: ask(tool_choice="auto"),
+            *both(tool_choice="required", parallel_tool_calls=True, temperature=1, seed=3),
+            lambda: ask(tools=[free], tool_choice="required", max_tokens=60))
+        for whole, streamed, ended in ((required, required_streamed, required_grpc), (chosen, chosen_streamed, chosen_grpc)):
+            calls = check_alike(whole, streamed)
             check_calls(calls)
-            assert len(calls) == 1 and whole["finish_reason"] == "tool_calls" and whole["message"]["content"] is None, whole
-            assert choice == "required" or calls[0]["name"] == "get.time", calls
-            streamed = http(port, "chat", merged(GOOD["chat"], asked | dict(tool_choice=choice, stream=True)))
-            assert rest_calls(streamed) == (calls, ["tool_calls"]), streamed
-            ended = door.call("Chat", merged(GOOD["Chat"], door_asked | other))
+            [choice] = whole.json()["choices"]
+            assert len(calls) == 1 and choice["finish_reason"] == "tool_calls" and choice["message"]["content"] is None, choice
             assert ended.code == "OK" and grpc_calls(ended)[0] == calls, ended
-        for choice in ("none", "auto"):
-            answer = http(port, "chat", merged(GOOD["chat"], asked | dict(tool_choice=choice)))
-            assert answer.status == 200, answer
-            [whole] = answer.json()["choices"]
-            assert choice == "auto" or not whole["message"].get("tool_calls"), whole
-        # Several calls, as many as the answer has room for.
-        many = dict(asked, tool_choice="required", parallel_tool_calls=True, max_tokens=160, thinking_token_budget=0, temperature=1, seed=3)
-        [whole] = http(port, "chat", merged(GOOD["chat"], many)).json()["choices"]
-        calls, ends = rest_calls(http(port, "chat", merged(GOOD["chat"], many | dict(stream=True))))
-        assert calls and calls == [call["function"] for call in whole["message"]["tool_calls"]] and ends == [whole["finish_reason"]], (calls, whole)
-        check_calls(calls if ends == ["tool_calls"] else calls[:-1] or calls)
-        # A call that is cut off is the beginning of one: nothing is held back until it is whole.
-        cut = dict(asked, tool_choice=named, thinking_token_budget=0)
-        length = http(port, "chat", merged(GOOD["chat"], cut)).json()["usage"]["completion_tokens"]
-        for max_tokens, has_name in ((3, False), (length - 10, True)):
-            cut["max_tokens"] = max_tokens
-            [whole] = http(port, "chat", merged(GOOD["chat"], cut)).json()["choices"]
-            calls, ends = rest_calls(http(port, "chat", merged(GOOD["chat"], cut | dict(stream=True))))
-            assert ends == [whole["finish_reason"]] == ["length"] and bool(calls) == has_name, (calls, whole)
-            assert calls == [call["function"] for call in whole["message"].get("tool_calls") or []], (calls, whole)
-        # A tool that does not stop writing is bounded by the answer's length, as every text is.
-        free = dict(type="function", function=dict(name="write", parameters=dict(type="object", properties=dict(text=dict(type="string", minLength=5000)),
-                                                                                 required=["text"])))
-        long = http(port, "chat", merged(GOOD["chat"], dict(tools=[free], tool_choice="required", max_tokens=60, thinking_token_budget=0)))
-        assert long.status == 200 and long.json()["choices"][0]["finish_reason"] == "length", long
+        assert check_alike(chosen, chosen_streamed)[0]["name"] == "get.time"
+        assert not none.json()["choices"][0]["message"].get("tool_calls") and auto.json()["choices"]
+        calls = check_alike(many, many_streamed)
+        assert calls, many
+        check_calls(calls if many.json()["choices"][0]["finish_reason"] == "tool_calls" else calls[:-1])
+        # A tool that does not stop writing is bounded by the answer's length, as every text is, and a call that is cut
+        # off is the beginning of one: nothing is held back until it is whole.
+        assert long.json()["choices"][0]["finish_reason"] == "length", long
+        length = chosen.json()["usage"]["completion_tokens"]
+        early, early_streamed, late, late_streamed = together(*both(tool_choice=named, max_tokens=3), *both(tool_choice=named, max_tokens=length - 10))
+        assert not check_alike(early, early_streamed) and check_alike(late, late_streamed)
+        assert {answer.json()["choices"][0]["finish_reason"] for answer in (early, late)} == {"length"}
 
 
 @script
@@ -142,14 +152,14 @@ def json_schema(service: Service) -> None:
         value = json.loads(text)
         assert set(value) == {"a", "b"} and value["a"] in range(10) and value["b"] in ("x", None), text
 
-    answer = http(service.port, "chat", merged(GOOD["chat"], dict(response_format=form(good), max_tokens=400)))
+    answer = http(service.port, "chat", merged(GOOD["chat"], dict(response_format=form(good), max_tokens=100, thinking_token_budget=0)))
     assert answer.status == 200, answer
     check(answer.json()["choices"][0]["message"]["content"])
     deep = dict(type="string")
     for _ in range(200):
         deep = dict(type="array", items=deep)
     with Grpc(service.grpc) as door:
-        ended = door.call("Chat", merged(GOOD["Chat"], dict(responseFormat=dict(jsonSchema=json.dumps(good)), stop=dict(maxTokens=400))))
+        ended = door.call("Chat", merged(GOOD["Chat"], dict(responseFormat=dict(jsonSchema=json.dumps(good)), stop=dict(maxTokens=100), thinkingTokenBudget=0)))
         check("".join(delta.text for part in ended.messages for delta in part.deltas))
         for schema in (deep, dict(type="string", pattern=BOMB), dict(type="string", pattern="a(?=x)"), dict(enum=[]), dict(anyOf=[]), dict(type=123), CYCLE,
                        dict(type="string", **{"$ref": "#/x"}), dict(type="string", pattern="(" * 5000), dict(type="string", pattern="[a-z]{1000}{1000}")):
