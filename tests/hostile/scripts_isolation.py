@@ -146,7 +146,7 @@ def salted_prompts(service: Service) -> None:
     tenants = [(opened, None), (flags, KEYS[0]), (flags, KEYS[1]), (file_keys, keys["search"][0]), (file_keys, keys["other"][0])]
     salts = (None, "one", "\x00\n\u00e4\u4f60")
     for by_grpc in (False, True):
-        prompt = f"{by_grpc} {words[:160]}"  # more than a block
+        prompt = f"{time.time_ns()} {words[:160]}"  # more than a block, and new
         for gateway, key in tenants:
             for salt in salts:
                 assert cached(gateway, key, prompt, salt, by_grpc) == 0, f"{key} with {salt} found what another one computed"
