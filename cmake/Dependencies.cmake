@@ -63,7 +63,7 @@ endforeach()
 
 add_library(boost_asio STATIC ${PROJECT_SOURCE_DIR}/cmake/boost_asio.cc)
 target_compile_definitions(boost_asio PUBLIC BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION)
-target_link_libraries(boost_asio PUBLIC Boost::headers Threads::Threads)
+target_link_libraries(boost_asio PUBLIC Boost::headers OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
 add_library(boost_json INTERFACE)
 target_link_libraries(boost_json INTERFACE Boost::json)
 add_library(pcre2 ALIAS PkgConfig::pcre2)
