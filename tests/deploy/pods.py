@@ -42,10 +42,6 @@ class Network:
 network = Network()
 
 
-def resolver_is_here() -> bool:
-    return any(pathlib.Path("/usr/lib").glob(f"*-linux-gnu/{RESOLVER}"))
-
-
 def make_keys(folder: pathlib.Path, name: str = "keys.jsonl") -> pathlib.Path:
     """The Secret of apiKeys, as a folder."""
     folder.mkdir()

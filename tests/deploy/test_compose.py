@@ -9,7 +9,7 @@ import yaml
 from processes import Program, get, wait_until
 
 from chart import ROOT
-from pods import RESOLVER, network, resolver_is_here
+from pods import RESOLVER, network
 from prometheus import program
 
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
@@ -23,7 +23,6 @@ def command(service: str, checkpoint) -> list[str]:
     return [flag.replace("/models/model", str(checkpoint)) for flag in flags]
 
 
-@pytest.mark.skipif(not resolver_is_here(), reason="libnss-wrapper is not installed")
 def test_the_commands_make_a_service(binaries, checkpoint, tmp_path):
     hosts = tmp_path / "hosts"
     hosts.write_text("".join(f"{address} {service}\n" for service, address in ADDRESSES.items()))
@@ -66,7 +65,6 @@ def test_it_mounts_files_that_there_are():
             assert source in COMPOSE["volumes"] or (ROOT / "deploy" / source).exists(), source
 
 
-@pytest.mark.skipif(program("promtool") is None, reason="prometheus is not here")
 def test_prometheus_takes_its_configuration():
     checked = subprocess.run([program("promtool"), "check", "config", ROOT / "deploy" / "prometheus" / "prometheus.yml"],
                              capture_output=True, text=True)

@@ -12,7 +12,7 @@ import pytest
 from processes import get, wait_until
 
 from chart import ROOT, merged, of_kind, render, values_of
-from pods import KEY, Cluster, make_keys, resolver_is_here
+from pods import KEY, Cluster, make_keys
 from prometheus import Prometheus, program
 
 GRAFANA = ROOT / "deploy" / "grafana"
@@ -23,9 +23,6 @@ VALUES = merged(values_of("minimal"), apiKeys={"secretName": "swiftlet-keys"},
                 worker={"replicas": 2, "flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024},
                                               "resources": {"limits": {"cpu": "1"}}},
                 gateway={"resources": {"limits": {"cpu": "1"}}}, tokenizer={"resources": {"limits": {"cpu": "1"}}})
-
-needs_programs = pytest.mark.skipif(not resolver_is_here() or program("prometheus") is None,
-                                    reason="libnss-wrapper or prometheus is not here")
 
 
 def test_the_dashboard_is_the_one_that_make_dashboard_writes():
@@ -72,7 +69,6 @@ def scraped(binaries, checkpoint, tmp_path_factory):
         cluster.kill()
 
 
-@needs_programs
 def test_promtool_finds_nothing(scraped):
     for pod in scraped[0].pods:
         text = get(pod.port("admin"), "/metrics", pod.address)[1]
@@ -80,12 +76,10 @@ def test_promtool_finds_nothing(scraped):
         assert found.returncode == 0 and not found.stdout + found.stderr, (pod.component, found.stdout + found.stderr)
 
 
-@needs_programs
 def test_every_target_is_up(scraped):
     assert [series["value"][1] for series in scraped[1].query("up")] == ["1"] * 6
 
 
-@needs_programs
 def test_every_expression_has_data(scraped):
     prometheus, empty = scraped[1], []
     known = prometheus.metric_names()
@@ -100,7 +94,6 @@ def test_every_expression_has_data(scraped):
     assert not empty, empty
 
 
-@needs_programs
 @pytest.mark.parametrize("title, expression", [pair for pair in EXPRESSIONS if any(name in pair[1] for name in ONLY_ON_A_GPU)])
 def test_expressions_of_a_gpu_have_data(scraped, title, expression):
     if not any(scraped[1].query(name) for name in ONLY_ON_A_GPU):

@@ -8,10 +8,8 @@ import pytest
 from processes import wait_until
 
 from chart import container, deployment, merged, of_kind, render, values_of
-from pods import KEY, Cluster, make_keys, resolver_is_here
+from pods import KEY, Cluster, make_keys
 from streams import Streams
-
-needs_resolver = pytest.mark.skipif(not resolver_is_here(), reason="libnss-wrapper is not installed")
 
 # Little time, and otherwise what the defaults give: names looked up, preStop, drain, flags.
 VALUES = merged(
@@ -51,7 +49,6 @@ def install(cluster) -> dict[str, list]:
     return pods
 
 
-@needs_resolver
 def test_a_rollout_under_load_costs_no_caller_anything(cluster):
     pods = install(cluster)
     known = [(pod.address, pod.port("http")) for pod in pods["gateway"]]
@@ -75,7 +72,6 @@ def test_a_rollout_under_load_costs_no_caller_anything(cluster):
     assert streams.done > 100
 
 
-@needs_resolver
 def test_sigterm_drains_all_at_once_while_streams_run(cluster):
     """`helm uninstall`: every Pod gets SIGTERM at the same time; what was accepted is answered to its end."""
     pods = install(cluster)
@@ -93,7 +89,6 @@ def test_sigterm_drains_all_at_once_while_streams_run(cluster):
     assert not streams.errors and streams.done >= 32, (streams.done, streams.errors[:3])
 
 
-@needs_resolver
 def test_an_unready_pod_says_why(cluster):
     gateway = cluster.start(deployment(cluster.objects, "gateway"))
     wait_until(lambda: gateway.probe("livenessProbe"), 60, "the gateway lives")
@@ -102,7 +97,6 @@ def test_an_unready_pod_says_why(cluster):
     gateway.delete()
 
 
-@needs_resolver
 def test_a_key_that_the_secret_lacks_is_one_line(cluster):
     (cluster.folders["keys"] / "keys.jsonl").unlink()
     gateway = cluster.start(deployment(cluster.objects, "gateway"))
@@ -111,7 +105,6 @@ def test_a_key_that_the_secret_lacks_is_one_line(cluster):
     assert last.startswith("swiftlet-gateway: ") and "keys.jsonl" in last
 
 
-@needs_resolver
 @pytest.mark.parametrize("component", ["tokenizer", "worker"])
 def test_a_model_that_is_not_there_is_one_line(binaries, tmp_path, component):
     cluster = Cluster(render(VALUES), binaries, {"model-demo": tmp_path / "absent"}, tmp_path)
@@ -121,7 +114,6 @@ def test_a_model_that_is_not_there_is_one_line(binaries, tmp_path, component):
     assert last.startswith(f"swiftlet-{component}: ") and "absent" in last
 
 
-@needs_resolver
 @pytest.mark.parametrize("case", ["cpu", "gpu"])
 def test_every_rendered_command_line_is_understood(binaries, tmp_path, case):
     """Whatever needs a GPU or a model ends for want of that, not of a flag."""
@@ -140,7 +132,6 @@ def test_every_rendered_command_line_is_understood(binaries, tmp_path, case):
             assert "unknown" not in last and str(absent) in last, last
 
 
-@needs_resolver
 def test_an_unknown_variable_of_ours_is_refused(cluster):
     found = merged(deployment(cluster.objects, "worker"))
     container(found)["env"].append({"name": "SWIFTLET_MAX_NUM_SEQ", "value": "3"})

@@ -11,9 +11,7 @@ from certificates import Authority
 from processes import wait_until
 
 from chart import deployment, merged, render, values_of
-from pods import KEY, Cluster, make_keys, resolver_is_here
-
-pytestmark = pytest.mark.skipif(not resolver_is_here(), reason="libnss-wrapper is not installed")
+from pods import KEY, Cluster, make_keys
 
 SMALL = {"resources": {"limits": {"cpu": "1"}}}
 VALUES = merged(values_of("mtls"), gateway=SMALL | {"flags": {"endpoint-refresh-seconds": 0.5}}, tokenizer=SMALL,

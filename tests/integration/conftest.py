@@ -1,30 +1,14 @@
 """Fixtures: the binaries under test, a running service of one process of each kind, and OpenAI's client in front of it."""
 
-import pathlib
 import sys
 
 import openai
 import pytest
 
+from options import ROOT, binaries, checkpoint, pytest_addoption  # noqa: F401
 from processes import Cluster
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools" / "demo_model"))  # the questions
-
-
-def pytest_addoption(parser):
-    parser.addoption("--binaries", type=pathlib.Path, default=ROOT / "build" / "cpu-release" / "bin")
-    parser.addoption("--checkpoint", type=pathlib.Path, default=ROOT / "tools" / "demo_model" / "checkpoint")
-
-
-@pytest.fixture(scope="session")
-def binaries(request) -> pathlib.Path:
-    return request.config.getoption("--binaries").resolve()
-
-
-@pytest.fixture(scope="session")
-def checkpoint(request) -> pathlib.Path:
-    return request.config.getoption("--checkpoint").resolve()
 
 
 @pytest.fixture(scope="session")
