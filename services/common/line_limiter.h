@@ -21,26 +21,19 @@ class LineLimiter {
     last_us_ = std::max(last_us_, now_us);
     if (left_ < 1) {
       ++left_out_;
-      ++total_left_out_;
       return -1;
     }
     left_ -= 1;
     return std::exchange(left_out_, 0);
   }
-  // Since the start.
-  int64_t total_left_out() const {
-    std::lock_guard<std::mutex> lock(mutex_);
-    return total_left_out_;
-  }
 
  private:
   const double lines_per_s_;
   const double burst_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   double left_;  // guarded by mutex_, as the rest
   int64_t last_us_ = INT64_MIN / 2;
   int64_t left_out_ = 0;
-  int64_t total_left_out_ = 0;
 };
 
 }  // namespace swiftlet

@@ -104,16 +104,22 @@ std::string SpanContext::TraceParentOf(std::string_view span_id) const {
   return TraceParentText({trace_id, std::string(span_id), sampled});
 }
 
-std::string NewSpanId(const std::function<uint64_t()>& random) {
-  uint64_t id = random();
-  while (id == 0) id = random();
+std::string SpanIds::Next() {
+  uint64_t id = 0;
+  while (id == 0) {  // splitmix64: a bijection of a counter
+    next_ += 0x9e3779b97f4a7c15;
+    id = next_;
+    id = (id ^ (id >> 30)) * 0xbf58476d1ce4e5b9;
+    id = (id ^ (id >> 27)) * 0x94d049bb133111eb;
+    id ^= id >> 31;
+  }
   return absl::StrCat(absl::Hex(id, absl::kZeroPad16));
 }
 
 SpanContext ContinueTrace(std::string_view traceparent, std::string_view tracestate, double sample_ratio,
                           const std::function<uint64_t()>& random) {
   SpanContext context;
-  context.span_id = NewSpanId(random);
+  context.span_id = SpanIds(random()).Next();
   if (std::optional<TraceParent> parent = ParseTraceParent(traceparent)) {
     context.trace_id = std::move(parent->trace_id);
     context.parent_id = std::move(parent->span_id);
@@ -121,7 +127,7 @@ SpanContext ContinueTrace(std::string_view traceparent, std::string_view tracest
     context.state = CleanTraceState(tracestate);
     return context;
   }
-  context.trace_id = absl::StrCat(NewSpanId(random), NewSpanId(random));
+  context.trace_id = absl::StrCat(SpanIds(random()).Next(), SpanIds(random()).Next());
   // 53 bits, as many as a double holds: from 0 up to, and never, 1.
   context.sampled = static_cast<double>(random() >> 11) * 0x1p-53 < sample_ratio;
   return context;

@@ -45,7 +45,14 @@ struct SpanContext {
 SpanContext ContinueTrace(std::string_view traceparent, std::string_view tracestate, double sample_ratio,
                           const std::function<uint64_t()>& random);
 
-// 16 digits, not all 0.
-std::string NewSpanId(const std::function<uint64_t()>& random);
+// Ids of spans from one random start: 16 digits, not all 0, unlike each other.
+class SpanIds {
+ public:
+  explicit SpanIds(uint64_t start) : next_(start) {}
+  std::string Next();
+
+ private:
+  uint64_t next_;
+};
 
 }  // namespace swiftlet

@@ -225,8 +225,8 @@ std::shared_ptr<GenerationHandle> InferenceMethods::Generate(const Request& requ
     return nullptr;
   }
   valid->request_id = absl::StrCat(ToAbsl(context.id_prefix), absl::Hex(next_id_++, absl::kZeroPad8));
-  valid->caller_request_id = context.caller.request_id;
   valid->account = context.caller.account;
+  valid->entry = context.caller.entry;
   valid->timeout_us = context.timeout_us;
   const int32_t num_choices = valid->num_choices;
   sink = InOurNames(std::move(sink), *valid);
@@ -250,6 +250,7 @@ std::shared_ptr<GenerationHandle> InferenceMethods::Tokenize(const v1::TokenizeR
     return nullptr;
   }
   valid->timeout_us = context.timeout_us;
+  valid->entry = context.caller.entry;
   const auto answer =
       std::make_shared<TokenizeAnswer>(InOurNames(std::move(sink), *valid), request.return_token_texts());
   generator_.Tokenize(*std::move(valid), context.home, [answer](auto prompt) { answer->Take(prompt); });
