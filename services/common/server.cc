@@ -54,7 +54,7 @@ std::optional<int> Server::Start(int argc, const char* const* argv) {
   if (!admin.ok()) return Fail(admin.status());
   admin_ = *std::move(admin);
   prometheus::Counter& lost = metrics_.AddCounter(
-      "swiftlet_log_lines_lost_total", "log lines lost because what reads them is slower than what writes them");
+      "swiftlet_log_lines_lost_total", "Log lines lost because what reads them is slower than what writes them.");
   metrics_.AddCollector([&lost] { RaiseTo(lost, static_cast<double>(LogLinesLost())); });
   LogInfo("starting", {{"version", BuildVersion()}, {"compiler", BuildCompiler()}, {"flags", flags_.Effective()}});
   return std::nullopt;

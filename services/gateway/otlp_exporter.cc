@@ -130,12 +130,12 @@ absl::StatusOr<OtlpEndpoint> ParseOtlpEndpoint(std::string_view url) {
 
 OtlpExporter::OtlpExporter(OtlpOptions options, Metrics& metrics)
     : options_(std::move(options)),
-      sent_(metrics.AddCounter("swiftlet_gateway_spans_total", "spans of sampled requests, by what became of them",
+      sent_(metrics.AddCounter("swiftlet_gateway_spans_total", "Spans of sampled requests, by what became of them.",
                                {{"result", "sent"}})),
       queue_full_(metrics.AddCounter("swiftlet_gateway_spans_total",
-                                     "spans of sampled requests, by what became of them", {{"result", "queue_full"}})),
-      not_taken_(metrics.AddCounter("swiftlet_gateway_spans_total", "spans of sampled requests, by what became of them",
-                                    {{"result", "not_taken"}})),
+                                     "Spans of sampled requests, by what became of them.", {{"result", "queue_full"}})),
+      not_taken_(metrics.AddCounter("swiftlet_gateway_spans_total",
+                                    "Spans of sampled requests, by what became of them.", {{"result", "not_taken"}})),
       warnings_(1.0 / 30, 1),
       thread_([this] { Run(); }) {}
 

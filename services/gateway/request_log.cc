@@ -95,7 +95,7 @@ RequestLog::RequestLog(const RequestLogOptions& options, const Clock& clock, std
       refusals_(options.refusal_lines_per_s, options.refusal_lines_burst),
       left_out_(
           metrics.AddCounter("swiftlet_gateway_request_lines_left_out_total",
-                             "log lines of requests that no worker took, left out because they came in a flood")) {}
+                             "Log lines of requests that no worker took, left out because they came in a flood.")) {}
 
 std::shared_ptr<RequestEntry> RequestLog::Begin(const Arrival& arrival) {
   // Written by whoever lets go last.
