@@ -33,8 +33,8 @@ struct OtlpEndpoint {
 absl::StatusOr<OtlpEndpoint> ParseOtlpEndpoint(std::string_view url);
 
 struct OtlpOptions {
-  OtlpEndpoint endpoint;
-  std::vector<std::pair<std::string, std::string>> resource;  // attributes: "service.name" and so on
+  OtlpEndpoint endpoint = {};
+  std::vector<std::pair<std::string, std::string>> resource = {};  // attributes: "service.name" and so on
   size_t max_waiting_spans = 16384;
   size_t batch_spans = 512;
   std::chrono::milliseconds gather{1000};     // the longest that a span waits for others

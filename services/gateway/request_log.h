@@ -45,12 +45,12 @@ struct GenerationEntry {
 
 // What a door sees first of a request.
 struct Arrival {
-  std::string_view door;    // "http", "grpc"
-  std::string_view method;  // of HTTP, or of the service; empty = it could not be read
-  std::string_view path;    // without the query
-  std::string_view caller_id;
-  std::string_view traceparent;
-  std::string_view tracestate;
+  std::string_view door;         // "http", "grpc"
+  std::string_view method = {};  // of HTTP, or of the service; empty = it could not be read
+  std::string_view path = {};    // without the query
+  std::string_view caller_id = {};
+  std::string_view traceparent = {};
+  std::string_view tracestate = {};
 };
 
 // Touched by one thread at a time: the request's home, once that has it.
