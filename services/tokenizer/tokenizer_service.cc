@@ -11,6 +11,7 @@
 #include "services/common/errors.h"
 #include "services/common/grpc_errors.h"
 #include "services/tokenizer/chat_request.h"
+#include "services/tokenizer/encode_line.h"
 
 namespace swiftlet {
 
@@ -95,14 +96,21 @@ grpc::ServerUnaryReactor* TokenizerService::OnPool(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* TokenizerService::EncodePrompt(grpc::CallbackServerContext* context,
                                                          const v1::EncodePromptRequest* request,
                                                          v1::EncodePromptResponse* response) {
-  return OnPool(context, TokenizerMethod::kEncodePrompt,
-                [this, request, response] { return Prompt(*request, *response); });
+  return OnPool(context, TokenizerMethod::kEncodePrompt, [this, request, response] {
+    const EncodeLine line("text", request->model(), request->trace(), failure_lines_);
+    const absl::Status status = Prompt(*request, *response);
+    return line.End(status, response->prompts_size() > 0 ? response->prompts(0).ids_size() : 0);
+  });
 }
 
 grpc::ServerUnaryReactor* TokenizerService::EncodeChat(grpc::CallbackServerContext* context,
                                                        const v1::EncodeChatRequest* request,
                                                        v1::EncodeChatResponse* response) {
-  return OnPool(context, TokenizerMethod::kEncodeChat, [this, request, response] { return Chat(*request, *response); });
+  return OnPool(context, TokenizerMethod::kEncodeChat, [this, request, response] {
+    const EncodeLine line("chat", request->model(), request->trace(), failure_lines_);
+    const absl::Status status = Chat(*request, *response);
+    return line.End(status, response->ids_size());
+  });
 }
 
 absl::Status TokenizerService::Prompt(const v1::EncodePromptRequest& request,

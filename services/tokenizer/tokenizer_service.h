@@ -7,6 +7,7 @@
 
 #include <functional>
 
+#include "services/common/line_limiter.h"
 #include "services/tokenizer/encode_pool.h"
 #include "services/tokenizer/served_model.h"
 #include "services/tokenizer/tokenizer_metrics.h"
@@ -42,6 +43,7 @@ class TokenizerService final : public v1::TokenizerService::CallbackService {
   EncodePool& pool_;
   TokenizerMetrics& metrics_;
   const std::function<absl::CivilSecond()> local_time_;
+  LineLimiter failure_lines_{/*lines_per_s=*/20, /*burst=*/200};
 };
 
 }  // namespace swiftlet
