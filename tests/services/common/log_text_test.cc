@@ -70,8 +70,8 @@ TEST(LineLimiter, LetsABurstThroughThenSomeASecondAndCounts) {
   LineLimiter limiter(10, 3);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(limiter.Admit(1'000'000), 0);
   for (int i = 0; i < 7; ++i) EXPECT_EQ(limiter.Admit(1'050'000), -1);
-  EXPECT_EQ(limiter.Admit(1'100'000), 7);
-  EXPECT_EQ(limiter.Admit(1'100'000), -1);
+  EXPECT_EQ(limiter.Admit(1'110'000), 7);
+  EXPECT_EQ(limiter.Admit(1'110'000), -1);
   EXPECT_EQ(limiter.Admit(2'000'000), 1);
 }
 
