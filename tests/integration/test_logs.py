@@ -111,7 +111,7 @@ def test_a_request_has_a_line_in_every_process_and_one_tree_of_spans(traced, col
     assert 0 < gateway["encode_us"] < gateway["first_token_us"] < gateway["total_us"] and gateway["decode_us"] > 0
     assert gateway["request_bytes"] == len(json.dumps(CHAT)) and gateway["response_bytes"] > len(json.dumps(answer)) / 2
     assert gateway["worker"].startswith("worker-") and worker["span_id"] == gateway["span_id"]
-    assert not any("478" in program.output() for program in traced.programs), "the text of a prompt is in a log"
+    assert not any("What is" in program.output() for program in traced.programs), "the text of a prompt is in a log"
 
     wait_until(lambda: len(collector.of_trace(TRACE)) == 5, what="the collector has the trace")
     spans = {span["name"]: span for span in collector.of_trace(TRACE)}
@@ -191,7 +191,7 @@ def test_whatever_bytes_callers_send_a_line_is_a_line(traced):
 
 def test_text_is_logged_where_it_is_asked_for_and_no_more_than_that(binaries, checkpoint, tmp_path):
     running = Cluster(binaries, checkpoint, tmp_path, gateway_flags=("--log-format", "json", "--log-request-text-bytes", "16"))
-    assert post(running.port, "/v1/chat/completions", CHAT)[0] == 200
+    assert post(running.port, "/v1/chat/completions", CHAT | {"max_tokens": 300})[0] == 200
     line = line_of(running.gateways()[0], http_status=200)
     assert line["prompt"] == "user: What is 47" and 0 < len(line["answer"].encode()) <= 16
     assert "parent_span_id" not in line
@@ -204,10 +204,12 @@ def test_a_log_that_nobody_reads_stops_nobody(binaries):
                                 "--admin-port", str(admin), "--log-level", "debug"], stderr=subprocess.PIPE)
     try:
         wait_until(lambda: gateway.poll() is None and answers(port), what="the gateway listens")
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-        for _ in range(10_000):  # a pipe holds 64 KiB, the queue 8,192 lines
-            connection.request("GET", "/livez")
-            connection.getresponse().read()
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            for _ in range(50):  # 10,000 lines: a pipe holds 64 KiB, the queue 8,192 lines
+                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" * 200)
+                received = b""
+                while received.count(b"HTTP/1.1 200") < 200 or not received.endswith(b"}"):
+                    received += connection.recv(1 << 16)
         assert metric(admin, "swiftlet_log_lines_lost_total") > 0
     finally:
         gateway.kill()
@@ -279,4 +281,5 @@ def test_a_gateway_without_workers_says_why_it_is_not_ready(binaries, tmp_path):
     wait_until(lambda: answers(admin) or not gateway.running(), what="the admin port answers")
     status, text = get(admin, "/readyz")
     assert status == 503 and json.loads(text)["reason"], text
+    wait_until(lambda: "listening" in gateway.output(), what="it runs")  # before, SIGTERM ends it at once
     gateway.stop()
