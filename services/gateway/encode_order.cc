@@ -49,7 +49,7 @@ EncodeOrder MakeEncodeOrder(ValidRequest& request, const DirectoryEntry& model, 
   EncodeOrder order;
   if (request.entry != nullptr && request.entry->text_bytes > 0) NotePrompt(request.input, *request.entry);
   if (auto* chat = std::get_if<ChatInput>(&request.input)) {
-    v1::EncodeChatRequest encode;
+    v1::EncodeChatRequest& encode = *order.request.mutable_chat();
     encode.set_model(request.model);
     for (v1::ChatMessage& message : chat->messages) *encode.add_messages() = std::move(message);
     chat->messages.clear();
@@ -58,15 +58,13 @@ EncodeOrder MakeEncodeOrder(ValidRequest& request, const DirectoryEntry& model, 
     encode.set_template_kwargs(std::move(chat->template_kwargs));
     encode.set_tools(std::move(chat->tools));
     SetTrace(request.entry.get(), span_id, encode);
-    order.request = std::move(encode);
   } else {
     auto& text = std::get<TextInput>(request.input);
-    v1::EncodePromptRequest encode;
+    v1::EncodePromptRequest& encode = *order.request.mutable_prompt();
     encode.set_model(request.model);
-    encode.add_texts(std::move(text.text));
+    encode.set_text(std::move(text.text));
     encode.set_add_special_tokens(text.add_special_tokens);
     SetTrace(request.entry.get(), span_id, encode);
-    order.request = std::move(encode);
   }
   order.model = model.name;
   order.tokenizer_hash = model.tokenizer.tokenizer_hash();

@@ -21,7 +21,7 @@ using std::chrono::duration_cast, std::chrono::microseconds, std::chrono::steady
 EncodeLine::EncodeLine(std::string_view kind, std::string model, const v1::TraceContext& trace, LineLimiter& failures)
     : kind_(kind), model_(std::move(model)), trace_(trace), failures_(failures) {}
 
-absl::Status EncodeLine::End(absl::Status status, size_t tokens) const {
+absl::Status EncodeLine::End(absl::Status status, const v1::EncodeReply& reply) const {
   const auto now = steady_clock::now();
   int64_t left_out = 0;
   if (!status.ok()) left_out = failures_.Admit(duration_cast<microseconds>(now.time_since_epoch()).count());
@@ -35,7 +35,7 @@ absl::Status EncodeLine::End(absl::Status status, size_t tokens) const {
   if (!status.ok()) {
     fields.emplace_back("error", ErrorCode(status).value_or(std::string(DefaultErrorCode(status.code()))));
   }
-  fields.emplace_back("tokens", tokens);
+  fields.emplace_back("tokens", reply.ids_size());
   fields.emplace_back("total_us", duration_cast<microseconds>(now - begin_).count());
   if (left_out > 0) fields.emplace_back("lines_left_out_before", left_out);
   Log(LogLevel::kInfo, "request", std::span<const LogField>(fields));

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "services/common/line_limiter.h"
-#include "swiftlet/v1/common.pb.h"
+#include "swiftlet/v1/tokenizer.pb.h"
 
 namespace swiftlet {
 
@@ -17,7 +17,7 @@ class EncodeLine {
   // The work begins. `kind`: "chat", "text", a literal. `failures`: bounds the lines of what fails.
   EncodeLine(std::string_view kind, std::string model, const v1::TraceContext& trace, LineLimiter& failures);
   // It has ended: writes the line, gives `status` back.
-  absl::Status End(absl::Status status, size_t tokens) const;
+  absl::Status End(absl::Status status, const v1::EncodeReply& reply) const;
 
  private:
   const std::string_view kind_;
