@@ -50,7 +50,7 @@ std::optional<int> Server::Start(int argc, const char* const* argv) {
                 {{"process", options_.name}, {"version", std::string(BuildVersion())}})
       .Set(1);
   absl::StatusOr<std::unique_ptr<AdminServer>> admin =
-      AdminServer::Start({.host = host_, .port = admin_port_}, health_, metrics_);
+      AdminServer::Start({.host = host_, .port = admin_port_}, health_, metrics_, watchdog_);
   if (!admin.ok()) return Fail(admin.status());
   admin_ = *std::move(admin);
   LogInfo("starting", {{"version", BuildVersion()}, {"compiler", BuildCompiler()}, {"flags", flags_.Effective()}});
