@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "services/common/attach_protocol.h"
 #include "services/common/errors.h"
 #include "services/common/grpc_errors.h"
 #include "services/common/limits.h"
@@ -15,7 +16,6 @@
 namespace swiftlet {
 namespace {
 
-constexpr int32_t kProtocolVersion = 1;               // the oldest and the newest spoken here
 constexpr std::chrono::milliseconds kHeartbeat{450};  // with the sender's 50 ms tick: 500 ms at most
 // A gateway says something every 500 ms. Generous: a stopped machine that wakes up may go on.
 constexpr std::chrono::seconds kSilence{10};
@@ -89,9 +89,11 @@ bool Attachment::HandleMessage() {
 }
 
 absl::Status Attachment::HandleHello(const v1::GatewayHello& hello) {
-  if (hello.protocol().oldest() > kProtocolVersion || hello.protocol().newest() < kProtocolVersion) {
-    return absl::FailedPreconditionError(absl::StrCat("the gateway speaks protocol ", hello.protocol().oldest(), " to ",
-                                                      hello.protocol().newest(), ", this worker ", kProtocolVersion));
+  const v1::ProtocolRange& range = hello.protocol();
+  if (!attach_protocol::Agreed(range.oldest(), range.newest()).has_value()) {
+    return absl::FailedPreconditionError(absl::StrCat("the gateway speaks protocol ", range.oldest(), " to ",
+                                                      range.newest(), ", this worker ", attach_protocol::kOldest,
+                                                      " to ", attach_protocol::kNewest));
   }
   if (hello.gateway_id().empty() || hello.gateway_id().size() > limits::kMaxNameBytes) {
     return InvalidField("hello.gateway_id", "gateway_id has 1 to 64 characters");
@@ -110,7 +112,9 @@ void Attachment::HandleSubmit(const v1::Submit& submit) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (submit.request_id() != 0 && requests_.find(submit.request_id()) == requests_.end()) {
-      requests_[submit.request_id()].epoch = submit.epoch();
+      Request& record = requests_[submit.request_id()];
+      record.epoch = submit.epoch();
+      record.line = WorkLine(submit, Clock::now());
     } else {
       // Its outputs could not be told from another's.
       context_.TryCancel();
@@ -242,11 +246,12 @@ absl::Status Attachment::SubmitToEngine(uint64_t tag, GenerationRequest request)
 }
 
 void Attachment::Refuse(const Refusable& refusable, const absl::Status& status) {
-  LogDebug("request refused", {{"gateway", gateway_id_}, {"request", refusable.id}, {"error", status.ToString()}});
+  WorkLine line;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (const auto record = requests_.find(refusable.id); record != requests_.end()) {
       state_.GiveTokens(std::exchange(record->second.waiting_tokens, 0));
+      line = std::move(record->second.line);
       requests_.erase(record);
     }
     if (ending_) return;
@@ -263,10 +268,17 @@ void Attachment::Refuse(const Refusable& refusable, const absl::Status& status) 
     }
   }
   wake_();
+  line.Fail(status);
+  const auto now = Clock::now();
+  if (const int64_t left_out = state_.AdmitRefusalLine(now); left_out >= 0) {
+    line.Write(gateway_id_, refusable.id, now, left_out);
+  }
 }
 
 void Attachment::OnStep(std::vector<SequenceOutput> outputs) {
   const bool few = outputs.size() <= kFewOutputs;
+  const Clock::time_point now = Clock::now();
+  std::vector<std::pair<uint64_t, WorkLine>> ended;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (ending_) return;
@@ -276,11 +288,16 @@ void Attachment::OnStep(std::vector<SequenceOutput> outputs) {
       Request& record = request->second;
       state_.GiveTokens(std::exchange(record.waiting_tokens, 0));
       const uint32_t epoch = record.epoch;
-      if (output.finish_reason != FinishReason::kNone && --record.open_choices == 0) requests_.erase(request);
+      record.line.Take(output, now);
+      if (output.finish_reason != FinishReason::kNone && --record.open_choices == 0) {
+        ended.emplace_back(request->first, std::move(record.line));
+        requests_.erase(request);
+      }
       outbox_.Add(std::move(output), epoch);
     }
   }
-  few ? Flush(Clock::now()) : wake_();
+  few ? Flush(now) : wake_();
+  for (const auto& [id, line] : ended) line.Write(gateway_id_, id, now);
 }
 
 bool Attachment::NextMessage(Clock::time_point now) {
@@ -290,8 +307,8 @@ bool Attachment::NextMessage(Clock::time_point now) {
     hello_written_ = true;
     load_due_ = true;
     v1::WorkerHello& hello = *response_.mutable_hello();
-    hello.mutable_protocol()->set_oldest(kProtocolVersion);
-    hello.mutable_protocol()->set_newest(kProtocolVersion);
+    hello.mutable_protocol()->set_oldest(attach_protocol::kOldest);
+    hello.mutable_protocol()->set_newest(attach_protocol::kNewest);
     *hello.mutable_model() = state_.info();
     hello.set_worker_id(state_.worker_id());
     return true;
@@ -360,15 +377,20 @@ void Attachment::Close() {
 
 void Attachment::End(const grpc::Status& status) {
   bool finish;
+  std::vector<std::pair<uint64_t, WorkLine>> cut_off;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (ending_) return;
     ending_ = true;
     final_status_ = status;
-    for (auto& [id, record] : requests_) state_.GiveTokens(std::exchange(record.waiting_tokens, 0));
+    for (auto& [id, record] : requests_) {
+      state_.GiveTokens(std::exchange(record.waiting_tokens, 0));
+      cut_off.emplace_back(id, record.line);
+    }
     finish = !write_in_flight_ && !std::exchange(finished_, true);
   }
   state_.engine().CancelAll(this);
+  for (const auto& [id, line] : cut_off) line.Write(gateway_id_, id, Clock::now());
   if (finish) Finish(final_status_);
 }
 
