@@ -193,9 +193,11 @@ def paced(binaries: pathlib.Path):
     """Its port: a server that computes nothing, whose answer n takes the same times whoever asks."""
     port = free_port()
     server = Program(binaries / "event_server", "--port", str(port), "--first-us", "300000", "--step-us", "20000", "--sigma", "0.4", log=pathlib.Path(os.devnull))
-    wait_until(lambda: server.running() and listens(port), what="event_server listens")
-    yield port
-    server.stop()
+    try:
+        wait_until(lambda: server.running() and listens(port), what="event_server listens")
+        yield port
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("loop", ["closed", "open"])
