@@ -1,3 +1,4 @@
+// Long, but one state machine: every transition stands beside what it carries.
 #include "services/gateway/request_conductor.h"
 
 #include <absl/strings/str_cat.h>
