@@ -34,7 +34,8 @@ TEST(ServerUrl, ReadsHostAndPort) {
 
 TEST(SseReader, GivesSameEventsForEverySplit) {
   const std::string stream =
-      ": ping\n\ndata: {\"a\":1}\r\n\r\ndata: one\ndata: two\n\nevent: x\nid: 3\n\ndata:[DONE]\r\r";
+      "\xEF\xBB\xBF" "data: {\"a\":1}\r\n\r\n: ping\n\ndata: one\ndata: two\n\ndata:  three\n\nevent: x\nid: 3\n\nevent: y\n"
+      "data:four\n\ndata\n\n\n\ndata:[DONE]\r\r";
   for (size_t i = 0; i <= stream.size(); ++i) {
     for (size_t j = i; j <= stream.size(); ++j) {
       std::vector<std::string> events;
@@ -43,7 +44,7 @@ TEST(SseReader, GivesSameEventsForEverySplit) {
       reader.Feed(std::string_view(stream).substr(0, i), collect);
       reader.Feed(std::string_view(stream).substr(i, j - i), collect);
       reader.Feed(std::string_view(stream).substr(j), collect);
-      ASSERT_THAT(events, ElementsAre("{\"a\":1}", "one\ntwo", "[DONE]")) << i << " " << j;
+      ASSERT_THAT(events, ElementsAre("{\"a\":1}", "one\ntwo", " three", "four", "", "[DONE]")) << i << " " << j;
     }
   }
 }
