@@ -28,6 +28,7 @@ void GatewayFlags::AddTo(Flags& flags) {
   flags.Add("internal-ssl-server-name", &internal_ssl_server_name,
             "name that certificates of tokenizers and workers must be made out to");
   flags.Add("strict-parameters", &strict_parameters, "refuse request parameters that are not known");
+  flags.Add("playground", &playground, "serve a page to talk with the models at / of --port, to everybody");
   flags.AddChoice("tool-call-parser", &tool_call_parser, {"auto", "hermes", "llama3", "none"},
                   "how the models write calls of tools; auto = as their chat templates say");
   flags.Add("otlp-endpoint", &otlp_endpoint,

@@ -30,6 +30,7 @@ struct GatewayFlags {
   TlsFlags internal_tls{"internal-ssl"};
   std::string internal_ssl_server_name = "swiftlet";
   bool strict_parameters = false;
+  bool playground = false;
   std::string tool_call_parser = "auto";
   std::string otlp_endpoint;
   double trace_sample_ratio = 1;

@@ -148,7 +148,7 @@ int Main(int argc, char** argv) {
   auto bindings = BindingTable::Of(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
   if (!bindings.ok()) return server.Fail(bindings.status());
   Transcoder transcoder(*std::move(bindings), methods);
-  HttpRoutes routes(api, keys, server.health(), &transcoder);
+  HttpRoutes routes(api, keys, server.health(), &transcoder, flags.playground);
   HttpServerOptions http_options;
   http_options.host = server.host();
   http_options.port = static_cast<uint16_t>(flags.port);

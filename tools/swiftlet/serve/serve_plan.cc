@@ -49,6 +49,7 @@ const std::vector<HandedOn>& HandedOnFlags() {
       {"tensor-parallel-size", "tensor-parallel-size", "worker", false, "GPUs that one model is split over; 1"},
       {"tokenizer-threads", "threads", "tokenizer", false, "threads that encode"},
       {"strict-parameters", "strict-parameters", "gateway", true, "refuse request parameters that are not known"},
+      {"playground", "playground", "gateway", true, "serve a page to talk with the model at / of --port"},
       {"tool-call-parser", "tool-call-parser", "gateway", false,
        "how models write calls of tools: auto, hermes, llama3, none"},
       {"worker-stall-seconds", "worker-stall-seconds", "gateway", false,
@@ -172,9 +173,12 @@ ServePlan MakeServePlan(const ServeOptions& options, const std::string& bin,
   const bool tls = std::any_of(to_gateway.begin(), to_gateway.end(), [](const std::string& argument) {
     return absl::StartsWith(argument, "--ssl-certfile=") && !absl::EndsWith(argument, "=");
   });
+  const bool page = std::find(to_gateway.begin(), to_gateway.end(), "--playground") != to_gateway.end();
   plan.banner =
       absl::StrCat("Swiftlet serves ", name, ".\n  OpenAI API  ", tls ? "https://" : "http://",
-                   Address(host, options.port), "/v1\n  gRPC        ", Address(host, options.grpc_port),
+                   Address(host, options.port), "/v1\n",
+                   page ? absl::StrCat("  playground  ", tls ? "https://" : "http://", Address(host, options.port), "/\n") : "",
+                   "  gRPC        ", Address(host, options.grpc_port),
                    "\n  metrics     http://", Address(host, options.admin_port), "/metrics (gateway), http://",
                    Address(kInternalHost, options.tokenizer_admin_port), "/metrics (tokenizer), http://",
                    Address(kInternalHost, options.worker_admin_port), "/metrics (worker)\n");
