@@ -8,6 +8,7 @@
 #include "engine/base/status_macros.h"
 #include "services/common/build_info.h"
 #include "services/common/idle_memory.h"
+#include "services/common/process_metrics.h"
 
 namespace swiftlet {
 namespace {
@@ -45,10 +46,7 @@ std::optional<int> Server::Start(int argc, const char* const* argv) {
   absl::StatusOr<std::unique_ptr<Logging>> logging = Logging::Start(log_);
   if (!logging.ok()) return Fail(logging.status());
   logging_ = *std::move(logging);
-  metrics_
-      .AddGauge("swiftlet_build_info", "1, with the version in the labels",
-                {{"process", options_.name}, {"version", std::string(BuildVersion())}})
-      .Set(1);
+  AddProcessMetrics(options_.name, metrics_);
   absl::StatusOr<std::unique_ptr<AdminServer>> admin =
       AdminServer::Start({.host = host_, .port = admin_port_}, health_, metrics_);
   if (!admin.ok()) return Fail(admin.status());

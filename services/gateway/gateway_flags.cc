@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "engine/base/status_macros.h"
+#include "services/common/vllm_names.h"
 
 namespace swiftlet {
 
@@ -30,6 +31,8 @@ void GatewayFlags::AddTo(Flags& flags) {
   flags.Add("strict-parameters", &strict_parameters, "refuse request parameters that are not known");
   flags.AddChoice("tool-call-parser", &tool_call_parser, {"auto", "hermes", "llama3", "none"},
                   "how the models write calls of tools; auto = as their chat templates say");
+  flags.AddChoice("metrics-compat", &metrics_compat, MetricsCompatChoices(),
+                  "whose names /metrics has beside our own: vllm = those of vLLM's server");
   flags.Add("http-threads", &http_threads, "threads for connections", {1, 256});
   flags.Add("max-connections", &max_connections, "open HTTP connections", {1, 1 << 20});
   flags.Add("max-requests", &max_requests, "accepted requests that have not ended", {1, 1 << 24});

@@ -31,6 +31,7 @@ struct GatewayFlags {
   std::string internal_ssl_server_name = "swiftlet";
   bool strict_parameters = false;
   std::string tool_call_parser = "auto";
+  std::string metrics_compat = "none";
   int32_t http_threads = DefaultHttpThreads();
   int32_t max_connections = HttpServerOptions().max_connections;
   int64_t max_requests = Admission::Options().max_requests;

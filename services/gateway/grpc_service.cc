@@ -32,6 +32,12 @@ class ServedCall : public Reactor, public std::enable_shared_from_this<ServedCal
  public:
   explicit ServedCall(asio::any_io_executor home) : home_(std::move(home)) {}
 
+  // Before Start or Refuse. `on_end` lives until OnDone; may be empty.
+  void Announce(std::string_view method, const GrpcDoor::OnEnd& on_end) {
+    method_ = method;
+    on_end_ = &on_end;
+  }
+
   // On gRPC's thread, once, right after construction: what follows is posted. `request` lives until OnDone.
   void Start(MethodCaller& methods, const google::protobuf::MethodDescriptor& method,
              const google::protobuf::Message& request, Caller caller, std::optional<int64_t> timeout_us) {
@@ -73,6 +79,7 @@ class ServedCall : public Reactor, public std::enable_shared_from_this<ServedCal
     ended_ = true;
     status_ = status;
     handle_.reset();
+    if (*on_end_) (*on_end_)(method_, status.code());
     OnEnded();
   }
 
@@ -94,6 +101,8 @@ class ServedCall : public Reactor, public std::enable_shared_from_this<ServedCal
     const std::shared_ptr<ServedCall> call_;
   };
 
+  std::string_view method_;
+  const GrpcDoor::OnEnd* on_end_ = nullptr;
   std::shared_ptr<ServedCall> self_;  // set before the first post, taken by OnDone, gRPC's last reaction
   std::shared_ptr<GenerationHandle> handle_;
 };
@@ -205,7 +214,8 @@ std::optional<int64_t> TimeoutUs(const grpc::CallbackServerContext& context) {
 
 class GrpcDoor::Service : public v1::InferenceService::CallbackService {
  public:
-  Service(MethodCaller& methods, const ApiKeys& keys, IoThreads& io) : methods_(methods), keys_(keys), io_(io) {}
+  Service(MethodCaller& methods, const ApiKeys& keys, IoThreads& io, OnEnd on_end)
+      : methods_(methods), keys_(keys), io_(io), on_end_(std::move(on_end)) {}
 
   using Context = grpc::CallbackServerContext;
 
@@ -256,6 +266,7 @@ class GrpcDoor::Service : public v1::InferenceService::CallbackService {
   Call* Begin(const std::shared_ptr<Call>& call, const char* method, Context& context,
               const google::protobuf::Message& request) {
     std::string caller_request_id = EchoRequestId(context);
+    call->Announce(method, on_end_);
     absl::StatusOr<std::shared_ptr<KeyAccount>> account = CheckKey(context, keys_);
     if (!account.ok()) {
       call->Refuse(account.status());
@@ -271,10 +282,11 @@ class GrpcDoor::Service : public v1::InferenceService::CallbackService {
   MethodCaller& methods_;
   const ApiKeys& keys_;
   IoThreads& io_;
+  const OnEnd on_end_;
 };
 
-GrpcDoor::GrpcDoor(MethodCaller& methods, const ApiKeys& keys, IoThreads& io)
-    : service_(std::make_unique<Service>(methods, keys, io)) {}
+GrpcDoor::GrpcDoor(MethodCaller& methods, const ApiKeys& keys, IoThreads& io, OnEnd on_end)
+    : service_(std::make_unique<Service>(methods, keys, io, std::move(on_end))) {}
 
 GrpcDoor::~GrpcDoor() = default;
 

@@ -189,6 +189,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   deadline_ = Clock::now() + options.header_timeout;
   keep_alive_ = false;
   head_only_ = false;
+  route_ = {};
   done_ = ended_ = streaming_ = chunked_ = announced_ = false;
   in_socket_ = 0;
 
@@ -212,6 +213,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
     request = RequestOfHead(parser.get());
     head_only_ = request.method == "HEAD";
     answer = host_->handler().Check(request);
+    route_ = request.route;
     const bool read_body =
         !answer.has_value() || (parser.content_length().has_value() && *parser.content_length() <= kDrainBodyBytes);
     if (read_body && !parser.is_done()) {
@@ -317,7 +319,7 @@ asio::awaitable<void> HttpConnection::Linger() {
 
 void HttpConnection::Begin(HttpResponse response, bool streaming) {
   CHECK(!done_ && !ended_ && !streaming_) << "an answer begins once";
-  if (host_->options().on_response) host_->options().on_response(response.status);
+  if (host_->options().on_response) host_->options().on_response(route_, response.status);
   if (draining_) keep_alive_ = false;
   streaming_ = streaming;
   chunked_ = streaming && !http_1_0_;

@@ -88,6 +88,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   // The request being answered.
   std::shared_ptr<Exchange> exchange_;
+  std::string_view route_;  // as the handler has found it; empty = none
   bool http_1_0_ = false;
   bool head_only_ = false;   // HEAD: no body may follow
   bool keep_alive_ = false;  // after this answer

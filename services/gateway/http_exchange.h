@@ -29,6 +29,7 @@ struct HttpRequest {
   std::string content_type;
   std::string request_id;               // see CallerRequestId
   std::shared_ptr<KeyAccount> account;  // set by HttpHandler::Check: whose key it was; null = keys are not needed
+  std::string_view route;               // likewise: of the table of routes, which outlives it; empty = none
   std::string body;                     // empty while HttpHandler::Check looks at the head
 };
 

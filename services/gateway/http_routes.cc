@@ -55,6 +55,7 @@ constexpr Route kRoutes[] = {
     {"/v1/completions", Target::kCompletions, "POST", false},
 };
 constexpr std::string_view kModelPrefix = "/v1/models/";
+constexpr std::string_view kModelTemplate = "/v1/models/{model}";
 constexpr Route kModelRoute = {kModelPrefix, Target::kModel, "GET", false};
 constexpr Route kUnknownRoute = {"", Target::kUnknown, "", false};
 
@@ -127,6 +128,7 @@ HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health
 
 std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
   const Route& route = FindRoute(head.path);
+  head.route = route.target == Target::kModel ? kModelTemplate : route.path;
   if (!route.open) {
     absl::StatusOr<std::shared_ptr<KeyAccount>> account = keys_.Check(head.authorization);
     if (!account.ok()) return ErrorResponse(account.status());

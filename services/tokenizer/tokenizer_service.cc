@@ -83,7 +83,8 @@ grpc::ServerUnaryReactor* TokenizerService::OnPool(grpc::CallbackServerContext* 
     metrics_.Finished(method, status.code(), SecondsSince(start));
     reactor->Finish(status.ok() ? grpc::Status::OK : ToGrpcStatus(status));
   };
-  const bool accepted = pool_.Submit([context, finish, work = std::move(work)] {
+  const bool accepted = pool_.Submit([this, start, context, finish, work = std::move(work)] {
+    metrics_.Waited(SecondsSince(start));
     finish(context->IsCancelled() ? absl::CancelledError("the caller went away") : work());
   });
   if (!accepted) {
