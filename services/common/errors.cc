@@ -17,7 +17,6 @@ namespace {
 constexpr std::string_view kParamUrl = "swiftlet/param";
 constexpr std::string_view kErrorCodeUrl = "swiftlet/code";
 constexpr std::string_view kRetryAfterUrl = "swiftlet/retry-after-ms";
-constexpr std::string_view kRefusalUrl = "swiftlet/refusal";
 
 using Row = ErrorRow;
 
@@ -87,19 +86,11 @@ absl::Status WithRetryAfter(absl::Status status, int64_t retry_after_ms) {
   return With(std::move(status), kRetryAfterUrl, std::to_string(retry_after_ms));
 }
 
-absl::Status WithRefusal(absl::Status status, std::string_view reason) {
-  return With(std::move(status), kRefusalUrl, reason);
-}
-
 std::optional<std::string> ErrorParam(const absl::Status& status) {
   return Payload(status, kParamUrl);
 }
 std::optional<std::string> ErrorCode(const absl::Status& status) {
   return Payload(status, kErrorCodeUrl);
-}
-
-std::optional<std::string> Refusal(const absl::Status& status) {
-  return Payload(status, kRefusalUrl);
 }
 
 std::optional<int64_t> RetryAfterMs(const absl::Status& status) {

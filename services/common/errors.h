@@ -21,13 +21,9 @@ absl::Status WithErrorCode(absl::Status status, std::string_view code);
 // For RESOURCE_EXHAUSTED and UNAVAILABLE: when to try again, in milliseconds > 0. Retry-After carries it.
 absl::Status WithRetryAfter(absl::Status status, int64_t retry_after_ms);
 
-// Why work was turned away for lack of room, time or somebody to do it: one word out of few, for metrics and logs.
-absl::Status WithRefusal(absl::Status status, std::string_view reason);
-
 std::optional<std::string> ErrorParam(const absl::Status& status);
 std::optional<std::string> ErrorCode(const absl::Status& status);  // as attached by WithErrorCode
 std::optional<int64_t> RetryAfterMs(const absl::Status& status);
-std::optional<std::string> Refusal(const absl::Status& status);
 
 // The `code` of an error that brings none of its own.
 std::string_view DefaultErrorCode(absl::StatusCode code);

@@ -8,6 +8,7 @@
 
 #include "engine/base/check.h"
 #include "services/common/errors.h"
+#include "services/common/refusal.h"
 #include "services/gateway/clock.h"
 
 namespace swiftlet {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "services/common/errors.h"
+#include "services/common/refusal.h"
 
 namespace swiftlet {
 namespace {

@@ -11,6 +11,7 @@
 #include "engine/base/status_macros.h"
 #include "services/common/errors.h"
 #include "services/common/logging.h"
+#include "services/common/refusal.h"
 #include "services/gateway/encode_order.h"
 #include "services/gateway/resolve_request.h"
 

@@ -10,6 +10,7 @@
 #include "services/common/grpc_errors.h"
 #include "services/common/limits.h"
 #include "services/common/logging.h"
+#include "services/common/refusal.h"
 #include "services/model_worker/grammar_parser.h"
 
 namespace swiftlet {

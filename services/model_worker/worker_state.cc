@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "services/common/errors.h"
+#include "services/common/refusal.h"
 
 namespace swiftlet {
 
