@@ -63,14 +63,15 @@ class Metrics {
   std::map<std::string, MetricDescription> Describe() const;
 
  private:
-  void Describe(const std::string& name, const char* type, const std::string& help, const std::set<std::string>& labels);
+  void Describe(const std::string& name, const char* type, const std::string& help,
+                const std::set<std::string>& labels);
 
   std::shared_ptr<prometheus::Registry> registry_;
   mutable std::mutex mutex_;
   std::vector<std::function<void()>> collectors_;  // guarded by mutex_, which also keeps two collections apart
   mutable std::mutex descriptions_mutex_;
   std::map<std::string, MetricDescription> descriptions_;  // guarded by descriptions_mutex_
-  Derive derive_;  // guarded by mutex_
+  Derive derive_;                                          // guarded by mutex_
 };
 
 // Raises `counter` to `value`, a count kept elsewhere since start.
@@ -89,8 +90,8 @@ class GaugeSet {
 };
 
 // Bucket bounds.
-const std::vector<double>& LatencyBuckets();   // seconds, 100 us to 60 s: steps, tokens, calls
-const std::vector<double>& RequestBuckets();   // seconds, 100 us to 2 h: time to first token, whole requests, queues
-const std::vector<double>& LengthBuckets();    // tokens, 1-2-5 steps from 1 to 200,000
+const std::vector<double>& LatencyBuckets();  // seconds, 100 us to 60 s: steps, tokens, calls
+const std::vector<double>& RequestBuckets();  // seconds, 100 us to 2 h: time to first token, whole requests, queues
+const std::vector<double>& LengthBuckets();   // tokens, 1-2-5 steps from 1 to 200,000
 
 }  // namespace swiftlet

@@ -64,10 +64,9 @@ double CountOpenFiles() {
 
 void AddProcessMetrics(const std::string& process, Metrics& metrics) {
   metrics
-      .AddGauge("swiftlet_build_info", "1; the labels say what was built.",
-                {{"process", process},
-                 {"version", std::string(BuildVersion())},
-                 {"compiler", std::string(BuildCompiler())}})
+      .AddGauge(
+          "swiftlet_build_info", "1; the labels say what was built.",
+          {{"process", process}, {"version", std::string(BuildVersion())}, {"compiler", std::string(BuildCompiler())}})
       .Set(1);
   prometheus::Counter& cpu =
       metrics.AddCounter("process_cpu_seconds_total", "User and system CPU time of this process.");

@@ -43,8 +43,8 @@ std::vector<std::string> TlsFlags::files() const {
 }
 
 TlsMetrics::TlsMetrics(Metrics& metrics)
-    : readings(metrics.AddCounters("swiftlet_tls_file_readings_total", "Times that changed certificates were read again.",
-                                   {"use", "result"})),
+    : readings(metrics.AddCounters("swiftlet_tls_file_readings_total",
+                                   "Times that changed certificates were read again.", {"use", "result"})),
       expires(metrics.AddGauges("swiftlet_tls_certificate_expires_seconds",
                                 "When the certificate in use expires, in seconds since 1970.", {"use"})) {}
 

@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 
-
 namespace swiftlet {
 namespace {
 
@@ -79,8 +78,8 @@ GatewayMetrics::GatewayMetrics(Metrics& metrics)
                                            "Times the keys file was read again.", {{"result", "refused"}})),
       handshakes_ok_(metrics.AddCounter("swiftlet_gateway_tls_handshakes_total", "TLS handshakes on the HTTP port.",
                                         {{"result", "ok"}})),
-      handshakes_failed_(metrics.AddCounter("swiftlet_gateway_tls_handshakes_total",
-                                            "TLS handshakes on the HTTP port.", {{"result", "failed"}})),
+      handshakes_failed_(metrics.AddCounter("swiftlet_gateway_tls_handshakes_total", "TLS handshakes on the HTTP port.",
+                                            {{"result", "failed"}})),
       watched_(std::make_shared<Watched>(metrics)) {
   // There before they are counted, so that the first one is a rise.
   for (const char* route : {"/v1/chat/completions", "/v1/completions"}) {

@@ -25,7 +25,7 @@ struct GatewayLoad {
   int64_t tokenizers_known = 0;
   int64_t tokenizers_healthy = 0;
   int64_t prompts_encoding = 0;
-  std::vector<std::string> models = {};                // that are served
+  std::vector<std::string> models = {};                              // that are served
   std::optional<std::vector<WorkerPool::Outstanding>> workers = {};  // those attached; nullopt = as before
 };
 

@@ -15,7 +15,7 @@ namespace swiftlet {
 // A request that has ended.
 struct RequestRecord {
   std::string model;
-  std::string key_name;  // whose API key it was; empty = keys are not needed
+  std::string key_name;                             // whose API key it was; empty = keys are not needed
   absl::StatusCode status = absl::StatusCode::kOk;  // kCancelled when its caller went away
   std::string refusal;                              // why it was turned away: a word of kRefusals; empty = it was not
   std::vector<v1::FinishReason> finish_reasons;     // by choice; what had not finished when the request ended takes

@@ -38,7 +38,7 @@ struct HttpServerOptions {
   std::chrono::milliseconds tick{250};              // how often the above are looked at
   // Told the route (HttpRequest::route) and status of each answer, on io threads; may be empty.
   std::function<void(std::string_view route, int status)> on_response;
-  std::function<void()> on_cut_off;                 // told of each caller that reads too slowly, likewise
+  std::function<void()> on_cut_off;  // told of each caller that reads too slowly, likewise
 };
 
 class HttpServer {

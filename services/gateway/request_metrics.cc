@@ -143,35 +143,35 @@ RequestMetrics::RequestMetrics(Metrics& metrics)
                                             {"model"})),
       resumptions_(metrics.AddCounters("swiftlet_gateway_resumptions_total",
                                        "Times another worker took over a running request.", {"model"})),
-      running_(metrics.AddGauges("swiftlet_gateway_requests_running", "Requests that have their first token.",
-                                 {"model"})),
+      running_(
+          metrics.AddGauges("swiftlet_gateway_requests_running", "Requests that have their first token.", {"model"})),
       waiting_(metrics.AddGauges("swiftlet_gateway_requests_waiting", "Accepted requests without a token so far.",
                                  {"model"})),
       encode_(metrics.AddHistograms("swiftlet_gateway_encode_seconds", "Arrival to prompt ids.", {"model"})),
       queue_(metrics.AddHistograms("swiftlet_gateway_queue_seconds",
                                    "Submission to first planned step, as the worker measured it.", {"model"})),
-      prefill_(metrics.AddHistograms(
-          "swiftlet_gateway_prefill_seconds",
-          "First planned step to first token, with the way to the worker and back.", {"model"})),
-      first_token_(metrics.AddHistograms("swiftlet_gateway_time_to_first_token_seconds", "Arrival to first token.",
+      prefill_(metrics.AddHistograms("swiftlet_gateway_prefill_seconds",
+                                     "First planned step to first token, with the way to the worker and back.",
+                                     {"model"})),
+      first_token_(
+          metrics.AddHistograms("swiftlet_gateway_time_to_first_token_seconds", "Arrival to first token.", {"model"})),
+      inter_token_(metrics.AddHistograms("swiftlet_gateway_inter_token_seconds", "Time between two tokens of a choice.",
                                          {"model"})),
-      inter_token_(metrics.AddHistograms("swiftlet_gateway_inter_token_seconds",
-                                         "Time between two tokens of a choice.", {"model"})),
       decode_(metrics.AddHistograms("swiftlet_gateway_decode_seconds", "First token to end.", {"model"})),
       duration_(metrics.AddHistograms("swiftlet_gateway_request_seconds", "Arrival to end.", {"model"})),
-      prompt_length_(metrics.AddHistograms("swiftlet_gateway_request_prompt_tokens",
-                                           "Prompt tokens of a request.", {"model"})),
+      prompt_length_(
+          metrics.AddHistograms("swiftlet_gateway_request_prompt_tokens", "Prompt tokens of a request.", {"model"})),
       completion_length_(metrics.AddHistograms("swiftlet_gateway_request_completion_tokens",
                                                "Tokens that a request generated, of all its choices.", {"model"})),
       key_requests_(metrics.AddCounters("swiftlet_gateway_key_requests_total",
                                         "Ended requests, by the name of their API key.", {"key"})),
       key_refused_(
           metrics.AddCounters("swiftlet_gateway_key_refused_total", "Part of these that was over a limit.", {"key"})),
-      key_tokens_(metrics.AddCounters("swiftlet_gateway_key_tokens_total", "Prompt and generated tokens of these.",
-                                      {"key"})) {
-  Metrics::Counters& refusals =
-      metrics.AddCounters("swiftlet_gateway_rejections_total",
-                          "Requests turned away before their first token for lack of room, time or workers.", {"reason"});
+      key_tokens_(
+          metrics.AddCounters("swiftlet_gateway_key_tokens_total", "Prompt and generated tokens of these.", {"key"})) {
+  Metrics::Counters& refusals = metrics.AddCounters(
+      "swiftlet_gateway_rejections_total",
+      "Requests turned away before their first token for lack of room, time or workers.", {"reason"});
   for (const char* reason : kRefusals) refusals_[reason] = &refusals.Add({{"reason", reason}});
   refusals_[kOther] = &refusals.Add({{"reason", "other"}});
 }

@@ -9,8 +9,8 @@ using Clock = std::chrono::steady_clock;
 GpuMetrics::GpuMetrics(Metrics& metrics)
     : energy_family_(metrics.AddCounters("swiftlet_gpu_energy_joules_total",
                                          "Energy the GPU has used since its driver was loaded.", {"gpu"})),
-      info_family_(metrics.AddGauges("swiftlet_gpu_info", "1; the labels say which GPU this worker runs on.",
-                                     {"gpu", "uuid"})) {
+      info_family_(
+          metrics.AddGauges("swiftlet_gpu_info", "1; the labels say which GPU this worker runs on.", {"gpu", "uuid"})) {
   const auto add = [&](const char* name, const char* help, std::optional<double> GpuReading::*value,
                        const Metrics::Labels& labels = {}) {
     std::set<std::string> names = {"gpu"};
@@ -41,7 +41,7 @@ GpuMetrics::~GpuMetrics() {
   if (thread_.joinable()) thread_.join();
 }
 
-void GpuMetrics::Watch(std::unique_ptr<NvmlDevice> device, const Options& options) {
+void GpuMetrics::Watch(std::unique_ptr<NvmlDevice> device, const GpuMetricsOptions& options) {
   options_ = options;
   {
     std::lock_guard<std::mutex> lock(mutex_);

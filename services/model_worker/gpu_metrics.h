@@ -16,19 +16,19 @@
 
 namespace swiftlet {
 
+struct GpuMetricsOptions {
+  std::chrono::milliseconds period{1000};   // between two readings
+  std::chrono::milliseconds stale{10'000};  // age of the last reading from which on there are no series
+};
+
 class GpuMetrics {
  public:
-  struct Options {
-    std::chrono::milliseconds period{1000};   // between two readings
-    std::chrono::milliseconds stale{10'000};  // age of the last reading from which on there are no series
-  };
-
   // Has no series before Watch.
   explicit GpuMetrics(Metrics& metrics);
   ~GpuMetrics();
 
   // Once. A scrape after this finds the first reading.
-  void Watch(std::unique_ptr<NvmlDevice> device, const Options& options = {});
+  void Watch(std::unique_ptr<NvmlDevice> device, const GpuMetricsOptions& options = {});
   // By the collector.
   void Collect();
 
@@ -48,11 +48,11 @@ class GpuMetrics {
   std::vector<Figure> figures_;            // the collector's, as the next two
   prometheus::Counter* energy_ = nullptr;  // joules
   prometheus::Gauge* info_ = nullptr;
-  Options options_;
+  GpuMetricsOptions options_;
   std::unique_ptr<NvmlDevice> device_;
   std::mutex mutex_;
   std::condition_variable stopped_;
-  bool stopping_ = false;                              // guarded by mutex_, as are the next two
+  bool stopping_ = false;  // guarded by mutex_, as are the next two
   GpuReading latest_;
   std::chrono::steady_clock::time_point read_at_;
   std::thread thread_;

@@ -31,8 +31,8 @@ struct NvmlDevice::Functions {
   // Those that an older or newer library may lack.
   int (*utilization)(void*, Utilization*) = nullptr;
   int (*memory)(void*, Memory*) = nullptr;
-  int (*power)(void*, unsigned int*) = nullptr;        // milliwatts
-  int (*power_limit)(void*, unsigned int*) = nullptr;  // milliwatts
+  int (*power)(void*, unsigned int*) = nullptr;         // milliwatts
+  int (*power_limit)(void*, unsigned int*) = nullptr;   // milliwatts
   int (*energy)(void*, unsigned long long*) = nullptr;  // millijoules
   int (*clock)(void*, int, unsigned int*) = nullptr;    // megahertz
   int (*temperature)(void*, int, unsigned int*) = nullptr;

@@ -10,7 +10,8 @@ WorkerMetrics::WorkerMetrics(Metrics& metrics)
       waiting_tokens_(metrics.AddGauge("swiftlet_waiting_tokens", "Prompt tokens not yet computed.")),
       kv_blocks_total_(metrics.AddGauge("swiftlet_kv_blocks", "KV blocks of 64 tokens, by state.", {{"state", "all"}})),
       kv_blocks_used_(metrics.AddGauge("swiftlet_kv_blocks", "KV blocks of 64 tokens, by state.", {{"state", "used"}})),
-      kv_blocks_cached_(metrics.AddGauge("swiftlet_kv_blocks", "KV blocks of 64 tokens, by state.", {{"state", "cached"}})),
+      kv_blocks_cached_(
+          metrics.AddGauge("swiftlet_kv_blocks", "KV blocks of 64 tokens, by state.", {{"state", "cached"}})),
       kv_use_(metrics.AddGauge("swiftlet_kv_use_ratio", "Share of KV blocks held by live sequences.")),
       grammars_cached_(metrics.AddGauge("swiftlet_grammars_cached", "Compiled grammars that are kept.")),
       grammar_cache_bytes_(
@@ -49,13 +50,13 @@ WorkerMetrics::WorkerMetrics(Metrics& metrics)
                                                                {FinishReason::kDeadline, "deadline"},
                                                                {FinishReason::kError, "error"}};
   for (const auto& [reason, name] : kReasons) {
-    ended_.emplace_back(reason, &metrics.AddCounter("swiftlet_sequences_total",
-                                                    "Sequences that ended after they were taken, by why.",
-                                                    {{"finish_reason", name}}));
+    ended_.emplace_back(
+        reason, &metrics.AddCounter("swiftlet_sequences_total", "Sequences that ended after they were taken, by why.",
+                                    {{"finish_reason", name}}));
   }
   for (const char* reason : WorkerState::kRefusals) {
-    refused_.push_back(
-        &metrics.AddCounter("swiftlet_rejections_total", "Requests this worker refused, by why.", {{"reason", reason}}));
+    refused_.push_back(&metrics.AddCounter("swiftlet_rejections_total", "Requests this worker refused, by why.",
+                                           {{"reason", reason}}));
   }
 }
 

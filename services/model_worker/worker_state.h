@@ -41,8 +41,8 @@ class WorkerState {
   // A request was refused; why is in `status`.
   void CountRefusal(const absl::Status& status);
   // Why, and how many.
-  static constexpr const char* kRefusals[] = {"waiting_requests", "waiting_tokens", "waiting_grammars", "deadline",
-                                              "unavailable",      "invalid",        "other"};
+  static constexpr const char* kRefusals[] = {
+      "waiting_requests", "waiting_tokens", "waiting_grammars", "deadline", "unavailable", "invalid", "other"};
   uint64_t refused(size_t reason) const { return refused_[reason]; }  // of kRefusals[reason]
 
   void AddAttachment(int count) { attachments_ += count; }

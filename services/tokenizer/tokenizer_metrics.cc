@@ -20,8 +20,8 @@ TokenizerMetrics::TokenizerMetrics(Metrics& metrics)
                                  LatencyBuckets())),
       cache_lookups_(metrics.AddCounters("swiftlet_tokenizer_piece_cache_lookups_total",
                                          "Pieces of text sought among those encoded before.", {"model"})),
-      cache_hits_(metrics.AddCounters("swiftlet_tokenizer_piece_cache_hits_total", "Part of these that was found.",
-                                      {"model"})),
+      cache_hits_(
+          metrics.AddCounters("swiftlet_tokenizer_piece_cache_hits_total", "Part of these that was found.", {"model"})),
       bytes_(metrics.AddCounter("swiftlet_tokenizer_text_bytes_total", "Bytes of text encoded.")),
       tokens_(metrics.AddCounter("swiftlet_tokenizer_tokens_total", "Tokens made of them.")) {
   for (size_t i = 0; i < kTokenizerMethods; ++i) {

@@ -674,7 +674,8 @@ TEST(Generation, TellsTheObserverWhyARequestWasTurnedAway) {
   for (const RequestRecord& record : gateway.observer.records) {
     if (record.status != absl::StatusCode::kOk) words.push_back(record.model + ":" + record.refusal);
   }
-  EXPECT_THAT(words, testing::IsSupersetOf({std::string(toy::kName) + ":requests", std::string(":"), std::string(":stopping")}));
+  EXPECT_THAT(words, testing::IsSupersetOf(
+                         {std::string(toy::kName) + ":requests", std::string(":"), std::string(":stopping")}));
   gateway.Run([&] { return gateway.observer.records.size() == 67u; });
   EXPECT_EQ(gateway.observer.begun, 67);
 }

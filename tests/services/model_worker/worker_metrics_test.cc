@@ -17,7 +17,8 @@ TEST(WorkerMetrics, EngineFiguresAreCopiedAtEachScrape) {
   WorkerState state(engine, grammars, {}, "w", 100);
   WorkerMetrics worker(metrics);
   worker.Watch(state, engine, grammars);
-  engine.SetStats({.steps = 9, .running_sequences = 3, .kv_blocks_total = 100, .kv_blocks_used = 25, .device_busy_us = 2'500'000});
+  engine.SetStats(
+      {.steps = 9, .running_sequences = 3, .kv_blocks_total = 100, .kv_blocks_used = 25, .device_busy_us = 2'500'000});
   state.CountEnd(FinishReason::kCancelled);
   state.CountRefusal(absl::UnavailableError("stopping"));
   worker.OnStep({.duration_us = 900,

@@ -1,5 +1,5 @@
-// metrics_doc: every metric of every process, as docs/metrics.md. It makes the metrics that the programs make and prints
-// what was added; tests/deploy holds live scrapes against the file.
+// metrics_doc: every metric of every process, as docs/metrics.md. It makes the metrics that the programs make and
+// prints what was added; tests/deploy holds live scrapes against the file.
 //
 //   metrics_doc > docs/metrics.md
 //   metrics_doc --check docs/metrics.md    exit status 1, with the command that mends it, when the file is stale
@@ -68,7 +68,8 @@ std::string Row(const std::string& name, const MetricDescription& metric) {
 }
 
 std::string Section(const std::string& title, const std::string& text, const Descriptions& metrics) {
-  std::string section = absl::StrCat("\n## ", title, "\n", text, "| name | type | labels | unit | |\n|---|---|---|---|---|\n");
+  std::string section =
+      absl::StrCat("\n## ", title, "\n", text, "| name | type | labels | unit | |\n|---|---|---|---|---|\n");
   for (const auto& [name, metric] : metrics) absl::StrAppend(&section, Row(name, metric));
   return section;
 }
@@ -83,7 +84,8 @@ std::string Document() {
   text += Section("Gateway", "", describe([](Metrics& metrics) { GatewayMetrics gateway(metrics); }));
   text += Section("Tokenizer", "", describe([](Metrics& metrics) { TokenizerMetrics tokenizer(metrics); }));
   text += Section("Worker",
-                  "Those of the GPU itself are there where a driver with NVML is; they are read once a second, and a GPU that has not "
+                  "Those of the GPU itself are there where a driver with NVML is; they are read once a second, and a "
+                  "GPU that has not "
                   "answered for ten seconds has none.\n\n",
                   describe([](Metrics& metrics) { WorkerMetrics worker(metrics); }));
   text += Section("Every process", "Those of TLS where certificates are given.\n\n", describe([](Metrics& metrics) {
