@@ -21,7 +21,7 @@ GpuMetrics::GpuMetrics(Metrics& metrics)
       &GpuReading::utilisation);
   add("swiftlet_gpu_memory_utilization_ratio",
       "Share of the time in which the GPU's memory was read or written, by NVML.", &GpuReading::memory_utilisation);
-  add("swiftlet_gpu_memory_used_bytes", "Memory of the GPU that all processes together use.",
+  add("swiftlet_gpu_memory_used_bytes", "Memory of the GPU in use by all processes and the driver.",
       &GpuReading::memory_used_bytes);
   add("swiftlet_gpu_memory_size_bytes", "Memory that the GPU has.", &GpuReading::memory_total_bytes);
   add("swiftlet_gpu_power_watts", "Power the GPU draws.", &GpuReading::power_watts);
