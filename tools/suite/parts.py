@@ -6,7 +6,7 @@ import re
 import sys
 import time
 
-from . import refusals, served_part, speed
+from . import refusals, served_part, speed, structured
 from .suite import SAMPLING, Suite
 
 
@@ -44,6 +44,8 @@ def correctness(suite: Suite) -> bool:
         passed = refusals.refusals(suite) and passed
     if suite.device == "cuda" and suite.wanted("two workers"):
         passed = refusals.two_workers(suite) and passed
+    if suite.wanted("structured"):
+        passed = structured.structured(suite) and passed
     if suite.wanted("float32"):
         variants = ["prefill=", "decode=--decode-from 64", "generic=--generic --decode-from 64",
                     "deterministic=--deterministic --decode-from 64"]
