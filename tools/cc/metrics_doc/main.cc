@@ -20,9 +20,7 @@
 #include "services/common/process_metrics.h"
 #include "services/common/tls_source.h"
 #include "services/common/vllm_names.h"
-#include "services/gateway/gateway_metrics.h"
-#include "services/model_worker/worker_metrics.h"
-#include "services/tokenizer/tokenizer_metrics.h"
+#include "tools/cc/metrics_doc/processes.h"
 
 namespace swiftlet {
 namespace {
@@ -81,13 +79,13 @@ std::string Document() {
     return metrics.Describe();
   };
   std::string text = kHead;
-  text += Section("Gateway", "", describe([](Metrics& metrics) { GatewayMetrics gateway(metrics); }));
-  text += Section("Tokenizer", "", describe([](Metrics& metrics) { TokenizerMetrics tokenizer(metrics); }));
+  text += Section("Gateway", "", describe(AddGatewayMetrics));
+  text += Section("Tokenizer", "", describe(AddTokenizerMetrics));
   text += Section("Worker",
                   "Those of the GPU itself are there where a driver with NVML is; they are read once a second, and a "
                   "GPU that has not "
                   "answered for ten seconds has none.\n\n",
-                  describe([](Metrics& metrics) { WorkerMetrics worker(metrics); }));
+                  describe(AddWorkerMetrics));
   text += Section("Every process", "Those of TLS where certificates are given.\n\n", describe([](Metrics& metrics) {
                     AddProcessMetrics("", metrics);
                     TlsMetrics tls(metrics);
