@@ -39,6 +39,11 @@ them); `route` a row of the gateway's table of paths, `(none)` for all others; `
 ends when that worker is no longer attached; `key` the name of an API key, and beyond 1,000 of them, as beyond 64 models, `(other)`.
 Request ids, prompts and callers are in no label.
 
+`reason` of a gateway's rejection: `requests`, `tokens` (`--max-requests`, `--max-outstanding-tokens`), `deadline` (those ahead of it take
+longer than it has time), `key_requests`, `key_tokens` (its API key's limits), `tokenizer`, `worker` (their queues are full), `unavailable`
+(nobody serves the model), `stopping` (the gateway drains). Of a worker's: `waiting_requests`, `waiting_tokens`, `waiting_grammars` (its
+`--max-waiting-` flags), `deadline`, `unavailable` (it stops, or its device has failed), `invalid`. What is wrong in itself is counted by code.
+
 Histograms have `_bucket`, `_sum` and `_count`. Seconds have buckets from 100 µs to 60 s, whole requests to 2 h; tokens 1, 2, 5, 10 ... 200,000.
 )";
 
