@@ -88,8 +88,8 @@ TEST(VllmNames, AreTheSameNumbers) {
            "# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{model_name=\"demo\"} 3\n",
            "vllm:inter_token_latency_seconds_bucket{model_name=\"demo\",le=\"0.1\"} 1\n",
            "vllm:time_per_output_token_seconds_sum{model_name=\"demo\"} 0.05\n",
-           "vllm:request_success_total{model_name=\"demo\",finished_reason=\"stop\"} 2\n",
-           "vllm:request_success_total{model_name=\"demo\",finished_reason=\"abort\"} 4\n",
+           "vllm:request_success_total{finished_reason=\"stop\",model_name=\"demo\"} 2\n",
+           "vllm:request_success_total{finished_reason=\"abort\",model_name=\"demo\"} 4\n",
            "swiftlet_gateway_requests_running{model=\"demo\"} 3\n",
        }) {
     EXPECT_THAT(text, HasSubstr(line));
