@@ -9,6 +9,7 @@ namespace swiftlet {
 
 struct EngineStats {
   uint64_t steps = 0;
+  int32_t alive_requests = 0;  // as of now, not of the last step: accepted, and not ended yet
   int32_t running_sequences = 0;
   int32_t waiting_sequences = 0;
   int64_t running_tokens = 0;  // in the cache for running sequences

@@ -58,6 +58,11 @@ bool RequestRegistry::WaitUntilEmpty(std::chrono::microseconds timeout) {
   return empty_.wait_for(lock, timeout, [&] { return entries_.empty() && delivered_; });
 }
 
+int32_t RequestRegistry::num_alive() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return static_cast<int32_t>(entries_.size());
+}
+
 void RequestRegistry::Started(uint64_t tag, const OutputSink* sink) {
   std::lock_guard<std::mutex> lock(mutex_);
   Entry& entry = entries_.at({sink, tag});

@@ -35,6 +35,9 @@ class RequestRegistry {
   // Any thread. Waits until nothing is alive and all outputs were delivered; false after `timeout`.
   bool WaitUntilEmpty(std::chrono::microseconds timeout);
 
+  // Any thread.
+  int32_t num_alive() const;
+
   // Step thread.
   void Started(uint64_t tag, const OutputSink* sink);
   void Remove(uint64_t tag, const OutputSink* sink);
@@ -50,7 +53,7 @@ class RequestRegistry {
 
   const int32_t max_waiting_;
   const int32_t max_alive_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable empty_;
   std::map<Key, Entry> entries_;  // these guarded by mutex_
   uint64_t last_number_ = 0;

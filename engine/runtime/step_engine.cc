@@ -148,8 +148,11 @@ void StepEngine::Post(Message message) {
 }
 
 EngineStats StepEngine::Stats() const {
+  const int32_t alive_requests = registry_.num_alive();
   std::lock_guard<std::mutex> lock(stats_mutex_);
-  return published_;
+  EngineStats stats = published_;
+  stats.alive_requests = alive_requests;
+  return stats;
 }
 
 void StepEngine::Shutdown(int64_t drain_us) {

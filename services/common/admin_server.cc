@@ -30,6 +30,7 @@ using Tcp = asio::ip::tcp;
 struct Pages {
   const Health& health;
   const Metrics& metrics;
+  Watchdog& watchdog;
 
   http::response<http::string_body> Answer(const http::request<http::empty_body>& request) const {
     http::response<http::string_body> response(http::status::ok, request.version());
@@ -45,7 +46,11 @@ struct Pages {
       response.body() = metrics.Render();
     } else if (path == "/livez") {
       response.set(http::field::content_type, "application/json");
-      response.body() = R"({"status":"alive"})";
+      const std::string problem = watchdog.Problem(Watchdog::Clock::now());
+      if (!problem.empty()) response.result(http::status::service_unavailable);
+      response.body() = problem.empty()
+                            ? R"({"status":"alive"})"
+                            : boost::json::serialize(boost::json::value({{"status", "stuck"}, {"reason", problem}}));
     } else if (path == "/readyz" || path == "/health") {
       const Health::Snapshot snapshot = health.Get();
       boost::json::object body;
@@ -115,8 +120,8 @@ class Session : public std::enable_shared_from_this<Session> {
 }  // namespace
 
 struct AdminServer::Impl {
-  Impl(const AdminOptions& admin_options, const Health& health, const Metrics& metrics)
-      : options(admin_options), pages{health, metrics} {}
+  Impl(const AdminOptions& admin_options, const Health& health, const Metrics& metrics, Watchdog& watchdog)
+      : options(admin_options), pages{health, metrics, watchdog} {}
 
   absl::Status Open() {
     beast::error_code error;
@@ -165,8 +170,8 @@ struct AdminServer::Impl {
 };
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const AdminOptions& options, const Health& health,
-                                                                const Metrics& metrics) {
-  auto impl = std::make_unique<Impl>(options, health, metrics);
+                                                                const Metrics& metrics, Watchdog& watchdog) {
+  auto impl = std::make_unique<Impl>(options, health, metrics, watchdog);
   if (absl::Status status = impl->Open(); !status.ok()) return status;
   impl->Accept();
   impl->thread = std::thread([raw = impl.get()] { raw->context.run(); });

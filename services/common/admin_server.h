@@ -1,5 +1,6 @@
-// The admin port: /metrics (Prometheus text), /livez, /readyz and /health (JSON; 503 with the reason unless serving).
-// Owned by main; runs on one thread of its own, so it answers whatever the data path does. Never exposed.
+// The admin port: /metrics (Prometheus text), /livez (503 with the reason when the watchdog has one), /readyz and
+// /health (JSON; 503 with the reason unless serving). Owned by main; runs on one thread of its own, so it answers
+// whatever the data path does. Never exposed.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -10,6 +11,7 @@
 
 #include "services/common/health.h"
 #include "services/common/metrics.h"
+#include "services/common/watchdog.h"
 
 namespace swiftlet {
 
@@ -22,9 +24,9 @@ struct AdminOptions {
 
 class AdminServer {
  public:
-  // `health` and `metrics` outlive the server. UNAVAILABLE names the port and its flag when the port is taken.
+  // All but the options outlive the server. UNAVAILABLE names the port and its flag when the port is taken.
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(const AdminOptions& options, const Health& health,
-                                                            const Metrics& metrics);
+                                                            const Metrics& metrics, Watchdog& watchdog);
   ~AdminServer();  // closes all connections and joins
 
   int32_t port() const;

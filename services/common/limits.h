@@ -11,7 +11,6 @@ inline constexpr size_t kMaxHeaderBytes = 32 << 10;     // HTTP request line and
 inline constexpr size_t kMaxJsonDepth = 32;             // nested arrays and objects
 inline constexpr int kMaxGrpcMessageBytes = 64 << 20;   // between our processes, either direction
 inline constexpr size_t kMaxPromptTextBytes = 4 << 20;  // one prompt, or all messages of a chat together
-inline constexpr size_t kMaxTextsPerEncode = 64;        // texts in one EncodePrompt
 inline constexpr size_t kMaxMessages = 1024;            // messages of a chat
 inline constexpr size_t kMaxNameBytes = 64;             // message names, cache salts, caller's request ids
 inline constexpr size_t kMaxListEntries = 1 << 16;      // of a transcoded body's list or map, but for lists of numbers

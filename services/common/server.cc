@@ -48,7 +48,7 @@ std::optional<int> Server::Start(int argc, const char* const* argv) {
   logging_ = *std::move(logging);
   AddProcessMetrics(options_.name, metrics_);
   absl::StatusOr<std::unique_ptr<AdminServer>> admin =
-      AdminServer::Start({.host = host_, .port = admin_port_}, health_, metrics_);
+      AdminServer::Start({.host = host_, .port = admin_port_}, health_, metrics_, watchdog_);
   if (!admin.ok()) return Fail(admin.status());
   admin_ = *std::move(admin);
   LogInfo("starting", {{"version", BuildVersion()}, {"compiler", BuildCompiler()}, {"flags", flags_.Effective()}});

@@ -28,6 +28,7 @@
 #include "services/common/metrics.h"
 #include "services/common/stop_signal.h"
 #include "services/common/tls_source.h"
+#include "services/common/watchdog.h"
 
 namespace swiftlet {
 
@@ -53,6 +54,8 @@ class Server {
 
   Metrics& metrics() { return metrics_; }
   Health& health() { return health_; }
+  // What /livez looks at until Run returns.
+  Watchdog& watchdog() { return watchdog_; }
   const std::string& host() const { return host_; }  // for the data ports: --host
   int32_t admin_port() const { return admin_->port(); }
 
@@ -91,6 +94,7 @@ class Server {
   LogOptions log_;
   Metrics metrics_;
   Health health_;
+  Watchdog watchdog_;
   std::unique_ptr<Logging> logging_;
   std::unique_ptr<AdminServer> admin_;
   std::vector<std::unique_ptr<TlsSource>> tls_sources_;

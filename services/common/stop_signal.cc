@@ -1,11 +1,16 @@
 #include "services/common/stop_signal.h"
 
+#include <poll.h>
 #include <pthread.h>
-#include <time.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <utility>
+
+#include "engine/base/check.h"
 
 namespace swiftlet {
 namespace {
@@ -21,31 +26,36 @@ sigset_t StopSet() {
   return set;
 }
 
-}  // namespace
-
-StopSignal::StopSignal() {
+int OpenSignals() {
   const sigset_t set = StopSet();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+}  // namespace
+
+StopSignal::StopSignal() : signals_(OpenSignals()), closing_(eventfd(0, EFD_CLOEXEC)) {
+  CHECK(signals_ >= 0 && closing_ >= 0) << "no descriptors for signals: errno " << errno;
   std::signal(SIGPIPE, SIG_IGN);
   watcher_ = std::thread([this] { Watch(); });
 }
 
 StopSignal::~StopSignal() {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    closing_ = true;
-  }
+  eventfd_write(closing_, 1);
   watcher_.join();
+  close(signals_);
+  close(closing_);
 }
 
 void StopSignal::Watch() {
-  const sigset_t set = StopSet();
-  const timespec poll = {0, 20'000'000};  // so that the destructor can end this thread without a signal of its own
+  pollfd watched[] = {{signals_, POLLIN, 0}, {closing_, POLLIN, 0}};
   while (true) {
-    const int number = sigtimedwait(&set, nullptr, &poll);
+    if (poll(watched, 2, -1) < 0) continue;  // EINTR
+    if (watched[1].revents != 0) return;
+    signalfd_siginfo info;
+    if (read(signals_, &info, sizeof(info)) != sizeof(info)) continue;
+    const int number = static_cast<int>(info.ssi_signo);
     std::lock_guard<std::mutex> lock(mutex_);
-    if (closing_) return;
-    if (number < 0) continue;
     const auto now = std::chrono::steady_clock::now();
     if (first_signal_.has_value() && now - *first_signal_ < kSameRequest) continue;
     if (!waiting_ || first_signal_.has_value()) _exit(128 + number);

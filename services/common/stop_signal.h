@@ -33,11 +33,12 @@ class StopSignal {
  private:
   void Watch();
 
+  const int signals_;  // descriptor: readable while a signal waits
+  const int closing_;  // descriptor: readable once the watcher is to end
   std::mutex mutex_;
   std::condition_variable changed_;
   bool waiting_ = false;  // all guarded by mutex_
   bool stopped_ = false;
-  bool closing_ = false;
   std::optional<std::chrono::steady_clock::time_point> first_signal_;
   absl::Status status_;
   std::thread watcher_;

@@ -18,7 +18,7 @@ TlsFlags::TlsFlags(const std::string& prefix) : prefix(prefix) {
 
 void TlsFlags::AddTo(Flags& flags, const std::string& ours_help, const std::string& authorities_help) {
   flags.Add(absl::StrCat(prefix, "-certfile"), &paths.certificate, ours_help);
-  flags.Add(absl::StrCat(prefix, "-keyfile"), &paths.key, absl::StrCat("its key, PEM without a passphrase"));
+  flags.Add(absl::StrCat(prefix, "-keyfile"), &paths.key, "its key, PEM without a passphrase");
   flags.Add(absl::StrCat(prefix, "-ca-certs"), &paths.authorities, authorities_help);
 }
 

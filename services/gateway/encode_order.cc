@@ -25,7 +25,7 @@ absl::StatusOr<std::shared_ptr<const DirectoryEntry>> FindReadyModel(const Model
 EncodeOrder MakeEncodeOrder(ValidRequest& request, const DirectoryEntry& model, int64_t timeout_us) {
   EncodeOrder order;
   if (auto* chat = std::get_if<ChatInput>(&request.input)) {
-    v1::EncodeChatRequest encode;
+    v1::EncodeChatRequest& encode = *order.request.mutable_chat();
     encode.set_model(request.model);
     for (v1::ChatMessage& message : chat->messages) *encode.add_messages() = std::move(message);
     chat->messages.clear();
@@ -33,14 +33,12 @@ EncodeOrder MakeEncodeOrder(ValidRequest& request, const DirectoryEntry& model, 
     encode.set_continue_final_message(chat->continue_final_message);
     encode.set_template_kwargs(std::move(chat->template_kwargs));
     encode.set_tools(std::move(chat->tools));
-    order.request = std::move(encode);
   } else {
     auto& text = std::get<TextInput>(request.input);
-    v1::EncodePromptRequest encode;
+    v1::EncodePromptRequest& encode = *order.request.mutable_prompt();
     encode.set_model(request.model);
-    encode.add_texts(std::move(text.text));
+    encode.set_text(std::move(text.text));
     encode.set_add_special_tokens(text.add_special_tokens);
-    order.request = std::move(encode);
   }
   order.model = model.name;
   order.tokenizer_hash = model.tokenizer.tokenizer_hash();

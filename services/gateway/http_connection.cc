@@ -6,6 +6,8 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
+#include <tuple>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
@@ -47,6 +49,17 @@ using Parser = http::request_parser<http::string_body>;
 
 std::string_view View(beast::string_view text) {
   return {text.data(), text.size()};
+}
+
+// What has come already, at once: to ask Beast for it would take a turn of the thread. need_more: it ends before the
+// head does, or the body where that is wanted too.
+error_code ParseReceived(beast::flat_buffer& received, Parser& parser, bool to_end) {
+  error_code error;
+  while (!error && !(to_end ? parser.is_done() : parser.is_header_done())) {
+    if (received.size() == 0) return http::error::need_more;
+    received.consume(parser.put(received.data(), error));
+  }
+  return error;
 }
 
 }  // namespace
@@ -200,7 +213,10 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   absl::Status refusal;
   HttpRequest request;
   std::optional<HttpResponse> answer;
-  const auto [header_error, header_size] = co_await http::async_read_header(stream_, buffer_, parser, kAwait);
+  error_code header_error = ParseReceived(buffer_, parser, /*to_end=*/false);
+  if (header_error == http::error::need_more) {
+    std::tie(header_error, std::ignore) = co_await http::async_read_header(stream_, buffer_, parser, kAwait);
+  }
   if (closed_) co_return false;
   http_1_0_ = parser.is_header_done() && parser.get().version() == 10;
   if (header_error) {
@@ -216,7 +232,9 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
     route_ = request.route;
     const bool read_body =
         !answer.has_value() || (parser.content_length().has_value() && *parser.content_length() <= kDrainBodyBytes);
-    if (read_body && !parser.is_done()) {
+    const error_code body_error =
+        read_body && !parser.is_done() ? ParseReceived(buffer_, parser, /*to_end=*/true) : error_code();
+    if (body_error == http::error::need_more) {
       if (absl::EqualsIgnoreCase(ToAbsl(View(parser.get()[http::field::expect])), "100-continue")) {
         head_ = "HTTP/1.1 100 Continue\r\n\r\n";
         Flush();
@@ -235,6 +253,8 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
           break;
         }
       }
+    } else if (body_error) {
+      refusal = HttpReadError(body_error, timed_out_);
     }
     keep_alive_ = refusal.ok() && parser.is_done() && parser.keep_alive();
   }
@@ -503,7 +523,9 @@ void HttpConnection::Tick(Clock::time_point now) {
 
 void HttpConnection::Drain() {
   draining_ = true;
-  if (phase_ == Phase::kIdle) {
+  error_code ignored;
+  // What has come already is answered: whoever sent it cannot have known.
+  if (phase_ == Phase::kIdle && stream_.socket().available(ignored) == 0) {
     stream_.ShutdownSend();
     Close();
   }

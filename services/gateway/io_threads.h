@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -11,6 +12,8 @@
 #include <boost/asio/io_context.hpp>
 
 namespace swiftlet {
+
+class Watchdog;
 
 class IoThreads {
  public:
@@ -25,6 +28,8 @@ class IoThreads {
   boost::asio::io_context& context(int index) { return *contexts_[index]; }
   // Any thread. The contexts in turn.
   boost::asio::io_context& Next() { return *contexts_[next_++ % contexts_.size()]; }
+  // As "`what` 0" and so on. Outlives the watchdog's looks.
+  void LetWatch(Watchdog& watchdog, const std::string& what);
   // Any thread but ours; idempotent. Drops what is still queued.
   void Stop();
 

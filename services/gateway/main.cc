@@ -109,6 +109,7 @@ int Main(int argc, char** argv) {
                               .random = [seeds = std::make_shared<RandomSeeds>()] { return seeds->Next(); }},
                              {.tool_parser = ToolParserOf(flags.tool_call_parser)});
   const auto refresh_us = static_cast<int64_t>(flags.endpoint_refresh_seconds * 1e6);
+  control.LetWatch(server.watchdog(), "control thread");
   EndpointWatcher tokenizer_watcher(*tokenizer_endpoints, refresh_us, control_executor, clock,
                                     MakeSystemLookup(control_executor),
                                     [&](auto addresses) { tokenizers.SetAddresses(std::move(addresses)); });
@@ -118,6 +119,7 @@ int Main(int argc, char** argv) {
 
   // The doors.
   IoThreads io(flags.http_threads);
+  io.LetWatch(server.watchdog(), "io thread");
   ApiKeys keys(flags.api_keys);
   if (!flags.api_key_file.empty()) {
     server.WatchFiles({flags.api_key_file}, [&] { ReadKeysAgain(flags.api_key_file, keys, metrics); });
@@ -195,6 +197,7 @@ int Main(int argc, char** argv) {
         std::promise<void> stopped;  // what both have posted has run
         boost::asio::post(control_executor, [&] { stopped.set_value(); });
         stopped.get_future().wait();
+        connector.Close();
         control.Stop();
       },
       /*serving_later=*/true);

@@ -19,14 +19,8 @@ struct EncodedPrompt {
   bool starts_in_reasoning = false;  // the template ended inside the reasoning tags
 };
 
-// A call under way. Destroying it neither cancels nor waits.
-class TokenizerCall {
- public:
-  virtual ~TokenizerCall() = default;
-  virtual void Cancel() = 0;  // any thread; the callback still comes
-};
-
-// Methods: any thread, never block. Callbacks: any thread, exactly once, within `timeout_us` and a little.
+// Methods: any thread, never block. Callbacks: any thread, perhaps before the method returned; exactly once unless said
+// otherwise.
 class TokenizerClient {
  public:
   template <typename T>
@@ -36,16 +30,17 @@ class TokenizerClient {
   virtual void GetInfo(int64_t timeout_us, Callback<v1::GetInfoResponse> done) = 0;
   virtual void GetVocabulary(const std::string& model, int64_t timeout_us,
                              Callback<std::shared_ptr<const Vocabulary>> done) = 0;
-  virtual std::shared_ptr<TokenizerCall> EncodeChat(const v1::EncodeChatRequest& request, int64_t timeout_us,
-                                                    Callback<EncodedPrompt> done) = 0;
-  virtual std::shared_ptr<TokenizerCall> EncodePrompt(const v1::EncodePromptRequest& request, int64_t timeout_us,
-                                                      Callback<EncodedPrompt> done) = 0;
+  // `request` has a call id that is not given twice. UNAVAILABLE when the way to the tokenizer is broken; a tokenizer
+  // that is silent is not noticed here. Not on a thread that runs such a callback.
+  virtual void Encode(v1::EncodeRequest request, Callback<EncodedPrompt> done) = 0;
+  // The callback of that Encode does not come any more, unless it is running.
+  virtual void CancelEncode(uint64_t call_id) = 0;
 };
 
 class TokenizerConnector {
  public:
   virtual ~TokenizerConnector() = default;
-  // `address`: host:port. Connects lazily.
+  // `address`: host:port. Connects lazily. Destroying a client ends no call.
   virtual std::unique_ptr<TokenizerClient> Connect(const std::string& address) = 0;
 };
 

@@ -9,12 +9,12 @@
 #include <functional>
 #include <mutex>
 #include <utility>
-#include <vector>
 
 #include "engine/base/status_macros.h"
 #include "services/common/grpc_channel.h"
 #include "services/common/grpc_errors.h"
 #include "services/common/tls_source.h"
+#include "services/gateway/encode_stream_grpc.h"
 #include "swiftlet/v1/tokenizer.grpc.pb.h"
 
 namespace swiftlet {
@@ -24,7 +24,7 @@ using Stub = v1::TokenizerService::Stub;
 
 // One unary call and all that must live as long as it.
 template <typename Request, typename Response>
-struct UnaryCall : public TokenizerCall, public InFlightCalls::Call {
+struct UnaryCall : public InFlightCalls::Call {
   void Cancel() override { context.TryCancel(); }
 
   grpc::ClientContext context;
@@ -34,10 +34,6 @@ struct UnaryCall : public TokenizerCall, public InFlightCalls::Call {
 
 void SetTimeout(grpc::ClientContext& context, int64_t timeout_us) {
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::microseconds(timeout_us));
-}
-
-std::vector<int32_t> Ids(const google::protobuf::RepeatedField<int32_t>& ids) {
-  return {ids.begin(), ids.end()};
 }
 
 // The slices of a vocabulary, in order.
@@ -104,13 +100,23 @@ class GrpcTokenizerClient : public TokenizerClient {
  public:
   GrpcTokenizerClient(const std::string& address, const ChannelMaker& channels, InFlightCalls& calls)
       : calls_(calls), address_(address), channels_(channels) {}
+  ~GrpcTokenizerClient() override {
+    if (stream_ != nullptr) stream_->Retire();
+  }
 
   void GetInfo(int64_t timeout_us, Callback<v1::GetInfoResponse> done) override {
-    auto call = NewCall<v1::GetInfoResponse>(v1::GetInfoRequest(), timeout_us);
+    auto call = std::make_shared<UnaryCall<v1::GetInfoRequest, v1::GetInfoResponse>>();
+    SetTimeout(call->context, timeout_us);
+    calls_.Add(call);
     stub()->async()->GetInfo(&call->context, &call->request, &call->response,
-                             OnEnd(call, std::move(done), [](v1::GetInfoResponse& response) {
-                               return absl::StatusOr<v1::GetInfoResponse>(std::move(response));
-                             }));
+                             [call = call.get(), &calls = calls_, done = std::move(done)](const grpc::Status& status) {
+                               if (status.ok()) {
+                                 done(std::move(call->response));
+                               } else {
+                                 done(FromGrpcStatus(status));
+                               }
+                               calls.End(call);
+                             });
   }
 
   void GetVocabulary(const std::string& model, int64_t timeout_us,
@@ -118,36 +124,33 @@ class GrpcTokenizerClient : public TokenizerClient {
     VocabularyReader::Start(calls_, stub(), model, timeout_us, std::move(done));
   }
 
-  std::shared_ptr<TokenizerCall> EncodeChat(const v1::EncodeChatRequest& request, int64_t timeout_us,
-                                            Callback<EncodedPrompt> done) override {
-    auto call = NewCall<v1::EncodeChatResponse>(request, timeout_us);
-    stub()->async()->EncodeChat(
-        &call->context, &call->request, &call->response,
-        OnEnd(call, std::move(done), [](v1::EncodeChatResponse& response) {
-          return absl::StatusOr<EncodedPrompt>(EncodedPrompt{Ids(response.ids()), response.starts_in_reasoning()});
-        }));
-    return call;
+  void Encode(v1::EncodeRequest request, Callback<EncodedPrompt> done) override {
+    while (!stream()->Encode(request, done)) {
+    }
   }
 
-  std::shared_ptr<TokenizerCall> EncodePrompt(const v1::EncodePromptRequest& request, int64_t timeout_us,
-                                              Callback<EncodedPrompt> done) override {
-    auto call = NewCall<v1::EncodePromptResponse>(request, timeout_us);
-    stub()->async()->EncodePrompt(
-        &call->context, &call->request, &call->response,
-        OnEnd(call, std::move(done), [](v1::EncodePromptResponse& response) -> absl::StatusOr<EncodedPrompt> {
-          if (response.prompts_size() != 1) {
-            return absl::InternalError("the tokenizer did not encode the one prompt");
-          }
-          return EncodedPrompt{Ids(response.prompts(0).ids()), false};
-        }));
-    return call;
+  void CancelEncode(uint64_t call_id) override {
+    std::shared_ptr<GrpcEncodeStream> streams[2];
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      streams[0] = stream_;
+      streams[1] = retired_.lock();
+    }
+    for (const auto& stream : streams) {
+      if (stream != nullptr) stream->Forget(call_id);
+    }
   }
 
  private:
   // On a channel with the certificates of now: calls that run keep theirs.
   std::shared_ptr<Stub> stub() {
-    auto certificates = channels_.Certificates();
     std::lock_guard<std::mutex> lock(mutex_);
+    return StubOfNow();
+  }
+
+  // Mutex held.
+  std::shared_ptr<Stub> StubOfNow() {
+    auto certificates = channels_.Certificates();
     if (stub_ == nullptr || certificates != certificates_) {
       stub_ = v1::TokenizerService::NewStub(channels_.Make(address_, certificates.get()));
       certificates_ = std::move(certificates);
@@ -155,23 +158,16 @@ class GrpcTokenizerClient : public TokenizerClient {
     return stub_;
   }
 
-  template <typename Response, typename Request>
-  std::shared_ptr<UnaryCall<Request, Response>> NewCall(const Request& request, int64_t timeout_us) {
-    auto call = std::make_shared<UnaryCall<Request, Response>>();
-    call->request = request;
-    SetTimeout(call->context, timeout_us);
-    calls_.Add(call);
-    return call;
-  }
-
-  // What gRPC calls at the end of `call`: tells `done`, then lets the call go.
-  template <typename Request, typename Response, typename Result, typename Convert>
-  std::function<void(grpc::Status)> OnEnd(const std::shared_ptr<UnaryCall<Request, Response>>& call,
-                                          Callback<Result> done, Convert convert) {
-    return [call = call.get(), &calls = calls_, done = std::move(done), convert](const grpc::Status& status) {
-      done(status.ok() ? convert(call->response) : FromGrpcStatus(status));
-      calls.End(call);
-    };
+  // One that takes calls, or did a moment ago.
+  std::shared_ptr<GrpcEncodeStream> stream() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const std::shared_ptr<Stub> stub = StubOfNow();
+    if (stream_ != nullptr && stream_->stub() != stub) {
+      stream_->Retire();
+      retired_ = std::exchange(stream_, nullptr);
+    }
+    if (stream_ == nullptr || stream_->ended()) stream_ = GrpcEncodeStream::Start(stub, calls_);
+    return stream_;
   }
 
   InFlightCalls& calls_;
@@ -180,6 +176,8 @@ class GrpcTokenizerClient : public TokenizerClient {
   std::mutex mutex_;
   std::shared_ptr<Stub> stub_;                       // guarded by mutex_
   std::shared_ptr<const TlsMaterial> certificates_;  // those of stub_; guarded by mutex_
+  std::shared_ptr<GrpcEncodeStream> stream_;         // on a channel of stub_; guarded by mutex_
+  std::weak_ptr<GrpcEncodeStream> retired_;          // the one before it; guarded by mutex_
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// TokenizerClient over gRPC. Thread-safe; owned by main. Outlives its clients. Destroying it ends all calls and waits
-// until no callback runs, so it goes before the executors that those use.
+// TokenizerClient over gRPC: unary calls, and one Encode stream a tokenizer. Thread-safe; owned by main. Outlives its
+// clients. Whoever made clients closes it before what their callbacks use goes.
 #pragma once
 
 #include <memory>
@@ -17,6 +17,8 @@ class GrpcTokenizerConnector : public TokenizerConnector {
   explicit GrpcTokenizerConnector(ChannelMaker channels = {}) : channels_(std::move(channels)) {}
 
   std::unique_ptr<TokenizerClient> Connect(const std::string& address) override;
+  // Ends all calls and waits until no callback runs. No client is used any more.
+  void Close() { calls_.CancelAndWait(); }
 
  private:
   const ChannelMaker channels_;

@@ -1,18 +1,19 @@
 // The tokenizers this gateway calls: which are healthy, what they serve, and which one gets the next prompt (the one
 // with the least pending). Also keeps the vocabularies they hand out, one for each tokenizer hash. Public methods: any
-// thread, they post to the control executor, where all else happens. Owned by main; outlives the executor's last run.
+// thread. A prompt goes out on the caller's thread and its ids come back on the connector's, without a turn on another;
+// which tokenizers there are and how they are is the control executor's to say. Owned by main; outlives the executor's
+// last run and the connector's last callback.
 #pragma once
 
 #include <absl/status/statusor.h>
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <unordered_map>
-#include <variant>
 #include <vector>
 
 #include "services/gateway/clock.h"
@@ -24,7 +25,7 @@ namespace swiftlet {
 
 // One prompt to encode. Bounded in number by admission: every request has at most one.
 struct EncodeOrder {
-  std::variant<v1::EncodeChatRequest, v1::EncodePromptRequest> request;
+  v1::EncodeRequest request;  // without id and timeout
   // Of the tokenizers that will do.
   std::string model;
   std::string tokenizer_hash;
@@ -50,8 +51,8 @@ class TokenizerPool {
 
   // The tokenizers there are, as host:port.
   void SetAddresses(std::vector<std::string> addresses);
-  // UNAVAILABLE when no healthy tokenizer will do. Encoding is idempotent: a call that ends UNAVAILABLE is tried
-  // once more at another tokenizer. Returns a ticket for Cancel.
+  // UNAVAILABLE when no healthy tokenizer will do, DEADLINE_EXCEEDED when none answers in time. Encoding is idempotent:
+  // a call that ends UNAVAILABLE is tried once more at another tokenizer. Returns a ticket for Cancel.
   uint64_t Encode(EncodeOrder order);
   // `done` is not called once this took effect.
   void Cancel(uint64_t ticket);
@@ -66,45 +67,59 @@ class TokenizerPool {
   Counts counts() const;
 
  private:
+  using Lock = std::unique_lock<std::mutex>;
+  // Let go of on any thread but the connector's.
   struct Tokenizer {
     std::string address;
     std::unique_ptr<TokenizerClient> client;
-    bool healthy = false;
+    bool healthy = false;  // as `info` written by the control executor, under the lock
     v1::GetInfoResponse info;
-    int64_t pending = 0;
+    const std::shared_ptr<int64_t> load = std::make_shared<int64_t>(0);  // prompts it has; under the lock
+  };
+  struct Probing {
     int64_t backoff_us = 0;
     std::unique_ptr<Timer> timer;  // the next probe
   };
   struct Pending {
     EncodeOrder order;
     std::weak_ptr<Tokenizer> tokenizer;
+    std::shared_ptr<int64_t> load;  // that counts it; null = between two tokenizers
     std::string address;
-    std::shared_ptr<TokenizerCall> call;
     int64_t deadline_us = 0;
     bool retried = false;
   };
+  using PendingOrders = std::unordered_map<uint64_t, Pending>;
 
+  // On the control executor.
   void Probe(const std::shared_ptr<Tokenizer>& tokenizer);
   void OnInfo(const std::shared_ptr<Tokenizer>& tokenizer, absl::StatusOr<v1::GetInfoResponse> info);
   void FetchVocabulary(const std::shared_ptr<Tokenizer>& tokenizer, const v1::TokenizedModel& model);
   void Publish();
+  bool IsListed(const std::shared_ptr<Tokenizer>& tokenizer) const;
+  void OnLost(uint64_t ticket, const std::weak_ptr<Tokenizer>& weak, const absl::Status& status);
+  void ExpireDue();
+  // With the lock held.
   std::shared_ptr<Tokenizer> Choose(const EncodeOrder& order, const std::string& except) const;
-  void Dispatch(uint64_t ticket, const std::string& except);
+  // These give it up. On any thread that may call a client.
+  void Dispatch(Lock lock, uint64_t ticket, const std::string& except);
+  void Finish(Lock lock, PendingOrders::iterator found, absl::StatusOr<EncodedPrompt> prompt);
+  // On any thread.
   void OnEncoded(uint64_t ticket, absl::StatusOr<EncodedPrompt> prompt);
-  void Finish(uint64_t ticket, absl::StatusOr<EncodedPrompt> prompt);
 
   const Options options_;
   const Executor control_;
   Clock& clock_;
   TokenizerConnector& connector_;
   ModelDirectory& directory_;
-  std::map<std::string, std::shared_ptr<Tokenizer>> tokenizers_;           // by address
   std::map<std::string, std::shared_ptr<const Vocabulary>> vocabularies_;  // by tokenizer hash; null = being fetched
-  std::unordered_map<uint64_t, Pending> pending_;                          // by ticket
-  std::atomic<uint64_t> next_ticket_{1};
-  std::atomic<int64_t> known_{0};
-  std::atomic<int64_t> healthy_{0};
-  std::atomic<int64_t> num_pending_{0};
+  std::map<std::string, Probing> probing_;                                 // by address
+  std::unique_ptr<Timer> expiry_;                                          // runs ExpireDue
+
+  mutable std::mutex mutex_;                                      // guards all below
+  std::map<std::string, std::shared_ptr<Tokenizer>> tokenizers_;  // by address; written by the control executor
+  PendingOrders pending_;                                         // by ticket
+  uint64_t next_ticket_ = 1;
+  int64_t expiry_us_ = INT64_MAX;  // when expiry_ fires, or is about to be set for
 };
 
 }  // namespace swiftlet

@@ -22,6 +22,7 @@ namespace swiftlet {
 namespace {
 
 constexpr int32_t kBlockTokens = 64;
+constexpr std::chrono::seconds kStuck{120};  // a step of a large model's prompts takes that long on few cores
 
 struct WorkerFlags {
   LoadEngineOptions load;
@@ -196,6 +197,11 @@ int Main(int argc, char** argv) {
   WorkerState state(engine, grammars, DescribeModel(flags, *loaded, *hashes), RandomId(), flags.max_waiting_tokens);
   metrics.Watch(state, engine, grammars);
   AddCompatibleNames(flags.metrics_compat, flags.served_model_name, process.metrics());
+
+  process.watchdog().Watch("step thread", kStuck, [&engine] {
+    const EngineStats stats = engine.Stats();
+    return Watchdog::Reading{.has_work = stats.alive_requests > 0, .progress = stats.steps};
+  });
 
   ModelService service(state);
   absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(

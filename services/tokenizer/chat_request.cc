@@ -177,17 +177,8 @@ absl::StatusOr<ChatInput> ParseChatRequest(const v1::EncodeChatRequest& request,
 }
 
 absl::Status CheckPromptRequest(const v1::EncodePromptRequest& request) {
-  const size_t count = static_cast<size_t>(request.texts_size());
-  if (count == 0 || count > limits::kMaxTextsPerEncode) {
-    return InvalidField("texts", absl::StrCat("expected 1 to ", limits::kMaxTextsPerEncode, " texts, got ", count));
-  }
-  for (size_t i = 0; i < count; ++i) {
-    if (request.texts(static_cast<int>(i)).size() > limits::kMaxPromptTextBytes) {
-      return InvalidField(absl::StrCat("texts[", i, "]"),
-                          absl::StrCat("longer than ", limits::kMaxPromptTextBytes, " bytes"));
-    }
-  }
-  return absl::OkStatus();
+  if (request.text().size() <= limits::kMaxPromptTextBytes) return absl::OkStatus();
+  return InvalidField("text", absl::StrCat("longer than ", limits::kMaxPromptTextBytes, " bytes"));
 }
 
 }  // namespace swiftlet

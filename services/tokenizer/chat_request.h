@@ -1,4 +1,4 @@
-// EncodeChat's request, checked once: what leaves here is what the chat template takes. Pure; any thread.
+// A chat to encode, checked once: what leaves here is what the chat template takes. Pure; any thread.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -13,7 +13,7 @@ namespace swiftlet {
 absl::StatusOr<ChatInput> ParseChatRequest(const v1::EncodeChatRequest& request, const ChatTemplate& chat_template,
                                            absl::CivilSecond now);
 
-// INVALID_ARGUMENT naming the field of EncodePrompt.
+// INVALID_ARGUMENT naming the field.
 absl::Status CheckPromptRequest(const v1::EncodePromptRequest& request);
 
 }  // namespace swiftlet

@@ -36,6 +36,11 @@ size_t EncodePool::waiting() const {
   return jobs_.size();
 }
 
+uint64_t EncodePool::begun() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return begun_;
+}
+
 void EncodePool::Work() {
   while (true) {
     Job job;
@@ -45,6 +50,7 @@ void EncodePool::Work() {
       if (jobs_.empty()) return;
       job = std::move(jobs_.front());
       jobs_.pop_front();
+      ++begun_;
     }
     job();
   }

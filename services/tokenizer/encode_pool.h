@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -29,6 +30,7 @@ class EncodePool {
   void Close();
 
   size_t waiting() const;  // jobs not begun
+  uint64_t begun() const;  // jobs taken by a thread, since start
 
  private:
   void Work();
@@ -37,6 +39,7 @@ class EncodePool {
   mutable std::mutex mutex_;
   std::condition_variable ready_;
   std::deque<Job> jobs_;  // guarded by mutex_
+  uint64_t begun_ = 0;    // guarded by mutex_
   bool closing_ = false;  // guarded by mutex_
   std::vector<std::thread> threads_;
 };

@@ -3,6 +3,7 @@
 #include <absl/time/time.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -20,6 +21,8 @@
 namespace {
 
 constexpr size_t kQueueCapacity = 1024;  // requests that may wait; each holds at most one prompt
+
+constexpr std::chrono::seconds kStuck{60};  // the longest prompt takes a second of one thread
 
 }  // namespace
 
@@ -66,6 +69,9 @@ int main(int argc, char** argv) {
   TokenizerMetrics metrics(server.metrics());
   EncodePool pool(threads, kQueueCapacity);
   metrics.Watch(pool, served);
+  server.watchdog().Watch("queue of prompts", kStuck, [&pool] {
+    return Watchdog::Reading{.has_work = pool.waiting() > 0, .progress = pool.begun()};
+  });
   const absl::TimeZone zone = absl::LocalTimeZone();
   TokenizerService service(served, pool, metrics, [zone] { return absl::ToCivilSecond(absl::Now(), zone); });
 
@@ -74,7 +80,10 @@ int main(int argc, char** argv) {
   if (!grpc.ok()) return server.Fail(grpc.status());
   LogInfo("serving", {{"port", (*grpc)->port()}});
   server.health().Listen([&](bool serving) { (*grpc)->SetServing(serving); });
-  const int code = server.Run([&](auto deadline) { (*grpc)->Shutdown(deadline); });
+  const int code = server.Run([&](auto deadline) {
+    service.Close();
+    (*grpc)->Shutdown(deadline);
+  });
   server.health().Listen(nullptr);
   pool.Close();  // its jobs use the models and the service
   return code;

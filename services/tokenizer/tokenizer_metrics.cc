@@ -9,7 +9,8 @@ namespace {
 constexpr const char* kMethodNames[kTokenizerMethods] = {"EncodePrompt", "EncodeChat", "GetVocabulary", "GetInfo"};
 constexpr absl::StatusCode kCodes[] = {absl::StatusCode::kOk,        absl::StatusCode::kInvalidArgument,
                                        absl::StatusCode::kNotFound,  absl::StatusCode::kResourceExhausted,
-                                       absl::StatusCode::kCancelled, absl::StatusCode::kInternal};
+                                       absl::StatusCode::kCancelled, absl::StatusCode::kDeadlineExceeded,
+                                       absl::StatusCode::kInternal};
 
 }  // namespace
 

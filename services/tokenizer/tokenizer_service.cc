@@ -18,8 +18,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kRetryAfterMs = 200;  // a full queue is gone in about that time
-
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -75,53 +73,52 @@ absl::StatusOr<const ServedModel*> TokenizerService::FindModel(const std::string
       "model_not_found");
 }
 
-grpc::ServerUnaryReactor* TokenizerService::OnPool(grpc::CallbackServerContext* context, TokenizerMethod method,
-                                                   std::function<absl::Status()> work) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  const Clock::time_point start = Clock::now();
-  auto finish = [this, reactor, method, start](const absl::Status& status) {
-    metrics_.Finished(method, status.code(), SecondsSince(start));
-    reactor->Finish(status.ok() ? grpc::Status::OK : ToGrpcStatus(status));
-  };
-  const bool accepted = pool_.Submit([this, start, context, finish, work = std::move(work)] {
-    metrics_.Waited(SecondsSince(start));
-    finish(context->IsCancelled() ? absl::CancelledError("the caller went away") : work());
-  });
-  if (!accepted) {
-    finish(WithRetryAfter(absl::ResourceExhaustedError("the tokenizer's queue is full"), kRetryAfterMs));
+grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeReply>* TokenizerService::Encode(grpc::CallbackServerContext*) {
+  const auto stream = std::make_shared<EncodeStream>(
+      pool_, metrics_,
+      [this](const v1::EncodeRequest& request, v1::EncodeReply& reply) {
+        if (request.has_chat()) return EncodeChat(request.chat(), reply);
+        if (request.has_prompt()) return EncodePrompt(request.prompt(), reply);
+        return absl::UnimplementedError("a call of a kind that this tokenizer does not know");
+      },
+      [this](EncodeStream* done) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        std::erase_if(streams_, [done](const auto& one) { return one.get() == done; });
+      });
+  bool closed;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    streams_.push_back(stream);
+    closed = closed_;
   }
-  return reactor;
+  stream->Start();
+  if (closed) stream->Close();
+  return stream.get();
 }
 
-grpc::ServerUnaryReactor* TokenizerService::EncodePrompt(grpc::CallbackServerContext* context,
-                                                         const v1::EncodePromptRequest* request,
-                                                         v1::EncodePromptResponse* response) {
-  return OnPool(context, TokenizerMethod::kEncodePrompt,
-                [this, request, response] { return Prompt(*request, *response); });
+void TokenizerService::Close() {
+  std::vector<std::shared_ptr<EncodeStream>> streams;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    closed_ = true;
+    streams = streams_;
+  }
+  for (const auto& stream : streams) stream->Close();
 }
 
-grpc::ServerUnaryReactor* TokenizerService::EncodeChat(grpc::CallbackServerContext* context,
-                                                       const v1::EncodeChatRequest* request,
-                                                       v1::EncodeChatResponse* response) {
-  return OnPool(context, TokenizerMethod::kEncodeChat, [this, request, response] { return Chat(*request, *response); });
-}
-
-absl::Status TokenizerService::Prompt(const v1::EncodePromptRequest& request,
-                                      v1::EncodePromptResponse& response) const {
+absl::Status TokenizerService::EncodePrompt(const v1::EncodePromptRequest& request, v1::EncodeReply& reply) const {
   ASSIGN_OR_RETURN(const ServedModel* model, FindModel(request.model()));
   RETURN_IF_ERROR(CheckPromptRequest(request));
-  for (int i = 0; i < request.texts_size(); ++i) {
-    const TextSegment segment{request.texts(i), false};
-    absl::StatusOr<std::vector<int32_t>> ids =
-        model->tokenizer->Encode({&segment, 1}, {.add_special_tokens = request.add_special_tokens()});
-    if (!ids.ok()) return WithParam(ids.status(), absl::StrCat("texts[", i, "]"));
-    metrics_.Encoded(request.texts(i).size(), ids->size());
-    response.add_prompts()->mutable_ids()->Assign(ids->begin(), ids->end());
-  }
+  const TextSegment segment{request.text(), false};
+  const absl::StatusOr<std::vector<int32_t>> ids =
+      model->tokenizer->Encode({&segment, 1}, {.add_special_tokens = request.add_special_tokens()});
+  if (!ids.ok()) return WithParam(ids.status(), "text");
+  metrics_.Encoded(request.text().size(), ids->size());
+  reply.mutable_ids()->Assign(ids->begin(), ids->end());
   return absl::OkStatus();
 }
 
-absl::Status TokenizerService::Chat(const v1::EncodeChatRequest& request, v1::EncodeChatResponse& response) const {
+absl::Status TokenizerService::EncodeChat(const v1::EncodeChatRequest& request, v1::EncodeReply& reply) const {
   ASSIGN_OR_RETURN(const ServedModel* model, FindModel(request.model()));
   if (model->chat_template == nullptr) {
     return InvalidField("messages", "the model has no chat template: it takes plain prompts only");
@@ -139,8 +136,8 @@ absl::Status TokenizerService::Chat(const v1::EncodeChatRequest& request, v1::En
   absl::StatusOr<std::vector<int32_t>> ids = model->tokenizer->Encode(segments, {.add_special_tokens = false});
   if (!ids.ok()) return WithParam(ids.status(), "messages");
   metrics_.Encoded(bytes, ids->size());
-  response.mutable_ids()->Assign(ids->begin(), ids->end());
-  response.set_starts_in_reasoning(chat->starts_in_reasoning);
+  reply.mutable_ids()->Assign(ids->begin(), ids->end());
+  reply.set_starts_in_reasoning(chat->starts_in_reasoning);
   return absl::OkStatus();
 }
 

@@ -1,13 +1,17 @@
-// swiftlet.v1.TokenizerService: checks a request, hands it to the pool, answers from there. Owned by main; its methods
-// run on gRPC's threads and never encode.
+// swiftlet.v1.TokenizerService: checks a request, hands it to the pool, answers from there. Owned by main, outlives the
+// gRPC server; its methods run on gRPC's threads and never encode.
 #pragma once
 
 #include <absl/status/status.h>
 #include <absl/time/civil_time.h>
 
 #include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
 
 #include "services/tokenizer/encode_pool.h"
+#include "services/tokenizer/encode_stream.h"
 #include "services/tokenizer/served_model.h"
 #include "services/tokenizer/tokenizer_metrics.h"
 #include "swiftlet/v1/tokenizer.grpc.pb.h"
@@ -20,28 +24,27 @@ class TokenizerService final : public v1::TokenizerService::CallbackService {
   TokenizerService(const ServedModels& models, EncodePool& pool, TokenizerMetrics& metrics,
                    std::function<absl::CivilSecond()> local_time);
 
-  grpc::ServerUnaryReactor* EncodePrompt(grpc::CallbackServerContext* context, const v1::EncodePromptRequest* request,
-                                         v1::EncodePromptResponse* response) override;
-  grpc::ServerUnaryReactor* EncodeChat(grpc::CallbackServerContext* context, const v1::EncodeChatRequest* request,
-                                       v1::EncodeChatResponse* response) override;
+  grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeReply>* Encode(grpc::CallbackServerContext* context) override;
   grpc::ServerWriteReactor<v1::GetVocabularyResponse>* GetVocabulary(grpc::CallbackServerContext* context,
                                                                      const v1::GetVocabularyRequest* request) override;
   grpc::ServerUnaryReactor* GetInfo(grpc::CallbackServerContext* context, const v1::GetInfoRequest* request,
                                     v1::GetInfoResponse* response) override;
 
+  // Any thread. Ends every Encode stream, now and later, as soon as no call of it is open.
+  void Close();
+
  private:
   absl::StatusOr<const ServedModel*> FindModel(const std::string& name) const;
-  // Runs `work` on the pool and finishes the call with its status; a call cancelled by then does no work.
-  grpc::ServerUnaryReactor* OnPool(grpc::CallbackServerContext* context, TokenizerMethod method,
-                                   std::function<absl::Status()> work);
-
-  absl::Status Prompt(const v1::EncodePromptRequest& request, v1::EncodePromptResponse& response) const;
-  absl::Status Chat(const v1::EncodeChatRequest& request, v1::EncodeChatResponse& response) const;
+  absl::Status EncodePrompt(const v1::EncodePromptRequest& request, v1::EncodeReply& reply) const;
+  absl::Status EncodeChat(const v1::EncodeChatRequest& request, v1::EncodeReply& reply) const;
 
   const ServedModels& models_;
   EncodePool& pool_;
   TokenizerMetrics& metrics_;
   const std::function<absl::CivilSecond()> local_time_;
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<EncodeStream>> streams_;  // guarded by mutex_
+  bool closed_ = false;                                 // guarded by mutex_
 };
 
 }  // namespace swiftlet

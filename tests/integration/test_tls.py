@@ -353,3 +353,17 @@ def test_a_handshake_that_is_never_finished_is_cut_off(silent):
                 if not data:
                     left.pop(key).close()
     assert not left, f"still open after {time.monotonic() - begun:.0f} s: {list(left)}"
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "grpc"])
+def test_bench_shows_and_checks_certificates(secured, binaries, tmp_path, endpoint):
+    address = secured.grpc_addresses["gateway"][0] if endpoint == "grpc" else f"127.0.0.1:{secured.port}"
+    bench = [binaries / "swiftlet", "bench", "--quiet", "--url", f"https://{address}", "--endpoint", endpoint, "--requests", "4", "--input-tokens", "8",
+             "--output-tokens", "8"]
+    ours = ["--ssl-certfile", secured.caller / "tls.crt", "--ssl-keyfile", secured.caller / "tls.key"]
+    trusting = [*bench, *ours, "--ssl-ca-certs", secured.public_authority.certificate]
+    ended = subprocess.run(trusting, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0 and "  completed                      4" in ended.stdout, ended
+    for refused in ([*bench, *ours], [*trusting, "--ssl-server-name", "elsewhere"]):  # an authority not known, a wrong name
+        ended = subprocess.run(refused, capture_output=True, text=True, timeout=60)
+        assert ended.returncode == 69 and ended.stderr.count("\n") == 1, ended

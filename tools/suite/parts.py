@@ -1,7 +1,9 @@
 """The parts of the device suite. Each fills tables of the Suite it is given and returns whether it passed; bounds of speed
 stand beside the figures and do not fail a part, bounds of correctness do."""
 
+import concurrent.futures
 import json
+import pathlib
 import re
 import sys
 import time
@@ -9,29 +11,32 @@ import time
 from . import refusals, served_part, speed, structured
 from .suite import SAMPLING, Suite
 
+TESTS = "*cuda*_test"
+SANITIZERS = ["memcheck", "initcheck", "racecheck"]
+SHARDS = 4         # of a test program, under compute-sanitizer
+SIDE_BY_SIDE = 12  # of those at once
+
 
 def gtest_counts(output: str) -> dict[str, int]:
     return {word.lower(): sum(map(int, re.findall(rf"^\[ *{word} *\] (\d+) test", output, re.MULTILINE)))
             for word in ("PASSED", "FAILED", "SKIPPED")}
 
 
-def run_tests(suite: Suite, table: str, prefix: list, name: str, seconds: float | None = None) -> bool:
+def run_tests(suite: Suite) -> bool:
     passed = True
-    for program in suite.programs("*cuda*_test"):
-        if prefix and "host_test" in program.name:
-            continue  # has nothing of a device to be looked at
+    for program in filter(lambda path: suite.wanted(path.name), suite.programs(TESTS)):
         begin = time.monotonic()
-        status, output = suite.run([*prefix, program], seconds)
+        status, output = suite.run([program])
         counts = gtest_counts(output)
-        suite.row(table, what=f"{name}{program.name}", **counts, status=status, seconds=round(time.monotonic() - begin, 1))
+        suite.row("Tests", what=program.name, **counts, status=status, seconds=round(time.monotonic() - begin, 1))
         if status != 0 or counts["passed"] == 0:
             passed = False
-            suite.details[f"{name}{program.name}"] = output[-6000:]
+            suite.details[program.name] = output[-6000:]
     return passed
 
 
 def correctness(suite: Suite) -> bool:
-    passed = run_tests(suite, "Tests", [], "")
+    passed = run_tests(suite)
     if suite.wanted("golden") and (suite.place / "golden" / "index.json").exists():
         status, output = suite.run([suite.binaries / "golden_check", suite.place / "golden",
                                     *(["--device=cuda"] if suite.device == "cuda" else [])], 200)
@@ -72,19 +77,38 @@ def correctness(suite: Suite) -> bool:
 
 
 def sanitizer(suite: Suite) -> bool:
-    """compute-sanitizer over the tests; what is not through in its share of the time counts as failed."""
-    passed = True
-    tools = [tool for tool in ("memcheck", "initcheck", "racecheck") if suite.wanted(tool) or not suite.only.endswith("check")]
-    for index, tool in enumerate(tools):
-        share = suite.left() / (len(tools) - index) / max(1, len(suite.programs("*cuda*_test")))
-        prefix = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "99", "--print-limit", "10"]
-        passed = run_tests(suite, "compute-sanitizer", prefix, f"{tool} ", share) and passed
+    """compute-sanitizer over the tests, in parts side by side: a tool waits for its host more than for the GPU. What is not through
+    in time counts as failed. --only names tools, tests, or both."""
+    words = list(filter(None, suite.only.split(",")))
+    named = [word for word in words if word not in SANITIZERS]
+    programs = [program for program in suite.programs(TESTS)
+                if "host_test" not in program.name and (not named or any(word in program.name for word in named))]
+    passed = bool(programs)
+    runs = [(tool, program) for tool in ([tool for tool in SANITIZERS if tool in words] or SANITIZERS) for program in programs]
+
+    def shard(tool: str, program: pathlib.Path, index: int) -> tuple[int, str, float]:
+        begin = time.monotonic()
+        environment = {"GTEST_TOTAL_SHARDS": str(SHARDS), "GTEST_SHARD_INDEX": str(index)}
+        command = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "99", "--print-limit", "10", program]
+        return *suite.run(command, environment=environment), time.monotonic() - begin
+
+    with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+        started = [(tool, program, [threads.submit(shard, tool, program, index) for index in range(SHARDS)]) for tool, program in runs]
+        for tool, program, shards in started:
+            done = [one.result() for one in shards]
+            counts = {word: sum(gtest_counts(output)[word] for _, output, _ in done) for word in ("passed", "failed", "skipped")}
+            status = max(status for status, _, _ in done)
+            suite.row("compute-sanitizer", what=f"{tool} {program.name}", **counts, status=status,
+                      seconds=round(sum(seconds for _, _, seconds in done), 1))
+            if status != 0 or counts["passed"] == 0:
+                passed = False
+                suite.details[f"{tool} {program.name}"] = "\n".join(output[-3000:] for status, output, _ in done if status != 0)
     return passed
 
 
 def kernels(suite: Suite) -> bool:
     passed = True
-    for program in suite.programs("kernel_bench*"):
+    for program in filter(lambda path: suite.wanted(path.name), suite.programs("kernel_bench*")):
         status, output = suite.run([program])
         suite.details[program.name] = output
         suite.row("Kernel benches (figures below)", what=program.name, status=status)

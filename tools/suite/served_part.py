@@ -67,7 +67,7 @@ def part_load(suite: Suite, service: served.Service, weights: str, _) -> bool:
     streams = 4 if suite.device == "cpu" else 256
     known = suite.details.get(f"served {weights} {streams}") or service.bench(streams, 6 * streams, warmup=streams, more=SAMPLING)
     full = known["requests_per_s"]
-    result = service.load(1024, max(4, int(8 * full)), 128, 128, (*SAMPLING, "--request-rate", str(0.7 * full)))
+    result = service.load(1024, max(4, int(8 * full)), 128, 128, (*SAMPLING, "--rate", str(0.7 * full)))
     between = result["inter_token"]
     suite.row("70 % load", weights=weights, **{
         "requests/s": result["requests_per_s"], "ITL p50 ms": between["p50_ms"], "ITL p99 ms": between["p99_ms"],
@@ -83,7 +83,7 @@ def long_prompts(suite: Suite, service: served.Service, weights: str, _) -> bool
         decoding = pool.submit(service.load, decoders, decoders, 128, tokens, (*SAMPLING, "--seed", "7"))
         time.sleep(1)
         injected = pool.submit(service.load, 4, prompts, prompt, 1, (*SAMPLING, "--endpoint", "completions", "--vocabulary-size", "100000",
-                                                                     "--request-rate", "1"))
+                                                                     "--rate", "1"))
         decoded, answered = decoding.result(), injected.result()
     between = decoded["inter_token"]
     suite.row(f"{prompt}-token prompts, one a second, into {decoders} decoders", weights=weights, **{

@@ -35,16 +35,16 @@ class Suite:
         print("  ".join(f"{key}: {value}" for key, value in columns.items()), flush=True)
 
     def programs(self, pattern: str) -> list[pathlib.Path]:
-        return sorted(path for path in self.binaries.glob(pattern) if self.wanted(path.name))
+        return sorted(self.binaries.glob(pattern))
 
-    def run(self, command: list, seconds: float | None = None) -> tuple[int, str]:
+    def run(self, command: list, seconds: float | None = None, environment: dict[str, str] | None = None) -> tuple[int, str]:
         """Exit status and output of a program of the bundle; 124 when its time, or the part's, was over."""
         limit = min(self.left() - 5, seconds or self.left())
         if limit <= 0:
             return 124, "no time was left\n"
         try:
             ended = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                   errors="replace", timeout=limit, env=os.environ | self.environment, cwd=self.place)
+                                   errors="replace", timeout=limit, env=os.environ | self.environment | (environment or {}), cwd=self.place)
             return ended.returncode, ended.stdout
         except subprocess.TimeoutExpired as error:
             return 124, (error.stdout or b"").decode(errors="replace") + f"\ntimed out after {limit:.0f} s\n"

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+
 namespace swiftlet {
 namespace {
 
@@ -42,14 +44,28 @@ class AdminServerTest : public testing::Test {
  protected:
   void Start(AdminOptions options = {}) {
     options.host = "127.0.0.1";
-    auto server = AdminServer::Start(options, health_, metrics_);
+    auto server = AdminServer::Start(options, health_, metrics_, watchdog_);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
   Health health_;
   Metrics metrics_;
+  Watchdog watchdog_;
   std::unique_ptr<AdminServer> server_;
 };
+
+TEST_F(AdminServerTest, LivenessIsTheWatchdogs) {
+  std::atomic<uint64_t> progress{0};
+  watchdog_.Watch("the engine", std::chrono::seconds(0), [&] { return Watchdog::Reading{true, progress}; });
+  Start();
+  EXPECT_THAT(Get(server_->port(), "/livez"), StartsWith("HTTP/1.1 200"));
+  const std::string stuck = Get(server_->port(), "/livez");
+  EXPECT_THAT(stuck, StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(stuck, HasSubstr(R"({"status":"stuck","reason":"the engine has not moved for 0 s"})"));
+  ++progress;
+  EXPECT_THAT(Get(server_->port(), "/livez"), StartsWith("HTTP/1.1 200"));
+  server_.reset();
+}
 
 TEST_F(AdminServerTest, ReadinessFollowsHealth) {
   Start();
@@ -105,14 +121,14 @@ TEST_F(AdminServerTest, SilentConnectionsEndAndExtraOnesAreClosed) {
 
 TEST_F(AdminServerTest, TakenPortIsNamedWithItsFlag) {
   Start();
-  const auto second = AdminServer::Start({.host = "127.0.0.1", .port = server_->port()}, health_, metrics_);
+  const auto second = AdminServer::Start({.host = "127.0.0.1", .port = server_->port()}, health_, metrics_, watchdog_);
   EXPECT_TRUE(absl::IsUnavailable(second.status()));
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(std::to_string(server_->port())));
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("--admin-port"));
 }
 
 TEST_F(AdminServerTest, HostThatIsNoAddressIsRefused) {
-  EXPECT_TRUE(absl::IsInvalidArgument(AdminServer::Start({.host = "nowhere"}, health_, metrics_).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(AdminServer::Start({.host = "nowhere"}, health_, metrics_, watchdog_).status()));
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include "services/common/errors.h"
+#include "services/common/grpc_errors.h"
 #include "services/common/grpc_server.h"
 #include "services/gateway/endpoints.h"
 #include "services/gateway/generator.h"
@@ -31,17 +33,54 @@ class TokenizerServer : public v1::TokenizerService::CallbackService {
     *response->add_models() = toy::Tokenized();
     return Ok(context);
   }
-  grpc::ServerUnaryReactor* EncodeChat(grpc::CallbackServerContext* context, const v1::EncodeChatRequest* request,
-                                       v1::EncodeChatResponse* response) override {
-    for (const int32_t id : toy::EncodeBytes(request->messages(0).content())) response->add_ids(id);
-    return Ok(context);
+  grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeReply>* Encode(grpc::CallbackServerContext*) override {
+    ++streams;
+    return new EncodeStream(*this);
   }
   grpc::ServerWriteReactor<v1::GetVocabularyResponse>* GetVocabulary(grpc::CallbackServerContext*,
                                                                      const v1::GetVocabularyRequest*) override {
     return new VocabularyWriter;
   }
+  std::atomic<int> streams{0};
+  std::atomic<int> cut_streams{0};  // so many streams end at their next call
+  std::atomic<int> cancels{0};
+  std::atomic<bool> silent{false};
 
  private:
+  // A reply for each call, one at a time.
+  class EncodeStream : public grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeReply> {
+   public:
+    explicit EncodeStream(TokenizerServer& server) : server_(server) { StartRead(&request_); }
+    void OnReadDone(bool ok) override {
+      if (!ok) return Finish(grpc::Status::OK);
+      if (request_.has_cancel()) ++server_.cancels;
+      if (request_.has_cancel() || server_.silent) return StartRead(&request_);
+      if (server_.cut_streams > 0) {
+        --server_.cut_streams;
+        return Finish(grpc::Status(grpc::StatusCode::INTERNAL, "cut"));
+      }
+      reply_.Clear();
+      reply_.set_call_id(request_.call_id());
+      const std::string& text = request_.chat().messages(0).content();
+      if (text == "refuse me") {
+        const grpc::Status refusal = ToGrpcStatus(InvalidField("messages", "no such text"));
+        reply_.mutable_error()->set_code(refusal.error_code());
+        reply_.mutable_error()->set_message(refusal.error_message());
+        reply_.mutable_error()->set_details(refusal.error_details());
+      } else {
+        for (const int32_t id : toy::EncodeBytes(text)) reply_.add_ids(id);
+      }
+      StartWrite(&reply_);
+    }
+    void OnWriteDone(bool) override { StartRead(&request_); }
+    void OnDone() override { delete this; }
+
+   private:
+    TokenizerServer& server_;
+    v1::EncodeRequest request_;
+    v1::EncodeReply reply_;
+  };
+
   static grpc::ServerUnaryReactor* Ok(grpc::CallbackServerContext* context) {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     reactor->Finish(grpc::Status::OK);
@@ -176,6 +215,7 @@ class GrpcPath : public testing::Test {
       stopped.set_value();
     });
     stopped.get_future().wait();
+    connector_.Close();
     for (boost::asio::io_context* io : {&control_, &home_}) io->stop();
     for (std::thread& thread : threads_) thread.join();
   }
@@ -239,6 +279,55 @@ TEST_F(GrpcPath, RequestCrossesBothServices) {
   EXPECT_EQ(first.usage.prompt_tokens(), 5);
   EXPECT_GT(first.usage.completion_tokens(), 1);
   EXPECT_NE(first.text, "");
+}
+
+TEST_F(GrpcPath, PromptsShareOneStreamAndFailAlone) {
+  std::vector<std::promise<PromiseSink::Result>> promises(20);
+  std::vector<std::future<PromiseSink::Result>> futures;
+  for (auto& promise : promises) futures.push_back(promise.get_future());
+  boost::asio::post(home_, [&] {
+    for (size_t i = 0; i < promises.size(); ++i) {
+      generator_.Start(Chat(i % 4 == 1 ? "refuse me" : std::string(i + 1, 'x')),
+                       std::make_unique<PromiseSink>(promises[i]), home_.get_executor());
+    }
+  });
+  for (size_t i = 0; i < futures.size(); ++i) {
+    ASSERT_EQ(futures[i].wait_for(std::chrono::seconds(20)), std::future_status::ready);
+    const PromiseSink::Result result = futures[i].get();
+    if (i % 4 == 1) {
+      EXPECT_TRUE(absl::IsInvalidArgument(result.status)) << result.status;
+      EXPECT_EQ(ErrorParam(result.status), "messages");
+    } else {
+      EXPECT_TRUE(result.status.ok()) << result.status;
+      EXPECT_EQ(result.usage.prompt_tokens(), static_cast<int32_t>(i) + 1);
+    }
+  }
+  EXPECT_EQ(tokenizer_service_.streams, 1);
+}
+
+TEST_F(GrpcPath, CallsOfABrokenEncodeStreamEndAndTheNextHaveANewOne) {
+  tokenizer_service_.cut_streams = 1;
+  EXPECT_TRUE(absl::IsUnavailable(Ask(Chat("hello")).status));
+  const int64_t give_up_us = clock_.NowUs() + 5'000'000;
+  while (clock_.NowUs() < give_up_us && tokenizers_.counts().healthy == 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_TRUE(Ask(Chat("hello")).status.ok());
+  EXPECT_EQ(tokenizer_service_.streams, 2);
+}
+
+TEST_F(GrpcPath, TokenizerIsToldOfWhatNobodyWaitsFor) {
+  tokenizer_service_.silent = true;
+  ValidRequest request = Chat("hello");
+  request.timeout_us = 50'000;
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Ask(std::move(request)).status));
+  const int64_t give_up_us = clock_.NowUs() + 5'000'000;
+  while (clock_.NowUs() < give_up_us && tokenizer_service_.cancels == 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_EQ(tokenizer_service_.cancels, 1);
+  tokenizer_service_.silent = false;
+  EXPECT_TRUE(Ask(Chat("hello")).status.ok());
 }
 
 TEST_F(GrpcPath, VocabularyArrivesWithItsFlags) {

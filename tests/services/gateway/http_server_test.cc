@@ -6,8 +6,11 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <future>
 #include <random>
 #include <thread>
+
+#include <boost/asio/post.hpp>
 
 #include "engine/base/string_view.h"
 #include "services/common/limits.h"
@@ -352,6 +355,41 @@ TEST(HttpServer, DrainFinishesWhatRunsAndClosesTheRest) {
   EXPECT_THAT(response->body, HasSubstr("[DONE]"));
   EXPECT_TRUE(busy.WaitClosed());
   EXPECT_TRUE(idle.WaitClosed());
+}
+
+TEST(HttpServer, RequestThatHasBegunAtTheDrainIsAnsweredAndToldToCloseItsConnection) {
+  Front front({"x"});
+  const std::string request = MakeHttpRequest("POST", kChatPath, kChatBody);
+  HttpClient kept = front.Connect();
+  kept.Send(request);
+  const auto before = kept.Read();
+  ASSERT_TRUE(before.has_value());
+  EXPECT_FALSE(before->headers.contains("connection"));
+  HttpClient half = front.Connect();
+  half.Send(request.substr(0, request.size() / 2));
+  std::vector<HttpClient> idle;  // on each thread
+  for (int i = 0; i < front.io.size(); ++i) idle.push_back(front.Connect());
+  ASSERT_TRUE(Eventually([&] { return front.server->num_connections() == 2 + front.io.size(); }));
+  // The kept one's next request comes while all threads are busy, just before the drain.
+  std::promise<void> go_on;
+  const std::shared_future<void> gate = go_on.get_future().share();
+  for (int i = 0; i < front.io.size(); ++i) boost::asio::post(front.io.context(i), [gate] { gate.wait(); });
+  kept.Send(request);
+  auto drained = std::async(std::launch::async, [&] { return front.server->Drain(std::chrono::seconds(10)); });
+  std::this_thread::sleep_for(milliseconds(20));
+  go_on.set_value();
+  const auto after = kept.Read();
+  ASSERT_TRUE(after.has_value());
+  EXPECT_EQ(after->status, 200);
+  for (HttpClient& one : idle) EXPECT_TRUE(one.WaitClosed());
+  half.Send(request.substr(request.size() / 2));
+  auto response = half.Read();
+  ASSERT_TRUE(response.has_value());
+  EXPECT_EQ(response->status, 200);
+  EXPECT_EQ(response->headers["connection"], "close");
+  EXPECT_TRUE(half.WaitClosed());
+  EXPECT_TRUE(kept.WaitClosed());
+  EXPECT_TRUE(drained.get());
 }
 
 TEST(HttpServer, DrainCutsWhatOutlastsItsLimit) {

@@ -98,15 +98,10 @@ class ThreadedWire : public WorkerTransport, public TokenizerConnector {
     void GetVocabulary(const std::string&, int64_t, Callback<std::shared_ptr<const Vocabulary>> done) override {
       Answer(toy::MakeVocabulary(), std::move(done));
     }
-    std::shared_ptr<TokenizerCall> EncodeChat(const v1::EncodeChatRequest& request, int64_t,
-                                              Callback<EncodedPrompt> done) override {
-      Answer(EncodedPrompt{toy::EncodeBytes(request.messages(0).content()), false}, std::move(done));
-      return nullptr;
+    void Encode(v1::EncodeRequest request, Callback<EncodedPrompt> done) override {
+      Answer(EncodedPrompt{toy::EncodeBytes(request.chat().messages(0).content()), false}, std::move(done));
     }
-    std::shared_ptr<TokenizerCall> EncodePrompt(const v1::EncodePromptRequest&, int64_t,
-                                                Callback<EncodedPrompt>) override {
-      return nullptr;
-    }
+    void CancelEncode(uint64_t) override {}
 
    private:
     template <typename T>

@@ -51,6 +51,49 @@ TEST(TokenizerPool, LeastPendingGetsTheNext) {
   EXPECT_EQ(gateway.tokenizers_wire.processes[kFirst].cancelled, 1);
 }
 
+TEST(TokenizerPool, SilentTokenizerIsNotWaitedForLongerThanAsked) {
+  ToyGateway gateway(1, 1);
+  gateway.tokenizers_wire.processes[kFirst].delay_us = 3'600'000'000;
+  std::vector<absl::Status> ends;
+  const auto encode = [&](int64_t timeout_us) {
+    EncodeOrder order;
+    order.request.mutable_prompt()->set_text("hello");
+    order.model = toy::kName;
+    order.tokenizer_hash = toy::Tokenized().tokenizer_hash();
+    order.template_hash = toy::Tokenized().template_hash();
+    order.timeout_us = timeout_us;
+    order.home = gateway.io.get_executor();
+    order.done = [&ends](absl::StatusOr<EncodedPrompt> prompt) { ends.push_back(prompt.status()); };
+    return gateway.tokenizers.Encode(std::move(order));
+  };
+  encode(300'000);
+  encode(100'000);
+  const uint64_t cancelled = encode(200'000);
+  gateway.tokenizers.Cancel(cancelled);
+  gateway.RunFor(100'000);
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(ends[0])) << ends[0];
+  gateway.RunFor(199'000);
+  EXPECT_EQ(ends.size(), 1u);
+  gateway.RunFor(1'000);
+  ASSERT_EQ(ends.size(), 2u);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(ends[1])) << ends[1];
+  EXPECT_EQ(gateway.tokenizers.counts().pending, 0);
+  EXPECT_EQ(gateway.tokenizers_wire.processes[kFirst].cancelled, 3);
+}
+
+TEST(TokenizerPool, TokenizerThatIsNotListedAnyMoreFinishesWhatItHas) {
+  ToyGateway gateway(1, 2);
+  gateway.tokenizers_wire.processes[kFirst].delay_us = 50'000;
+  const auto started = gateway.Start(ChatRequest("hello", 5, 1));
+  gateway.RunFor(1000);
+  ASSERT_EQ(gateway.tokenizers_wire.processes[kFirst].encodes, 1);
+  gateway.tokenizers.SetAddresses({kSecond});
+  EXPECT_TRUE(gateway.Run([&] { return started.answer->ends > 0; }));
+  EXPECT_TRUE(started.answer->status.ok()) << started.answer->status;
+  EXPECT_EQ(gateway.tokenizers_wire.processes[kSecond].encodes, 0);
+}
+
 TEST(TokenizerPool, VocabularyIsFetchedOnceAHash) {
   ToyGateway gateway(1, 2);
   const auto vocabulary = gateway.directory.Find(toy::kName)->vocabulary;

@@ -19,30 +19,18 @@ class ToyTokenizers::Client : public TokenizerClient {
   void GetVocabulary(const std::string&, int64_t, Callback<std::shared_ptr<const Vocabulary>> done) override {
     Answer(toy::MakeVocabulary(), std::move(done));
   }
-  std::shared_ptr<TokenizerCall> EncodeChat(const v1::EncodeChatRequest& request, int64_t,
-                                            Callback<EncodedPrompt> done) override {
-    std::string text;
-    for (const v1::ChatMessage& message : request.messages()) text += message.content();
-    return Encode({toy::EncodeBytes(text), tokenizers_.starts_in_reasoning}, std::move(done));
+  void Encode(v1::EncodeRequest request, Callback<EncodedPrompt> done) override {
+    ++process().encodes;
+    std::string text = request.prompt().text();
+    for (const v1::ChatMessage& message : request.chat().messages()) text += message.content();
+    Answer(EncodedPrompt{toy::EncodeBytes(text), request.has_chat() && tokenizers_.starts_in_reasoning},
+           std::move(done));
   }
-  std::shared_ptr<TokenizerCall> EncodePrompt(const v1::EncodePromptRequest& request, int64_t,
-                                              Callback<EncodedPrompt> done) override {
-    return Encode({toy::EncodeBytes(request.texts(0)), false}, std::move(done));
-  }
+  void CancelEncode(uint64_t) override { ++process().cancelled; }
 
  private:
-  struct Call : TokenizerCall {
-    explicit Call(Process& process) : process(process) {}
-    void Cancel() override { ++process.cancelled; }
-    Process& process;
-  };
   Process& process() { return tokenizers_.processes[address_]; }
 
-  std::shared_ptr<TokenizerCall> Encode(EncodedPrompt prompt, Callback<EncodedPrompt> done) {
-    ++process().encodes;
-    Answer(std::move(prompt), std::move(done));
-    return std::make_shared<Call>(process());
-  }
   template <typename T>
   void Answer(T value, Callback<T> done) {
     tokenizers_.clock_.At(process().delay_us,

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <future>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -42,23 +43,48 @@ class TokenizerServiceTest : public ::testing::Test {
     stub_ = v1::TokenizerService::NewStub(MakeChannel("127.0.0.1:" + std::to_string(server_->port())));
   }
 
-  absl::StatusOr<v1::EncodeChatResponse> Chat(const v1::EncodeChatRequest& request) {
-    grpc::ClientContext context;
-    v1::EncodeChatResponse response;
-    const grpc::Status status = stub_->EncodeChat(&context, request, &response);
-    if (!status.ok()) return FromGrpcStatus(status);
-    return response;
+  using Stream = grpc::ClientReaderWriter<v1::EncodeRequest, v1::EncodeReply>;
+
+  static absl::Status ErrorOf(const v1::EncodeReply& reply) {
+    if (!reply.has_error()) return absl::OkStatus();
+    const v1::EncodeError& error = reply.error();
+    return FromGrpcStatus(grpc::Status(static_cast<grpc::StatusCode>(error.code()), error.message(), error.details()));
   }
 
-  absl::StatusOr<v1::EncodePromptResponse> Prompt(const std::string& model, const std::string& text) {
-    v1::EncodePromptRequest request;
-    request.set_model(model);
-    request.add_texts(text);
+  // On a stream of its own.
+  absl::StatusOr<v1::EncodeReply> Encode(const v1::EncodeRequest& request) {
     grpc::ClientContext context;
-    v1::EncodePromptResponse response;
-    const grpc::Status status = stub_->EncodePrompt(&context, request, &response);
-    if (!status.ok()) return FromGrpcStatus(status);
-    return response;
+    const std::unique_ptr<Stream> stream = stub_->Encode(&context);
+    EXPECT_TRUE(stream->Write(request));
+    v1::EncodeReply reply;
+    EXPECT_TRUE(stream->Read(&reply));
+    EXPECT_EQ(reply.call_id(), request.call_id());
+    EXPECT_TRUE(stream->WritesDone());
+    v1::EncodeReply more;
+    EXPECT_FALSE(stream->Read(&more));
+    EXPECT_TRUE(stream->Finish().ok());
+    const absl::Status error = ErrorOf(reply);
+    if (!error.ok()) return error;
+    return reply;
+  }
+
+  absl::StatusOr<v1::EncodeReply> Chat(const v1::EncodeChatRequest& chat) {
+    v1::EncodeRequest request;
+    request.set_call_id(7);
+    *request.mutable_chat() = chat;
+    return Encode(request);
+  }
+
+  static v1::EncodeRequest PromptRequest(uint64_t call_id, const std::string& model, const std::string& text) {
+    v1::EncodeRequest request;
+    request.set_call_id(call_id);
+    request.mutable_prompt()->set_model(model);
+    request.mutable_prompt()->set_text(text);
+    return request;
+  }
+
+  absl::StatusOr<v1::EncodeReply> Prompt(const std::string& model, const std::string& text) {
+    return Encode(PromptRequest(1, model, text));
   }
 
   static v1::EncodeChatRequest ChatRequest(const std::string& content) {
@@ -151,8 +177,7 @@ TEST_F(TokenizerServiceTest, ErrorsKeepCodeAndField) {
 TEST_F(TokenizerServiceTest, PromptTextIsUserText) {
   const auto response = Prompt("tiny", "a<|m|>");
   ASSERT_TRUE(response.ok()) << response.status();
-  ASSERT_EQ(response->prompts_size(), 1);
-  EXPECT_THAT(response->prompts(0).ids(), ElementsAre('a', '<', '|', 'm', '|', '>'));
+  EXPECT_THAT(response->ids(), ElementsAre('a', '<', '|', 'm', '|', '>'));
 }
 
 TEST_F(TokenizerServiceTest, VocabularyComesWhole) {
@@ -193,19 +218,100 @@ TEST_F(TokenizerServiceTest, FullQueueIsRefusedAtOnce) {
   release.set_value();
 }
 
+TEST_F(TokenizerServiceTest, CallsOfOneStreamFailAlone) {
+  grpc::ClientContext context;
+  const std::unique_ptr<Stream> stream = stub_->Encode(&context);
+  ASSERT_TRUE(stream->Write(PromptRequest(1, "huge", "x")));
+  ASSERT_TRUE(stream->Write(PromptRequest(2, "tiny", "ab")));
+  std::map<uint64_t, v1::EncodeReply> replies;
+  v1::EncodeReply reply;
+  for (int i = 0; i < 2 && stream->Read(&reply); ++i) replies[reply.call_id()] = reply;
+  v1::EncodeRequest unknown;
+  unknown.set_call_id(3);
+  ASSERT_TRUE(stream->Write(unknown));
+  if (stream->Read(&reply)) replies[reply.call_id()] = reply;
+  ASSERT_EQ(replies.size(), 3u);
+  EXPECT_TRUE(absl::IsNotFound(ErrorOf(replies[1])));
+  EXPECT_THAT(replies[2].ids(), ElementsAre('a', 'b'));
+  EXPECT_TRUE(absl::IsUnimplemented(ErrorOf(replies[3])));
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(TokenizerServiceTest, CallIdThatIsOpenEndsTheStream) {
+  std::promise<void> release = BlockPool();
+  grpc::ClientContext context;
+  const std::unique_ptr<Stream> stream = stub_->Encode(&context);
+  ASSERT_TRUE(stream->Write(PromptRequest(1, "tiny", "a")));
+  ASSERT_TRUE(stream->Write(PromptRequest(1, "tiny", "b")));
+  v1::EncodeReply reply;
+  EXPECT_FALSE(stream->Read(&reply));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  release.set_value();
+}
+
+TEST_F(TokenizerServiceTest, CallThatWaitedTooLongIsNotEncoded) {
+  std::promise<void> release = BlockPool();
+  grpc::ClientContext context;
+  const std::unique_ptr<Stream> stream = stub_->Encode(&context);
+  v1::EncodeRequest request = PromptRequest(1, "tiny", "a");
+  request.set_timeout_us(1);
+  ASSERT_TRUE(stream->Write(request));
+  while (pool_.waiting() < 1) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  release.set_value();
+  v1::EncodeReply reply;
+  ASSERT_TRUE(stream->Read(&reply));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(ErrorOf(reply)));
+  EXPECT_THAT(registry_.Render(), HasSubstr("swiftlet_tokenizer_text_bytes_total 0"));
+}
+
+TEST_F(TokenizerServiceTest, StoppingEndsAStreamAfterItsLastReply) {
+  std::promise<void> release = BlockPool();
+  grpc::ClientContext context;
+  const std::unique_ptr<Stream> stream = stub_->Encode(&context);
+  ASSERT_TRUE(stream->Write(PromptRequest(1, "tiny", "a")));
+  while (pool_.waiting() < 1) std::this_thread::yield();
+  service_.Close();
+  release.set_value();
+  v1::EncodeReply reply;
+  EXPECT_TRUE(stream->Read(&reply));
+  EXPECT_THAT(reply.ids(), ElementsAre('a'));
+  EXPECT_FALSE(stream->Read(&reply));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  grpc::ClientContext late;
+  EXPECT_EQ(stub_->Encode(&late)->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
 TEST_F(TokenizerServiceTest, CancelledCallIsNotEncoded) {
   std::promise<void> release = BlockPool();
   grpc::ClientContext context;
-  std::thread caller([&] {
-    v1::EncodePromptRequest request;
-    request.set_model("tiny");
-    request.add_texts("x");
-    v1::EncodePromptResponse response;
-    EXPECT_EQ(stub_->EncodePrompt(&context, request, &response).error_code(), grpc::StatusCode::CANCELLED);
-  });
+  const std::unique_ptr<Stream> stream = stub_->Encode(&context);
+  ASSERT_TRUE(stream->Write(PromptRequest(1, "tiny", "x")));
+  v1::EncodeRequest cancel;
+  cancel.set_call_id(1);
+  cancel.mutable_cancel();
+  ASSERT_TRUE(stream->Write(cancel));
+  ASSERT_TRUE(stream->Write(PromptRequest(2, "tiny", "yz")));
+  while (pool_.waiting() < 2) std::this_thread::yield();  // so the cancel has come
+  release.set_value();
+  v1::EncodeReply reply;
+  ASSERT_TRUE(stream->Read(&reply));
+  EXPECT_EQ(reply.call_id(), 1u);
+  EXPECT_TRUE(absl::IsCancelled(ErrorOf(reply)));
+  ASSERT_TRUE(stream->Read(&reply));
+  EXPECT_THAT(reply.ids(), ElementsAre('y', 'z'));
+  EXPECT_THAT(registry_.Render(), HasSubstr("swiftlet_tokenizer_text_bytes_total 2"));
+}
+
+TEST_F(TokenizerServiceTest, CallsOfAStreamThatIsGoneAreNotEncoded) {
+  std::promise<void> release = BlockPool();
+  grpc::ClientContext context;
+  const std::unique_ptr<Stream> stream = stub_->Encode(&context);
+  ASSERT_TRUE(stream->Write(PromptRequest(1, "tiny", "x")));
   while (pool_.waiting() < 1) std::this_thread::yield();
   context.TryCancel();
-  caller.join();
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
   // The server learns of it a moment after the client; only then does the thread take the job.
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   release.set_value();

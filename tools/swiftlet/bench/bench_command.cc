@@ -1,95 +1,142 @@
 #include "tools/swiftlet/bench/bench_command.h"
 
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
-
-#include <CLI/CLI.hpp>
-#include <absl/strings/str_cat.h>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 #include "engine/base/status_macros.h"
-#include "engine/base/strict_json.h"
+#include "services/common/stop_signal.h"
+#include "tools/swiftlet/bench/bench_flags.h"
 #include "tools/swiftlet/bench/load_generator.h"
-#include "tools/swiftlet/bench/options.h"
-#include "tools/swiftlet/bench/report.h"
+#include "tools/swiftlet/bench/machine.h"
+#include "tools/swiftlet/bench/plot.h"
+#include "tools/swiftlet/bench/report_json.h"
+#include "tools/swiftlet/bench/report_table.h"
+#include "tools/swiftlet/bench/served_model.h"
 
 namespace swiftlet::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr int kUsageError = 64;   // EX_USAGE
+constexpr int kFailedRequests = 1;
+constexpr int kWrongUsage = 64;   // EX_USAGE
 constexpr int kUnavailable = 69;  // EX_UNAVAILABLE
+constexpr int kCannotWrite = 73;  // EX_CANTCREAT
+constexpr std::chrono::milliseconds kWatchInterval{50};
+constexpr int64_t kWarmupFirstIndex = int64_t{1} << 50;  // prompts of their own
+constexpr int64_t kPointIndexStep = int64_t{1} << 32;    // each point of a sweep likewise
 
-double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+// The line a second on a terminal, and Ctrl-C.
+class Watch {
+ public:
+  Watch(StopSignal& stop, bool live) : stop_(stop), live_(live && isatty(STDERR_FILENO) == 1) {}
 
-double CpuSeconds() {
-  rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-         static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
-
-absl::StatusOr<std::string> FirstModel(const Options& options) {
-  ASSIGN_OR_RETURN(const std::string body, HttpGet(options, "/v1/models"));
-  ASSIGN_OR_RETURN(const boost::json::value value, ParseStrictJson(body));
-  const auto* object = value.if_object();
-  const auto* data = object != nullptr ? object->if_contains("data") : nullptr;
-  if (data == nullptr || !data->is_array() || data->as_array().empty()) {
-    return absl::UnavailableError("/v1/models lists no model");
+  // Waits some time; false when the run is to end.
+  bool operator()(const LiveFigures& live) {
+    if (live_ && live.elapsed_s - last_.elapsed_s >= 1) {
+      std::fprintf(stderr, "\r%6.1f s  %ld begun, %ld ended, %ld of them not answered; %.0f events/s   ",
+                   live.elapsed_s, static_cast<long>(live.begun), static_cast<long>(live.ended),
+                   static_cast<long>(live.not_completed),
+                   static_cast<double>(live.tokens - last_.tokens) / (live.elapsed_s - last_.elapsed_s));
+      last_ = live;
+    }
+    return absl::IsDeadlineExceeded(stop_.WaitFor(kWatchInterval));
   }
-  const auto* model = data->as_array()[0].if_object();
-  const auto* id = model != nullptr ? model->if_contains("id") : nullptr;
-  if (id == nullptr || !id->is_string()) return absl::UnavailableError("/v1/models has an entry without an id");
-  return std::string(id->as_string());
+  void EndRun() {
+    if (live_) std::fprintf(stderr, "\r%*s\r", 90, "");
+    last_ = {};
+  }
+
+ private:
+  StopSignal& stop_;
+  const bool live_;
+  LiveFigures last_;
+};
+
+// As many connections as the system allows: 1,024 streams need more than the usual 1,024 files.
+void RaiseFileLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Runs the loop in a thread and prints the live line in this one.
-RunResult Run(const Options& options) {
+absl::Status WriteFile(const char* flag, const std::string& path, const std::string& text) {
+  std::ofstream file(path);
+  file << text;
+  if (file.flush()) return absl::OkStatus();
+  return absl::UnknownError(
+      absl::StrCat(flag, ": ", path, " cannot be written: ", std::generic_category().message(errno)));
+}
+
+// A run, or those of a sweep: as far as they came.
+absl::Status RunAll(const Options& options, const Dataset& dataset, StopSignal& stop, std::vector<RunResult>* results) {
+  Watch watch(stop, options.live);
+  const auto run = [&](const RunShape& shape) {
+    absl::StatusOr<RunResult> result = RunLoad(options, dataset, shape, std::ref(watch));
+    watch.EndRun();
+    return result;
+  };
   if (options.warmup_requests > 0) {
-    Progress ignored;
-    RunLoad(options, options.requests, options.warmup_requests, ignored);  // prompts of their own
+    const int32_t streams = options.concurrency > 0 ? options.concurrency : 8;
+    ASSIGN_OR_RETURN(
+        const RunResult warm,
+        run({.concurrency = streams, .requests = options.warmup_requests, .first_index = kWarmupFirstIndex}));
+    if (warm.interrupted) return absl::OkStatus();
   }
-  Progress progress;
-  RunResult result;
-  const Clock::time_point start = Clock::now();
-  const double cpu_before_s = CpuSeconds();
-  std::atomic<bool> finished{false};
-  std::thread loop([&] {
-    result.measured = RunLoad(options, 0, options.requests, progress);
-    result.wall_s = SecondsSince(start);
-    finished.store(true);
-    finished.notify_all();
-  });
-  int64_t last_chunks = 0;
-  Clock::time_point last = start;
-  while (!finished.load()) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    const double interval_s = SecondsSince(last);
-    if (!options.live || interval_s < 1) continue;
-    const int64_t chunks = progress.text_chunks.load();
-    std::fprintf(stderr, "\r%6.1f s  %ld/%ld requests  %ld failed  %.0f chunks/s   ", SecondsSince(start),
-                 static_cast<long>(progress.completed.load()), static_cast<long>(options.requests),
-                 static_cast<long>(progress.failed.load()), static_cast<double>(chunks - last_chunks) / interval_s);
-    last_chunks = chunks;
-    last = Clock::now();
+  RunShape shape{.open_loop = options.open_loop,
+                 .rate = options.arrivals.rate,
+                 .concurrency = options.concurrency,
+                 .requests = options.requests,
+                 .duration_s = options.duration_s};
+  if (options.sweep.values.empty()) {
+    ASSIGN_OR_RETURN(RunResult result, run(shape));
+    std::fputs(RunTable(options, result).c_str(), stdout);
+    results->push_back(std::move(result));
+    return absl::OkStatus();
   }
-  loop.join();
-  if (options.live) std::fprintf(stderr, "\r%*s\r", 78, "");
-  result.client_cpu_share = (CpuSeconds() - cpu_before_s) / result.wall_s;
-  result.measured.time_to_first_token.Finish();
-  result.measured.inter_token.Finish();
-  result.measured.end_to_end.Finish();
-  return result;
+  std::fputs(SweepTableHead(options).c_str(), stdout);
+  for (const double value : options.sweep.values) {
+    if (options.sweep.over_rate) {
+      shape.rate = value;
+    } else {
+      shape.concurrency = static_cast<int32_t>(value);
+    }
+    ASSIGN_OR_RETURN(RunResult result, run(shape));
+    std::fputs(SweepTableLine(options, result).c_str(), stdout);
+    std::fflush(stdout);
+    results->push_back(std::move(result));
+    if (results->back().interrupted) break;
+    shape.first_index += kPointIndexStep;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteReports(const Options& options, const std::vector<RunResult>& results, const Machine& machine,
+                          const std::string& server) {
+  if (!options.json_path.empty()) {
+    RETURN_IF_ERROR(WriteFile("--json", options.json_path, JsonReport(options, results, machine, server) + "\n"));
+  }
+  if (options.plot_path.empty() || results.size() < 2) return absl::OkStatus();
+  const std::string origin =
+      absl::StrFormat("%s in / %s out, %s; client: %d cores of %s; %s", options.input_tokens.ToString(),
+                      options.output_tokens.ToString(), std::string(RouteName(options.endpoint)), machine.cores,
+                      machine.cpu, machine.time_utc.substr(0, 10));
+  return WriteFile("--plot", options.plot_path, PlotSweep(options, results, origin));
 }
 
 // --profile looks into an engine, which this program has none of: engine_bench beside it takes all arguments.
@@ -103,82 +150,51 @@ int Profile(char** argv) {
   return kUnavailable;
 }
 
+int ExitCode(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) ? kWrongUsage : kUnavailable;
+}
+
+int Fail(int code, const absl::Status& status) {
+  std::fprintf(stderr, "swiftlet bench: %s\n", std::string(status.message()).c_str());
+  return code;
+}
+
 }  // namespace
 
 int BenchCommand(int argc, char** argv) {
   if (std::find(argv, argv + argc, std::string_view("--profile")) != argv + argc) return Profile(argv);
-  Options options;
-  std::string url = "http://127.0.0.1:8000";
-  std::string input_tokens = "128";
-  std::string output_tokens = "128";
-  std::string endpoint = "chat";
-  bool quiet = false;
-  bool profile = false;  // seen before parsing
-  CLI::App app("Loads a running server over its OpenAI route with a fixed number of streams.", "swiftlet bench");
-  app.option_defaults()->always_capture_default();
-  app.add_option("--url", url, "The server, http://HOST:PORT");
-  app.add_option("--model", options.model, "Model name; the first of /v1/models if not said");
-  app.add_option("--api-key", options.api_key, "Sent as a bearer token");
-  app.add_option("--endpoint", endpoint, "chat (text) or completions (token ids)")
-      ->check(CLI::IsMember({"chat", "completions"}));
-  app.add_option("--concurrency", options.concurrency, "Streams open at any time")->check(CLI::Range(1, 65536));
-  app.add_option("--requests", options.requests, "Requests in all")->check(CLI::PositiveNumber);
-  app.add_option("--request-rate", options.request_rate,
-                 "Requests begun a second, at random, while streams are free; 0 = each stream's next at once")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--warmup", options.warmup_requests, "Requests before, not counted")->check(CLI::NonNegativeNumber);
-  app.add_option("--input-tokens", input_tokens, "Prompt length: N or LOW:HIGH; words for chat, ids for completions");
-  app.add_option("--output-tokens", output_tokens, "max_tokens: N or LOW:HIGH");
-  app.add_flag("--stop-at-eos", options.stop_at_eos, "Let answers end by themselves");
-  app.add_option("--temperature", options.temperature, "Below 0: the server's default")->check(CLI::Range(-1.0, 2.0));
-  app.add_option("--top-p", options.top_p, "Below 0: the server's default")->check(CLI::Range(-1.0, 1.0));
-  app.add_option("--seed", options.seed, "Of prompts, lengths and draws");
-  app.add_option("--threads", options.threads, "Threads of the load generator; 0 = by the number of streams")
-      ->check(CLI::Range(0, 256));
-  app.add_option("--vocabulary-size", options.vocabulary_size, "Ids of completion prompts are below it")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--timeout", options.timeout_s, "Seconds one request may take")->check(CLI::PositiveNumber);
-  app.add_option("--json", options.json_path, "Also write the figures to this file");
-  app.add_flag("--quiet", quiet, "No live line");
-  app.add_flag("--profile", profile, "No server: the kernels of an engine's decode step (--model DIR; engine_bench --help)");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? 0 : kUsageError;
+  absl::StatusOr<std::optional<Options>> read = ReadOptions(argc, argv);
+  if (!read.ok()) return Fail(kWrongUsage, read.status());
+  if (!read->has_value()) return 0;
+  Options options = **std::move(read);
+  Dataset dataset;
+  if (!options.dataset_path.empty()) {
+    absl::StatusOr<Dataset> entries = ReadDataset(
+        options.dataset_path, {.chat = options.endpoint == Endpoint::kChat, .token_ids = options.token_ids});
+    if (!entries.ok()) return Fail(kWrongUsage, entries.status());
+    dataset = *std::move(entries);
   }
-  options.live = !quiet;
-  options.chat = endpoint == "chat";
-  const auto fail = [](int code, const absl::Status& status) {
-    std::fprintf(stderr, "swiftlet bench: %s\n", std::string(status.message()).c_str());
-    return code;
-  };
-  const auto target = ParseUrl(url);
-  if (!target.ok()) return fail(kUsageError, target.status());
-  options.target = *target;
-  const auto input = ParseLengthRange(input_tokens);
-  if (!input.ok()) return fail(kUsageError, input.status());
-  const auto output = ParseLengthRange(output_tokens);
-  if (!output.ok()) return fail(kUsageError, output.status());
-  options.input_tokens = *input;
-  options.output_tokens = *output;
-  if (options.threads == 0) {
-    options.threads = DefaultThreads(options.concurrency, static_cast<int32_t>(std::thread::hardware_concurrency()));
+  // Both files are made now: a path that cannot be written is no news for the end of an hour.
+  for (const auto& [flag, path] : {std::pair("--json", options.json_path), std::pair("--plot", options.plot_path)}) {
+    if (path.empty()) continue;
+    if (const absl::Status written = WriteFile(flag, path, ""); !written.ok()) return Fail(kWrongUsage, written);
   }
-  if (options.model.empty()) {
-    const auto model = FirstModel(options);
-    if (!model.ok()) return fail(kUnavailable, model.status());
-    options.model = *model;
+  StopSignal stop;
+  RaiseFileLimit();
+  absl::StatusOr<std::string> model = FindModel(options);
+  if (!model.ok()) return Fail(ExitCode(model.status()), model.status());
+  options.model = *std::move(model);
+  const std::string server = ServerVersion(options);
+  const Machine machine = ThisMachine();
+  std::vector<RunResult> results;
+  const absl::Status status = RunAll(options, dataset, stop, &results);
+  const absl::Status written = WriteReports(options, results, machine, server);
+  if (!status.ok()) return Fail(ExitCode(status), status);
+  if (!written.ok()) return Fail(kCannotWrite, written);
+  for (const RunResult& result : results) {
+    if (result.measured.failed() > 0 || result.measured.completed == 0) return kFailedRequests;
   }
-
-  const RunResult result = Run(options);
-  std::fputs(RenderTable(options, result).c_str(), stdout);
-  if (!options.json_path.empty()) {
-    std::ofstream file(options.json_path);
-    file << RenderJson(options, result) << "\n";
-    if (!file.flush()) return fail(1, absl::UnknownError(absl::StrCat("cannot write ", options.json_path)));
-  }
-  return result.measured.error_count() == 0 ? 0 : 1;
+  return 0;
 }
 
 }  // namespace swiftlet::bench

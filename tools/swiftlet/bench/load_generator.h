@@ -1,31 +1,39 @@
-// Keeps `concurrency` streams open against an OpenAI route until all requests are through (a closed loop), or begins
-// requests at a given rate with at most so many at once.
-// Owned by the bench command. Each of its threads has an io_context and its share of the connections.
+// Runs a load: its threads, from the first request to the last answer. Owned by the bench command.
 #pragma once
-
-#include <atomic>
-#include <cstdint>
-#include <string>
 
 #include <absl/status/statusor.h>
 
+#include <cstdint>
+#include <functional>
+
+#include "tools/swiftlet/bench/dataset.h"
 #include "tools/swiftlet/bench/options.h"
-#include "tools/swiftlet/bench/statistics.h"
+#include "tools/swiftlet/bench/run_result.h"
 
 namespace swiftlet::bench {
 
-// Read by the live line while the run goes on.
-struct Progress {
-  std::atomic<int64_t> completed{0};
-  std::atomic<int64_t> failed{0};
-  std::atomic<int64_t> text_chunks{0};
+// What one run does of what Options says.
+struct RunShape {
+  bool open_loop = false;
+  double rate = 0;
+  int32_t concurrency = 0;  // 0 = no bound, of an open loop alone
+  int64_t requests = 0;     // 0 = no bound
+  double duration_s = 0;    // 0 = no bound
+  int64_t first_index = 0;  // of its prompts
 };
 
-// GET `path`: the body of a 200 answer; the server's message otherwise. Blocks.
-absl::StatusOr<std::string> HttpGet(const Options& options, const std::string& path);
+// Summed over the threads.
+struct LiveFigures {
+  double elapsed_s = 0;
+  int64_t begun = 0;
+  int64_t ended = 0;
+  int64_t not_completed = 0;
+  int64_t tokens = 0;
+};
 
-// Runs requests [first_index, first_index + count) and returns when all have ended. Blocks. With a request rate they begin
-// at times of a Poisson process, a pure function of the seed; one that finds no free stream begins late.
-Measurements RunLoad(const Options& options, int64_t first_index, int64_t count, Progress& progress);
+// Blocks. `watch` is called by the calling thread every now and then; it waits some time and returns false to interrupt
+// the run, whose open requests are then cut off. The error is one that kept a thread from its work.
+absl::StatusOr<RunResult> RunLoad(const Options& options, const Dataset& dataset, const RunShape& shape,
+                                  const std::function<bool(const LiveFigures&)>& watch);
 
 }  // namespace swiftlet::bench

@@ -1,55 +1,78 @@
-// What `swiftlet bench` is asked to do.
+// What `swiftlet bench` is asked to do, checked as a whole before anything is sent.
 #pragma once
+
+#include <absl/status/statusor.h>
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include <absl/status/statusor.h>
+#include "tools/swiftlet/bench/arrivals.h"
+#include "tools/swiftlet/bench/goodput.h"
+#include "tools/swiftlet/bench/lengths.h"
+#include "tools/swiftlet/client/server_url.h"
 
 namespace swiftlet::bench {
 
-// Tokens: a fixed number, or drawn evenly from [low, high].
-struct LengthRange {
-  int32_t low = 0;
-  int32_t high = 0;
+enum class Endpoint { kChat, kCompletions, kGrpc };
+
+// The route as people name it: "/v1/chat/completions", "swiftlet.v1.InferenceService/Generate".
+std::string_view RouteName(Endpoint endpoint);
+
+// PEM files; empty = none.
+struct TlsFiles {
+  std::string authorities;  // empty = the system's
+  std::string certificate;  // of ours, where the server asks for one
+  std::string key;
+  std::string server_name;  // that the server's certificate must be made out to; empty = the URL's host
 };
 
-// "128" or "64:256". INVALID_ARGUMENT otherwise, or when not 1 <= low <= high <= 1,000,000.
-absl::StatusOr<LengthRange> ParseLengthRange(std::string_view text);
-
-// Where the server listens.
-struct Target {
-  std::string host;
-  std::string port;
+// The points of a sweep: each runs with this rate or this concurrency.
+struct Sweep {
+  bool over_rate = false;
+  std::vector<double> values;  // empty: no sweep
 };
-
-// "http://host:port" (port 80 if not said). INVALID_ARGUMENT for anything else; https is not spoken.
-absl::StatusOr<Target> ParseUrl(std::string_view url);
 
 struct Options {
-  Target target;
-  std::string model;             // empty: the first of /v1/models
-  std::string api_key;           // empty: none is sent
-  bool chat = true;              // /v1/chat/completions with text, else /v1/completions with token ids
-  int32_t concurrency = 32;      // streams open at any time, >= 1
-  int64_t requests = 1000;       // >= 1
-  double request_rate = 0;       // > 0: requests begin at this many a second, at random, while streams are free
-  int64_t warmup_requests = 0;   // run before, not counted
-  LengthRange input_tokens{128, 128};   // words in a chat, ids in a completion
-  LengthRange output_tokens{128, 128};  // max_tokens; reached, as end-of-sequence is ignored unless stop_at_eos
+  ServerUrl target;
+  TlsFiles tls;
+  std::string model;    // empty: the first that the server lists
+  std::string api_key;  // empty: none is sent
+  Endpoint endpoint = Endpoint::kChat;
+  bool token_ids = false;       // prompts of ids; never with kChat
+  bool open_loop = false;       // requests come by `arrivals`, whatever the server does
+  ArrivalProcess arrivals;      // of an open loop
+  int32_t concurrency = 32;     // closed loop: streams kept open; open loop: most at once, 0 = no bound
+  int64_t requests = 1000;      // 0 = as many as begin in duration_s
+  double duration_s = 0;        // requests begin for so long; 0 = until all have begun
+  int64_t warmup_requests = 0;  // before, in a closed loop, not counted
+  Lengths input_tokens;         // words of a text prompt, ids of an id prompt
+  Lengths output_tokens;        // max_tokens; reached, as end-of-sequence is ignored unless stop_at_eos
+  std::string dataset_path;     // prompts or lengths from a file; see dataset.h
   bool stop_at_eos = false;
-  float temperature = -1;        // < 0: the server's default
-  float top_p = -1;              // likewise
-  uint64_t seed = 1;             // of prompts and lengths
-  int32_t threads = 0;           // of the load generator; 0 = DefaultThreads
-  int32_t vocabulary_size = 256; // ids of completion prompts are drawn from [0, vocabulary_size)
-  int64_t timeout_s = 600;       // one request
-  bool live = true;              // a line a second on stderr
-  std::string json_path;         // empty: no file
+  double temperature = -1;        // < 0: the server's default
+  double top_p = -1;              // likewise
+  uint64_t seed = 1;              // of arrivals, prompts and lengths
+  int32_t threads = 0;            // 0 = DefaultThreads
+  int32_t vocabulary_size = 256;  // ids of prompts are drawn from [0, vocabulary_size)
+  double timeout_s = 600;         // one request
+  Goodput goodput;
+  bool has_goodput = false;
+  Sweep sweep;
+  std::string json_path;  // empty: no file
+  std::string plot_path;  // likewise; with a sweep alone
+  bool live = true;       // a line a second on stderr
+  std::string command;    // as typed, without the key
+
+  // Under TLS: the name that the server's certificate must be made out to.
+  const std::string& tls_name() const { return tls.server_name.empty() ? target.host : tls.server_name; }
 };
 
-// One thread for 128 streams, a quarter of the machine at most: a thread takes about 100,000 chunks a second.
+// "rate:1,2,4" or "concurrency:1,8,64", rising. INVALID_ARGUMENT otherwise.
+absl::StatusOr<Sweep> ParseSweep(std::string_view text);
+
+// One thread for 128 streams, a quarter of the machine at most.
 int32_t DefaultThreads(int32_t concurrency, int32_t cores);
 
 }  // namespace swiftlet::bench

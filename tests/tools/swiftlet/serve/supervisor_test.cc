@@ -166,7 +166,8 @@ TEST(Ports, TakenPortIsRefusedWithItsFlag) {
   EXPECT_TRUE(CheckPort("127.0.0.1", free->front(), "port").ok());
   Health health;
   Metrics metrics;
-  const auto server = AdminServer::Start({.host = "127.0.0.1", .port = free->front()}, health, metrics);
+  Watchdog watchdog;
+  const auto server = AdminServer::Start({.host = "127.0.0.1", .port = free->front()}, health, metrics, watchdog);
   ASSERT_TRUE(server.ok());
   const absl::Status status = CheckPort("127.0.0.1", free->front(), "grpc-port");
   EXPECT_TRUE(absl::IsUnavailable(status));

@@ -1,12 +1,13 @@
 // Splits the body of a text/event-stream response into the data of its events.
 // Source: WHATWG HTML, section 9.2 (server-sent events): CR, LF or CRLF end a line, ':' starts a comment.
+// One thread.
 #pragma once
 
 #include <functional>
 #include <string>
 #include <string_view>
 
-namespace swiftlet::bench {
+namespace swiftlet {
 
 class SseReader {
  public:
@@ -14,12 +15,13 @@ class SseReader {
   void Feed(std::string_view bytes, const std::function<void(std::string_view data)>& on_data);
 
  private:
-  void EndLine(const std::function<void(std::string_view)>& on_data);
+  void EndLine(std::string_view line, const std::function<void(std::string_view)>& on_data);
 
-  std::string line_;
+  std::string line_;  // that was begun by an earlier Feed
   std::string data_;
+  bool at_start_ = true;  // of the stream, where a byte order mark may stand
   bool has_data_ = false;
   bool after_cr_ = false;  // a LF that follows belongs to the CR
 };
 
-}  // namespace swiftlet::bench
+}  // namespace swiftlet
