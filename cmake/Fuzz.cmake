@@ -21,6 +21,6 @@ target_link_options(fuzz_coverage INTERFACE -Wl,--wrap=__sanitizer_cov_trace_pc)
 # fuzz_target(NAME DEPS modules... [LIBS targets...]): tests/fuzz/NAME.cc with its seeds in tests/fuzz/corpus/NAME.
 function(fuzz_target name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPS;LIBS")
-  program(fuzz_${name} MODULE tests SRCS ${name}.cc DEPS ${arg_DEPS} LIBS ${arg_LIBS} ${libfuzzer})
+  program(fuzz_${name} MODULE tests SRCS ${name}.cc input.cc DEPS ${arg_DEPS} LIBS ${arg_LIBS} ${libfuzzer})
   target_link_libraries(fuzz_${name} PRIVATE fuzz_coverage)
 endfunction()

@@ -19,6 +19,9 @@ struct GrammarLimits {
   uint32_t max_nesting = 48;         // open references, arrays and free values of a document
   size_t max_state_bytes = 4 << 20;  // states kept of one grammar; over it they are forgotten and found again
   size_t max_mask_bytes = 4 << 20;   // masks kept of one grammar, likewise
+  // Of finding one mask: states may take more memory than is kept, within reason, and so much work (see StateTable).
+  size_t max_walk_bytes = 64 << 20;
+  uint64_t max_walk_places = 1'000'000;
 };
 
 }  // namespace swiftlet

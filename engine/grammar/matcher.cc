@@ -34,13 +34,17 @@ bool Matcher::Accept(int32_t id) {
 
 bool Matcher::FillMask(std::span<uint64_t> words) {
   Synchronize();
-  return !has_ended_ && grammar_->FillMask(state_, words);
+  const bool found = !has_ended_ && grammar_->FillMask(state_, words);
+  Synchronize();
+  return found;
 }
 
 absl::StatusOr<TokenGrammar::Mask> Matcher::FindMask() {
   Synchronize();
   if (has_ended_) return absl::InternalError("the text has ended");
-  return grammar_->FindMask(state_);
+  absl::StatusOr<TokenGrammar::Mask> mask = grammar_->FindMask(state_);
+  Synchronize();
+  return mask;
 }
 
 bool Matcher::CanEnd() {

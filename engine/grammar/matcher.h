@@ -30,6 +30,7 @@ class Matcher {
   std::string ForcedBytes(size_t max_bytes);
 
  private:
+  // To the grammar's present table; one that holds more than is kept goes when all have left it.
   void Synchronize();
 
   std::shared_ptr<TokenGrammar> grammar_;

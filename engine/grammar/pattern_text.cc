@@ -63,7 +63,11 @@ class CodePointAutomaton {
         entry = Add({.next = {more, next}});
       }
     }
-    for (uint32_t i = 0; i < pattern.min && !is_full(); ++i) entry = Build(part, entry);
+    for (uint32_t i = 0; i < pattern.min && !is_full(); ++i) {
+      const State once_more = Build(part, entry);
+      if (once_more == entry) break;  // the empty text: no state bounds how often
+      entry = once_more;
+    }
     return entry;
   }
 

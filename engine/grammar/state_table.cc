@@ -35,6 +35,7 @@ class StateTable::Closure {
       content.push_back(node);
       content.push_back(callers);
     }
+    table_.places_visited_ += seen_.size();
     seen_.clear();
     taking_.clear();
     entered_.clear();

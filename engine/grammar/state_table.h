@@ -42,6 +42,8 @@ class StateTable {
 
   size_t bytes() const { return bytes_; }
   size_t num_states() const { return states_.size(); }
+  // What finding all states has taken so far, some 0.2 us each.
+  uint64_t places_visited() const { return places_visited_; }
 
  private:
   using Callers = uint32_t;  // an entry of callers_
@@ -68,6 +70,7 @@ class StateTable {
   std::vector<StateData> states_;
   std::vector<const std::vector<uint32_t>*> callers_;  // depth, then (node, count, callers) in order
   size_t bytes_ = 0;
+  uint64_t places_visited_ = 0;
 };
 
 }  // namespace swiftlet

@@ -9,9 +9,6 @@
 
 namespace swiftlet {
 
-// A walk over the vocabulary may visit more states than are kept, within reason.
-constexpr size_t kMaxWalkGrowth = 16;
-
 TokenGrammar::TokenGrammar(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const GrammarVocabulary> vocabulary,
                            const GrammarLimits& limits)
     : grammar_(std::move(grammar)),
@@ -70,7 +67,8 @@ absl::Status TokenGrammar::ComputeMask(State state, std::span<uint64_t> words) {
   if (state == StateTable::kDead) return absl::InternalError("the text has left its grammar");
   if (!Walk(plain_characters > 0 ? vocabulary_->not_plain() : vocabulary_->all(), state, words)) {
     return absl::InvalidArgumentError(absl::StrCat("the grammar is too ambiguous: what may come next takes over ",
-                                                   limits_.max_state_bytes * kMaxWalkGrowth, " bytes"));
+                                                   limits_.max_walk_bytes, " bytes or ", limits_.max_walk_places,
+                                                   " steps to find"));
   }
   if (table_->CanEnd(state)) {
     for (const int32_t id : vocabulary_->end_ids()) words[id / 64] |= uint64_t{1} << (id % 64);
@@ -80,7 +78,7 @@ absl::Status TokenGrammar::ComputeMask(State state, std::span<uint64_t> words) {
 }
 
 bool TokenGrammar::Walk(const TokenTree& tree, State state, std::span<uint64_t> words) {
-  const size_t max_bytes = limits_.max_state_bytes * kMaxWalkGrowth;
+  const uint64_t max_places = table_->places_visited() + limits_.max_walk_places;
   const TokenTree::Node* const nodes = tree.nodes().data();
   const int32_t* const tokens = tree.tokens().data();
   uint64_t* const bits = words.data();
@@ -105,7 +103,7 @@ bool TokenGrammar::Walk(const TokenTree& tree, State state, std::span<uint64_t> 
       places[node->depth] = before;
     } else if (node[1].depth > node->depth) {
       places[node->depth] = {table_->Row(next), next};
-      if (table_->bytes() > max_bytes) return false;
+      if (table_->bytes() > limits_.max_walk_bytes || table_->places_visited() > max_places) return false;
     }
     ++node;
   }

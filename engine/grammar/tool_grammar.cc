@@ -10,8 +10,8 @@
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
 #include "engine/grammar/code_point_set.h"
-#include "engine/grammar/json_schema.h"
 #include "engine/grammar/grammar_vocabulary.h"
+#include "engine/grammar/json_schema.h"
 
 namespace swiftlet {
 
@@ -41,7 +41,8 @@ Node TextUntil(GrammarBuilder& builder, const std::string& marker, Node found, N
       edges.push_back({static_cast<uint8_t>(low), static_cast<uint8_t>(high), place == length ? found : places[place]});
       low = high + 1;
     }
-    if (special.has_value()) edges.push_back({GrammarVocabulary::kSpecialTag, GrammarVocabulary::kSpecialTag, *special});
+    if (special.has_value())
+      edges.push_back({GrammarVocabulary::kSpecialTag, GrammarVocabulary::kSpecialTag, *special});
     builder.Define(places[i], builder.Split({builder.Bytes(std::move(edges)), stopped}));
   }
   return places[0];
@@ -89,7 +90,13 @@ absl::StatusOr<Node> ToolCalls(const ToolGrammar& spec, const GrammarLimits& lim
   }
   const Node text = builder.Reserve();
   builder.Define(text, builder.Split({builder.Range(0, 255, text), next}));
-  return builder.Split({object, next, builder.Bytes({{0, '{' - 1, text}, {'{' + 1, 255, text}})});
+  // A brace behind white space opens a call too: who reads the text takes it for one.
+  const Node start = builder.Reserve();
+  const std::vector<Grammar::Edge> ways = {
+      {0, '\t' - 1, text},       {'\t', '\n', start}, {'\n' + 1, '\r' - 1, text}, {'\r', '\r', start},
+      {'\r' + 1, ' ' - 1, text}, {' ', ' ', start},   {' ' + 1, '{' - 1, text},   {'{' + 1, 255, text}};
+  builder.Define(start, builder.Split({object, next, builder.Bytes(ways)}));
+  return start;
 }
 
 }  // namespace swiftlet

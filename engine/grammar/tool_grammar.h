@@ -28,7 +28,8 @@ struct ToolGrammar {
   std::vector<Tool> tools;  // those that may be called: for a named choice that one
   // Not required (tool_choice auto): text, then calls or none. The text ends where the tag of
   // `begin` (white space at its end left off) stands in it, and a call follows; where begin is
-  // empty, a text that opens with a brace is a call and any other is none. Required: one call or more, and no text.
+  // empty, a text that opens with a brace (behind white space or not) is a call and any other is none. Required: one
+  // call or more, and no text.
   bool is_required = false;
   bool allows_several = true;
   std::string begin, end, separator;  // around a call, between two

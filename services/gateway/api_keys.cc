@@ -1,6 +1,7 @@
 #include "services/gateway/api_keys.h"
 
 #include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
 
 #include <utility>
 
@@ -20,8 +21,11 @@ bool EqualInConstantTime(std::string_view a, std::string_view b) {
 }  // namespace
 
 ApiKeys::ApiKeys(const std::vector<std::string>& keys) {
-  const auto account = std::make_shared<KeyAccount>("api-key", KeyLimits());
-  for (const std::string& key : keys) flag_keys_.push_back({Sha256Hex(key), account});
+  for (const std::string& key : keys) {
+    const std::string hash = Sha256Hex(key);
+    // No name in a file has a space.
+    flag_keys_.push_back({hash, std::make_shared<KeyAccount>("api-key", absl::StrCat("key ", hash), KeyLimits())});
+  }
   table_ = std::make_shared<const Table>(flag_keys_);
 }
 
@@ -32,7 +36,8 @@ void ApiKeys::SetFileKeys(const std::vector<ApiKeyEntry>& entries) {
     std::shared_ptr<KeyAccount>& account = accounts[entry.name];
     if (account == nullptr) {
       const auto known = accounts_.find(entry.name);
-      account = known != accounts_.end() ? known->second : std::make_shared<KeyAccount>(entry.name, entry.limits);
+      account =
+          known != accounts_.end() ? known->second : std::make_shared<KeyAccount>(entry.name, entry.name, entry.limits);
       account->SetLimits(entry.limits);
     }
     table.push_back({entry.hash, account});

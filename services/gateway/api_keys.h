@@ -24,7 +24,8 @@ struct ApiKeyEntry {
 
 class ApiKeys {
  public:
-  // No key here and none in a file: everybody may call. These have no limits and the name "api-key".
+  // No key here and none in a file: everybody may call. These have no limits and the name "api-key"; each is a tenant
+  // of its own.
   explicit ApiKeys(const std::vector<std::string>& keys);
 
   // Replaces the keys of the file. Accounts that stay keep what they use.

@@ -40,10 +40,13 @@ class Generator {
     int32_t max_model_len = 0;
   };
   using TokenizeCallback = std::function<void(absl::StatusOr<TokenizedPrompt>)>;
-  // The prompt that Start would begin with; nothing is generated. `done` comes later on `home`, exactly once.
+  // The prompt that Start would begin with; nothing is generated, but it counts on the key's account as there. `done`
+  // comes later on `home`, exactly once.
   virtual void Tokenize(ValidRequest request, boost::asio::any_io_executor home, TokenizeCallback done) = 0;
-  // The text of `ids`, special tokens as they are spelled. INVALID_ARGUMENT names `tokens`. Any thread.
-  virtual absl::StatusOr<std::string> Detokenize(const std::string& model, std::span<const int32_t> ids) const = 0;
+  // The text of `ids`, special tokens as they are spelled; they count on `account`, which may be null. INVALID_ARGUMENT
+  // names `tokens`. Any thread.
+  virtual absl::StatusOr<std::string> Detokenize(const std::string& model, std::span<const int32_t> ids,
+                                                 const std::shared_ptr<KeyAccount>& account) const = 0;
 
   // What the doors show and check against. Any thread.
   struct ServedModel {

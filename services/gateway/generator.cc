@@ -12,10 +12,30 @@
 #include "engine/base/status_macros.h"
 #include "services/common/errors.h"
 #include "services/gateway/encode_order.h"
+#include "services/gateway/key_account.h"
 #include "services/gateway/prompt_text.h"
 #include "services/gateway/request_conductor.h"
 
 namespace swiftlet {
+
+namespace {
+
+// What only counts tokens is a request of its key too.
+absl::StatusOr<KeyAccount::Permit> BeginUse(const std::shared_ptr<KeyAccount>& account, int64_t now_us) {
+  if (account == nullptr) return KeyAccount::Permit();
+  return account->Begin(now_us);
+}
+
+// With `counted` tokens, or when that is an error or they are not left, without any.
+absl::Status EndUse(const std::shared_ptr<KeyAccount>& account, KeyAccount::Permit& permit,
+                    const absl::StatusOr<int64_t>& counted, int64_t now_us) {
+  if (account == nullptr) return counted.status();
+  const absl::Status status = counted.ok() ? account->Reserve(permit, *counted, now_us) : counted.status();
+  permit.Settle(status.ok() ? *counted : 0, now_us);
+  return status;
+}
+
+}  // namespace
 
 uint64_t RandomSeed() {
   std::random_device device;
@@ -59,29 +79,41 @@ void GatewayGenerator::Tokenize(ValidRequest request, Executor home, TokenizeCal
   if (const auto format = CallFormatOf(request, **model, options_.tool_parser); !format.ok()) {
     return answer(format.status());
   }
+  absl::StatusOr<KeyAccount::Permit> use = BeginUse(request.account, parts_.clock.NowUs());
+  if (!use.ok()) return answer(use.status());
   TokenizedPrompt prompt{{}, (*model)->vocabulary, (*model)->max_model_len};
   if (auto* tokens = std::get_if<TokenInput>(&request.input)) {
     prompt.ids = std::move(tokens->ids);
+    const absl::Status status = EndUse(request.account, *use, prompt.ids.size(), parts_.clock.NowUs());
+    if (!status.ok()) return answer(status);
     return answer(std::move(prompt));
   }
   absl::StatusOr<Admission::Permit> permit = parts_.admission.Admit();
-  if (!permit.ok()) return answer(permit.status());
+  if (!permit.ok()) return answer(EndUse(request.account, *use, permit.status(), parts_.clock.NowUs()));
   EncodeOrder order =
       MakeEncodeOrder(request, **model, std::min(options_.encode_timeout_us, request.timeout_us.value_or(INT64_MAX)));
   order.home = home;
   // Held until the answer is there: texts being encoded are bounded as requests are.
-  order.done =
-      [done = std::move(done), prompt = std::move(prompt),
-       held = std::make_shared<Admission::Permit>(*std::move(permit))](absl::StatusOr<EncodedPrompt> encoded) mutable {
-        held->Release();
-        if (!encoded.ok()) return done(encoded.status());
-        prompt.ids = std::move(encoded->ids);
-        done(std::move(prompt));
-      };
+  struct Held {
+    Admission::Permit permit;
+    KeyAccount::Permit use;
+  };
+  order.done = [done = std::move(done), prompt = std::move(prompt), account = request.account, &clock = parts_.clock,
+                held = std::make_shared<Held>(Held{*std::move(permit), *std::move(use)})](
+                   absl::StatusOr<EncodedPrompt> encoded) mutable {
+    held->permit.Release();
+    const absl::StatusOr<int64_t> counted =
+        encoded.ok() ? absl::StatusOr<int64_t>(encoded->ids.size()) : encoded.status();
+    const absl::Status status = EndUse(account, held->use, counted, clock.NowUs());
+    if (!status.ok()) return done(status);
+    prompt.ids = std::move(encoded->ids);
+    done(std::move(prompt));
+  };
   parts_.tokenizers.Encode(std::move(order));
 }
 
-absl::StatusOr<std::string> GatewayGenerator::Detokenize(const std::string& name, std::span<const int32_t> ids) const {
+absl::StatusOr<std::string> GatewayGenerator::Detokenize(const std::string& name, std::span<const int32_t> ids,
+                                                         const std::shared_ptr<KeyAccount>& account) const {
   ASSIGN_OR_RETURN(const auto model, FindReadyModel(parts_.directory, name, options_.retry_after_ms));
   if (ids.size() > static_cast<size_t>(model->max_model_len)) {
     return InvalidField("tokens", absl::StrCat(ids.size(), " ids are too many: the model's context is ",
@@ -93,7 +125,10 @@ absl::StatusOr<std::string> GatewayGenerator::Detokenize(const std::string& name
                           absl::StrCat("token id ", id, " is outside the model's 0 to ", model->logits_width - 1));
     }
   }
-  return DecodeAll(*model->vocabulary, model->join, ids);
+  ASSIGN_OR_RETURN(KeyAccount::Permit use, BeginUse(account, parts_.clock.NowUs()));
+  std::string text = DecodeAll(*model->vocabulary, model->join, ids);
+  RETURN_IF_ERROR(EndUse(account, use, ids.size(), parts_.clock.NowUs()));
+  return text;
 }
 
 std::vector<Generator::ServedModel> GatewayGenerator::Models() const {

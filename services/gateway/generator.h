@@ -68,7 +68,8 @@ class GatewayGenerator : public Generator {
   std::shared_ptr<GenerationHandle> Start(ValidRequest request, std::unique_ptr<GenerationSink> sink,
                                           Executor home) override;
   void Tokenize(ValidRequest request, Executor home, TokenizeCallback done) override;
-  absl::StatusOr<std::string> Detokenize(const std::string& model, std::span<const int32_t> ids) const override;
+  absl::StatusOr<std::string> Detokenize(const std::string& model, std::span<const int32_t> ids,
+                                         const std::shared_ptr<KeyAccount>& account) const override;
   std::vector<ServedModel> Models() const override;
 
   // Requests that have not ended. Any thread.

@@ -175,7 +175,7 @@ void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> excha
     case Target::kTokenize:
       return api_.Tokenize(std::move(request), std::move(exchange));
     case Target::kDetokenize:
-      return exchange->Respond(api_.Detokenize(request.body));
+      return exchange->Respond(api_.Detokenize(request));
     case Target::kVersion:
       return exchange->Respond(api_.Version());
     case Target::kUnknown:

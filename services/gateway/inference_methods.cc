@@ -11,6 +11,8 @@
 #include <variant>
 #include <vector>
 
+#include "engine/base/check.h"
+#include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
 #include "services/gateway/inference_request.h"
@@ -129,6 +131,20 @@ absl::StatusOr<ValidRequest> ToValidRequest(const v1::GenerateRequest& request) 
 absl::StatusOr<ValidRequest> ToValidRequest(const v1::ChatRequest& request) {
   return FromChatRequest(request);
 }
+absl::StatusOr<ValidRequest> ToValidRequest(const v1::TokenizeRequest& request) {
+  return FromTokenizeRequest(request);
+}
+
+// With who asks; without an id.
+template <typename Request>
+absl::StatusOr<ValidRequest> Checked(const Request& request, const CallContext& context, const Generator& generator) {
+  ASSIGN_OR_RETURN(ValidRequest valid, ToValidRequest(request));
+  RETURN_IF_ERROR(Validate(valid, kGrpcNames, generator.Models()));
+  valid.caller_request_id = context.caller.request_id;
+  valid.account = context.caller.account;
+  valid.timeout_us = context.timeout_us;
+  return valid;
+}
 
 v1::ServedModel ToWire(const Generator::ServedModel& model) {
   v1::ServedModel wire;
@@ -184,10 +200,12 @@ class TokenizeAnswer : public GenerationHandle {
   const bool with_texts_;
 };
 
-absl::StatusOr<v1::DetokenizeResponse> Detokenize(const Generator& generator, const v1::DetokenizeRequest& request) {
+absl::StatusOr<v1::DetokenizeResponse> Detokenize(const Generator& generator, const v1::DetokenizeRequest& request,
+                                                  const CallContext& context) {
   if (request.model().empty()) return InvalidField("model", "`model` is missing");
   const auto& ids = request.token_ids();
-  auto text = generator.Detokenize(request.model(), {ids.data(), static_cast<size_t>(ids.size())});
+  auto text =
+      generator.Detokenize(request.model(), {ids.data(), static_cast<size_t>(ids.size())}, context.caller.account);
   if (!text.ok()) {
     return ErrorParam(text.status()) == "tokens" ? WithParam(text.status(), "token_ids") : text.status();
   }
@@ -217,17 +235,12 @@ template <typename Request, typename Response>
 std::shared_ptr<GenerationHandle> InferenceMethods::Generate(const Request& request, bool stream,
                                                              const CallContext& context,
                                                              std::unique_ptr<CallSink> sink) {
-  absl::StatusOr<ValidRequest> valid = ToValidRequest(request);
-  absl::Status status = valid.status();
-  if (status.ok()) status = Validate(*valid, kGrpcNames, generator_.Models());
-  if (!status.ok()) {
-    sink->OnEnd(status);
+  absl::StatusOr<ValidRequest> valid = Checked(request, context, generator_);
+  if (!valid.ok()) {
+    sink->OnEnd(valid.status());
     return nullptr;
   }
   valid->request_id = absl::StrCat(ToAbsl(context.id_prefix), absl::Hex(next_id_++, absl::kZeroPad8));
-  valid->caller_request_id = context.caller.request_id;
-  valid->account = context.caller.account;
-  valid->timeout_us = context.timeout_us;
   const int32_t num_choices = valid->num_choices;
   sink = InOurNames(std::move(sink), *valid);
   std::unique_ptr<GenerationSink> answer;
@@ -242,14 +255,11 @@ std::shared_ptr<GenerationHandle> InferenceMethods::Generate(const Request& requ
 std::shared_ptr<GenerationHandle> InferenceMethods::Tokenize(const v1::TokenizeRequest& request,
                                                              const CallContext& context,
                                                              std::unique_ptr<CallSink> sink) {
-  absl::StatusOr<ValidRequest> valid = FromTokenizeRequest(request);
-  absl::Status status = valid.status();
-  if (status.ok()) status = Validate(*valid, kGrpcNames, generator_.Models());
-  if (!status.ok()) {
-    sink->OnEnd(status);
+  absl::StatusOr<ValidRequest> valid = Checked(request, context, generator_);
+  if (!valid.ok()) {
+    sink->OnEnd(valid.status());
     return nullptr;
   }
-  valid->timeout_us = context.timeout_us;
   const auto answer =
       std::make_shared<TokenizeAnswer>(InOurNames(std::move(sink), *valid), request.return_token_texts());
   generator_.Tokenize(*std::move(valid), context.home, [answer](auto prompt) { answer->Take(prompt); });
@@ -271,9 +281,8 @@ std::shared_ptr<GenerationHandle> InferenceMethods::Call(const google::protobuf:
   if (name == "ListModels") return AnswerAtOnce<v1::ListModelsResponse>(ListModels(generator_), *sink);
   if (name == "GetModel") return AnswerAtOnce(GetModel(generator_, As<v1::GetModelRequest>(request)), *sink);
   if (name == "Tokenize") return Tokenize(As<v1::TokenizeRequest>(request), context, std::move(sink));
-  if (name == "Detokenize") return AnswerAtOnce(Detokenize(generator_, As<v1::DetokenizeRequest>(request)), *sink);
-  sink->OnEnd(absl::UnimplementedError(absl::StrCat("the method ", name, " is not implemented")));
-  return nullptr;
+  CHECK(name == "Detokenize") << "no code for " << method.full_name();
+  return AnswerAtOnce(Detokenize(generator_, As<v1::DetokenizeRequest>(request), context), *sink);
 }
 
 }  // namespace swiftlet

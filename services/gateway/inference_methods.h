@@ -16,7 +16,7 @@ class InferenceMethods : public MethodCaller {
   // `generator` outlives the methods.
   explicit InferenceMethods(Generator& generator);
 
-  // UNIMPLEMENTED, through the sink, for a method of another service.
+  // `method`: one of the service's.
   std::shared_ptr<GenerationHandle> Call(const google::protobuf::MethodDescriptor& method,
                                          const google::protobuf::Message& request, const CallContext& context,
                                          std::unique_ptr<CallSink> sink) override;

@@ -37,9 +37,12 @@ class KeyAccount : public std::enable_shared_from_this<KeyAccount> {
     int64_t reserved_tokens_ = 0;
   };
 
-  KeyAccount(std::string name, const KeyLimits& limits) : name_(std::move(name)), limits_(limits) {}
+  KeyAccount(std::string name, std::string tenant, const KeyLimits& limits)
+      : name_(std::move(name)), tenant_(std::move(tenant)), limits_(limits) {}
 
   const std::string& name() const { return name_; }
+  // Whom its callers share a prefix cache with; unlike for accounts that do not.
+  const std::string& tenant() const { return tenant_; }
   // The file was read again; what runs goes on.
   void SetLimits(const KeyLimits& limits);
 
@@ -53,6 +56,7 @@ class KeyAccount : public std::enable_shared_from_this<KeyAccount> {
   void Refill(int64_t now_us);
 
   const std::string name_;
+  const std::string tenant_;
   std::mutex mutex_;  // guards all that follows
   KeyLimits limits_;
   int64_t running_ = 0;

@@ -1,6 +1,5 @@
 #include "services/gateway/openai_api.h"
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <absl/time/clock.h>
 
@@ -15,6 +14,7 @@
 #include "services/gateway/logprobs_text.h"
 #include "services/gateway/openai_answer.h"
 #include "services/gateway/openai_request.h"
+#include "services/gateway/transcode/percent_encoding.h"
 #include "services/gateway/validator.h"
 
 namespace swiftlet {
@@ -25,28 +25,6 @@ uint64_t Mix(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
   x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
   return x ^ (x >> 31);
-}
-
-// "%2F" as "/" and so on; nullopt where the text is no percent-encoding.
-std::optional<std::string> PercentDecoded(std::string_view text) {
-  const auto digit = [](char c) -> int {
-    if (c >= '0' && c <= '9') return c - '0';
-    const char lower = absl::ascii_tolower(static_cast<unsigned char>(c));
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-  };
-  std::string decoded;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      decoded += text[i];
-      continue;
-    }
-    const int high = i + 2 < text.size() ? digit(text[i + 1]) : -1;
-    const int low = high >= 0 ? digit(text[i + 2]) : -1;
-    if (low < 0) return std::nullopt;
-    decoded += static_cast<char>(high * 16 + low);
-    i += 2;
-  }
-  return decoded;
 }
 
 }  // namespace
@@ -107,6 +85,7 @@ void OpenAiApi::Tokenize(HttpRequest request, std::shared_ptr<HttpExchange> exch
     return;
   }
   if (parsed->num_unknown > 0 && options_.count_unknown) options_.count_unknown(parsed->num_unknown);
+  parsed->prompt.account = request.account;
   const auto home = exchange->executor();
   generator_.Tokenize(std::move(parsed->prompt), home,
                       [exchange = std::move(exchange),
@@ -121,10 +100,11 @@ void OpenAiApi::Tokenize(HttpRequest request, std::shared_ptr<HttpExchange> exch
                       });
 }
 
-HttpResponse OpenAiApi::Detokenize(std::string_view body) const {
-  const absl::StatusOr<DetokenizeRequest> request = ParseDetokenizeRequest(body);
-  if (!request.ok()) return ErrorResponse(request.status());
-  const absl::StatusOr<std::string> text = generator_.Detokenize(request->model, request->ids);
+HttpResponse OpenAiApi::Detokenize(const HttpRequest& request) const {
+  const absl::StatusOr<DetokenizeRequest> parsed = ParseDetokenizeRequest(request.body, options_.strict_parameters);
+  if (!parsed.ok()) return ErrorResponse(parsed.status());
+  if (parsed->num_unknown > 0 && options_.count_unknown) options_.count_unknown(parsed->num_unknown);
+  const absl::StatusOr<std::string> text = generator_.Detokenize(parsed->model, parsed->ids, request.account);
   if (!text.ok()) return ErrorResponse(text.status());
   HttpResponse response;
   response.body = R"({"prompt":)";
@@ -148,7 +128,7 @@ HttpResponse OpenAiApi::ListModels() const {
 }
 
 HttpResponse OpenAiApi::GetModel(std::string_view name) const {
-  const std::optional<std::string> decoded = PercentDecoded(name);
+  const std::optional<std::string> decoded = PercentDecoded(name, PercentDecoding::kAll);
   for (const Generator::ServedModel& model : generator_.Models()) {
     if (decoded != model.name) continue;
     HttpResponse response;

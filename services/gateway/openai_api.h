@@ -29,7 +29,7 @@ class OpenAiApi {
   void Generate(ParameterRoute route, HttpRequest request, std::shared_ptr<HttpExchange> exchange);
   // The ids of a prompt, and the text of ids.
   void Tokenize(HttpRequest request, std::shared_ptr<HttpExchange> exchange);
-  HttpResponse Detokenize(std::string_view body) const;
+  HttpResponse Detokenize(const HttpRequest& request) const;
   HttpResponse Version() const;
   bool strict_parameters() const { return options_.strict_parameters; }
 

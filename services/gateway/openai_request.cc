@@ -19,6 +19,7 @@
 #include "services/common/limits.h"
 #include "services/gateway/openai_messages.h"
 #include "services/gateway/output_form.h"
+#include "services/gateway/reasoning_effort.h"
 #include "services/gateway/validator.h"
 
 namespace swiftlet {
@@ -206,20 +207,10 @@ absl::Status ReadTimeout(const json::object& body, ValidRequest& common) {
   return absl::OkStatus();
 }
 
-// The last one is as much as anybody reasons; docs/api.md has the table.
-struct Effort {
-  std::string_view name;
-  std::optional<int32_t> token_budget;
-};
-constexpr Effort kEfforts[] = {{"none", 0},       {"minimal", 256}, {"low", 1'024},
-                               {"medium", 4'096}, {"high", 16'384}, {"xhigh", std::nullopt}};
-
 absl::Status ReadThinking(const json::object& body, ValidRequest& common) {
   if (Find(body, "reasoning_effort") != nullptr) {
-    const std::string name = String(body, "reasoning_effort");
-    const auto effort =
-        std::find_if(std::begin(kEfforts), std::end(kEfforts), [&](const Effort& e) { return e.name == name; });
-    if (effort == std::end(kEfforts)) {
+    const ReasoningEffort* effort = FindReasoningEffort(String(body, "reasoning_effort"));
+    if (effort == nullptr) {
       return InvalidField("reasoning_effort", "`reasoning_effort` must be none, minimal, low, medium, high or xhigh");
     }
     common.thinking_token_budget = effort->token_budget;
@@ -317,15 +308,20 @@ absl::StatusOr<json::object> ParseObject(std::string_view text) {
   return std::move(value.get_object());
 }
 
-absl::StatusOr<OpenAiRequest> ReadBody(const json::object& body, ParameterRoute route, bool strict) {
-  OpenAiRequest request;
-  const UnknownName on_unknown = [&](const std::string& field) -> absl::Status {
-    ++request.num_unknown;
+// Counts into `num_unknown`, which outlives it.
+UnknownName CountOrRefuse(bool strict, int& num_unknown) {
+  return [strict, &num_unknown](const std::string& field) -> absl::Status {
+    ++num_unknown;
     if (!strict) return absl::OkStatus();
     constexpr size_t kShownBytes = 128;
     const std::string shown = field.size() <= kShownBytes ? absl::StrCat(" `", field, "`") : "";
     return InvalidField(field.size() <= kShownBytes ? field : "", absl::StrCat("unknown parameter", shown));
   };
+}
+
+absl::StatusOr<OpenAiRequest> ReadBody(const json::object& body, ParameterRoute route, bool strict) {
+  OpenAiRequest request;
+  const UnknownName on_unknown = CountOrRefuse(strict, request.num_unknown);
   RETURN_IF_ERROR(CheckNames(body, route, on_unknown));
   request.stream = Boolean(body, "stream");
   RETURN_IF_ERROR(ReadStreamOptions(body, on_unknown, request));
@@ -369,12 +365,6 @@ absl::StatusOr<OpenAiRequest> ReadBody(const json::object& body, ParameterRoute 
 
 }  // namespace
 
-std::vector<std::string_view> ReasoningEfforts() {
-  std::vector<std::string_view> names;
-  for (const Effort& effort : kEfforts) names.push_back(effort.name);
-  return names;
-}
-
 absl::StatusOr<OpenAiRequest> ParseOpenAiRequest(std::string_view text, ParameterRoute route, bool strict) {
   ASSIGN_OR_RETURN(const json::object body, ParseObject(text));
   return ReadBody(body, route, strict);
@@ -397,13 +387,17 @@ absl::StatusOr<TokenizeRequest> ParseTokenizeRequest(std::string_view text, bool
   return request;
 }
 
-absl::StatusOr<DetokenizeRequest> ParseDetokenizeRequest(std::string_view text) {
+absl::StatusOr<DetokenizeRequest> ParseDetokenizeRequest(std::string_view text, bool strict) {
   ASSIGN_OR_RETURN(const json::object body, ParseObject(text));
+  DetokenizeRequest request;
+  const UnknownName on_unknown = CountOrRefuse(strict, request.num_unknown);
+  for (const auto& member : body) {
+    if (member.key() != "model" && member.key() != "tokens") RETURN_IF_ERROR(on_unknown(std::string(member.key())));
+  }
   const json::value* model = Find(body, "model");
   if (model == nullptr || !model->is_string()) return InvalidField("model", "`model` must be a string");
   const json::value* tokens = Find(body, "tokens");
   if (tokens == nullptr || !tokens->is_array()) return InvalidField("tokens", "`tokens` must be a list of token ids");
-  DetokenizeRequest request;
   request.model = String(body, "model");
   ASSIGN_OR_RETURN(request.ids, TokenIds(tokens->get_array(), "tokens"));
   return request;

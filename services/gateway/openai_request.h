@@ -25,9 +25,6 @@ struct OpenAiRequest {
   int num_unknown = 0;            // names that we do not know, ignored
 };
 
-// What `reasoning_effort` may be.
-std::vector<std::string_view> ReasoningEfforts();
-
 // INVALID_ARGUMENT naming the field as OpenAI does: "messages[2].role". `strict`: an unknown name is an error too.
 absl::StatusOr<OpenAiRequest> ParseOpenAiRequest(std::string_view body, ParameterRoute route, bool strict);
 
@@ -43,7 +40,8 @@ absl::StatusOr<TokenizeRequest> ParseTokenizeRequest(std::string_view body, bool
 struct DetokenizeRequest {
   std::string model;
   std::vector<int32_t> ids;
+  int num_unknown = 0;
 };
-absl::StatusOr<DetokenizeRequest> ParseDetokenizeRequest(std::string_view body);
+absl::StatusOr<DetokenizeRequest> ParseDetokenizeRequest(std::string_view body, bool strict);
 
 }  // namespace swiftlet

@@ -11,6 +11,8 @@
 #include "engine/base/status_macros.h"
 #include "services/common/errors.h"
 #include "services/common/limits.h"
+#include "services/gateway/cache_salt.h"
+#include "services/gateway/key_account.h"
 
 namespace swiftlet {
 namespace {
@@ -158,7 +160,7 @@ absl::StatusOr<v1::Submit> ResolveSubmit(const ValidRequest& request, const Dire
   submit.set_num_choices(request.num_choices);
   submit.set_logprobs(request.logprobs);
   submit.set_prompt_logprobs(request.prompt_logprobs);
-  submit.set_cache_salt(request.cache_salt);
+  submit.set_cache_salt(CacheSalt(request.account == nullptr ? "" : request.account->tenant(), request.cache_salt));
   submit.set_priority(request.priority);
   if (request.form.kind != OutputForm::kAny) ResolveForm(request.form, context.call_format, *submit.mutable_grammar());
   ResolveReasoning(request, model.tokenizer, context.starts_in_reasoning, submit);

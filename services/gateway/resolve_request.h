@@ -25,7 +25,8 @@ struct PromptContext {
 // OUT_OF_RANGE (context_length_exceeded) with the numbers when prompt and max_tokens do not fit the context;
 // INVALID_ARGUMENT naming the field for ids outside the logits.
 absl::StatusOr<v1::Submit> ResolveSubmit(const ValidRequest& request, const DirectoryEntry& model,
-                                         std::vector<int32_t> prompt_ids, uint64_t seed, const PromptContext& context = {});
+                                         std::vector<int32_t> prompt_ids, uint64_t seed,
+                                         const PromptContext& context = {});
 
 // The options refer to the prompt in `submit`.
 DecodingPlan::Options ResolveDecoding(const ValidRequest& request, const DirectoryEntry& model,

@@ -65,7 +65,7 @@ struct ValidRequest {
   bool return_token_ids = false;  // the answer tells the ids of the prompt and of what was generated
   int32_t num_siblings = 1;       // generations that one answer is made of
   int32_t priority = 0;
-  std::string cache_salt;
+  std::string cache_salt;             // the caller's own; any UTF-8
   std::optional<int64_t> timeout_us;  // from arrival, > 0
   OutputForm form;
   std::optional<int32_t> thinking_token_budget;  // most tokens of reasoning, >= 0

@@ -231,9 +231,9 @@ absl::Status Validate(const ValidRequest& request, const FieldNames& names,
     return InvalidField("timeout_ms", absl::StrCat("`timeout_ms` must be between 1 and ", limits::kMaxTimeoutMs));
   }
   RETURN_IF_ERROR(CheckRange("", "priority", request.priority, ranges::kPriority));
-  if (!request.cache_salt.empty() && !IsLabel(request.cache_salt)) {
-    return InvalidField("cache_salt", absl::StrCat("`cache_salt` must have at most ", limits::kMaxNameBytes,
-                                                   " bytes and no control characters"));
+  if (request.cache_salt.size() > limits::kMaxCacheSaltBytes) {
+    return InvalidField("cache_salt",
+                        absl::StrCat("`cache_salt` must have at most ", limits::kMaxCacheSaltBytes, " bytes"));
   }
   if (request.thinking_token_budget.has_value()) {
     RETURN_IF_ERROR(CheckRange("", "thinking_token_budget", *request.thinking_token_budget, ranges::kThinkingTokens));

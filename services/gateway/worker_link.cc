@@ -12,13 +12,13 @@
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
+#include "services/common/attach_protocol.h"
 #include "services/common/logging.h"
 #include "services/gateway/vocabulary_slices.h"
 
 namespace swiftlet {
 namespace {
 
-constexpr int32_t kProtocolVersion = 1;     // the oldest and the newest this gateway speaks
 constexpr int32_t kBlockTokens = 64;        // decided for all of Swiftlet; prefix routing counts in these
 constexpr int kSlicesAtOnce = 4;            // of a vocabulary
 constexpr int64_t kTokensPerSequence = 64;  // what one running sequence weighs against waiting prompt tokens
@@ -77,8 +77,8 @@ void WorkerLink::Connect() {
   last_received_us_ = clock_.NowUs();
   stream_ = transport_.Open(address_, std::make_shared<Events>(weak_from_this(), control_, attempt_));
   v1::AttachRequest hello;
-  hello.mutable_hello()->mutable_protocol()->set_oldest(kProtocolVersion);
-  hello.mutable_hello()->mutable_protocol()->set_newest(kProtocolVersion);
+  hello.mutable_hello()->mutable_protocol()->set_oldest(attach_protocol::kOldest);
+  hello.mutable_hello()->mutable_protocol()->set_newest(attach_protocol::kNewest);
   hello.mutable_hello()->set_gateway_id(options_.gateway_id);
   if (!Send(std::move(hello))) return Fail(absl::UnavailableError("the stream takes no message"));
   timer_ = clock_.After(control_, options_.heartbeat_us, [this] { Tick(); });
@@ -164,8 +164,9 @@ void WorkerLink::OnMessage(uint64_t attempt, const std::shared_ptr<v1::AttachRes
     state_ = State::kAttached;
     backoff_us_ = options_.shortest_backoff_us;
     problem_ = absl::OkStatus();
-    LogInfo("attached to a worker",
-            {{"address", address_}, {"worker", worker_->worker_id()}, {"model", model().name()}});
+    LogInfo(
+        "attached to a worker",
+        {{"address", address_}, {"worker", worker_->worker_id()}, {"model", model().name()}, {"protocol", protocol_}});
     return on_change_();
   }
   switch (message->message_case()) {
@@ -186,9 +187,11 @@ void WorkerLink::OnMessage(uint64_t attempt, const std::shared_ptr<v1::AttachRes
 
 absl::Status WorkerLink::TakeHello(const v1::WorkerHello& hello) {
   const v1::ProtocolRange& range = hello.protocol();
-  if (range.oldest() > kProtocolVersion || range.newest() < kProtocolVersion) {
+  const std::optional<int32_t> version = attach_protocol::Agreed(range.oldest(), range.newest());
+  if (!version.has_value()) {
     return absl::FailedPreconditionError(absl::StrCat("the worker speaks protocol ", range.oldest(), " to ",
-                                                      range.newest(), ", this gateway ", kProtocolVersion));
+                                                      range.newest(), ", this gateway ", attach_protocol::kOldest,
+                                                      " to ", attach_protocol::kNewest));
   }
   const v1::ModelInfo& model = hello.model();
   if (model.name().empty()) return absl::FailedPreconditionError("the worker names no model");
@@ -201,6 +204,7 @@ absl::Status WorkerLink::TakeHello(const v1::WorkerHello& hello) {
                                                       " or longest sequence ", model.max_model_len(),
                                                       " is impossible"));
   }
+  protocol_ = *version;
   worker_ = std::make_shared<v1::WorkerHello>(hello);
   if (fence_.has_value() && fence_->worker_id != hello.worker_id()) fence_.reset();  // another process
   load_.Clear();

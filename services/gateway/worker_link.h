@@ -65,6 +65,7 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   // What the worker said of itself. Only while attached.
   const v1::ModelInfo& model() const { return worker_->model(); }
   const std::string& worker_id() const { return worker_->worker_id(); }
+  int32_t protocol() const { return protocol_; }  // the version agreed on
   // Tokens of work ahead of a new request: as the worker last reported, and what it has not acknowledged yet.
   int64_t LoadTokens() const;
   // False when the worker has said that it would refuse a prompt of this length.
@@ -121,6 +122,7 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   int64_t last_received_us_ = 0;
   bool sent_since_tick_ = false;
   std::shared_ptr<const v1::WorkerHello> worker_;
+  int32_t protocol_ = 0;  // agreed on with worker_
   v1::WorkerLoad load_;
   bool has_load_ = false;
   std::optional<int32_t> next_vocabulary_id_;  // the worker waits for the vocabulary from here on

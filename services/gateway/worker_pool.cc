@@ -10,6 +10,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "services/common/attach_protocol.h"
 #include "services/gateway/worker_choice.h"
 
 namespace swiftlet {
@@ -20,6 +21,10 @@ bool Meets(const v1::ModelInfo& worker, const WorkerNeeds& needs) {
          worker.template_hash() == needs.template_hash && worker.logits_width() == needs.logits_width &&
          worker.max_model_len() >= needs.max_model_len &&
          (needs.equal_to == nullptr || worker.weights_hash() == needs.equal_to->model().weights_hash());
+}
+
+int32_t ProtocolFor(const v1::Submit& submit) {
+  return submit.has_grammar() || submit.has_reasoning() ? attach_protocol::kWithGrammars : attach_protocol::kOldest;
 }
 
 // Drops the candidates that fail `test`, unless all do.
@@ -87,15 +92,25 @@ void WorkerPool::UpdateOutstanding() {
   outstanding_ = outstanding;
 }
 
-WorkerLink* WorkerPool::Choose(const WorkOrder& order) const {
+absl::StatusOr<WorkerLink*> WorkerPool::Choose(const WorkOrder& order) const {
   const WorkerNeeds& needs = order.needs;
+  const int32_t protocol = ProtocolFor(order.submit);
   std::vector<WorkerLink*> links;
+  bool too_old = false;
   for (const auto& [address, link] : links_) {
     if (!link->routable() || !Meets(link->model(), needs)) continue;
     if (!needs.avoid_worker_id.empty() && link->worker_id() == needs.avoid_worker_id) continue;
+    if (link->protocol() < protocol) {
+      too_old = true;
+      continue;
+    }
     links.push_back(link.get());
   }
-  if (links.empty()) return nullptr;
+  if (links.empty()) {
+    return absl::UnavailableError(absl::StrCat(
+        "no worker that serves ", needs.model, " can be reached",
+        too_old ? " but older ones, which know neither the form of an answer nor a bound on reasoning" : ""));
+  }
   if (needs.equal_to != nullptr) {
     Prefer(links, [&](WorkerLink* link) {
       return link->model().numerics_fingerprint() == needs.equal_to->model().numerics_fingerprint();
@@ -110,14 +125,11 @@ WorkerLink* WorkerPool::Choose(const WorkOrder& order) const {
 }
 
 void WorkerPool::Place(const WorkOrder& order) {
-  WorkerLink* link = Choose(order);
-  absl::Status status;
-  if (link == nullptr) {
-    status = absl::UnavailableError(absl::StrCat("no worker that serves ", order.needs.model, " can be reached"));
-  } else if (!link->Submit(order)) {
-    status = absl::ResourceExhaustedError(absl::StrCat("the way to worker ", link->address(), " is full"));
-  } else {
-    return UpdateOutstanding();
+  const absl::StatusOr<WorkerLink*> link = Choose(order);
+  absl::Status status = link.status();
+  if (link.ok()) {
+    if ((*link)->Submit(order)) return UpdateOutstanding();
+    status = absl::ResourceExhaustedError(absl::StrCat("the way to worker ", (*link)->address(), " is full"));
   }
   boost::asio::post(order.home, [listener = order.listener, epoch = order.submit.epoch(), status] {
     if (const auto alive = listener.lock()) alive->OnWorkLost(epoch, status);

@@ -2,6 +2,8 @@
 // control executor, where all else happens. Owned by main; outlives the executor's last run.
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -59,7 +61,8 @@ class WorkerPool {
   void OnLinkChanged();
   void Publish();
   void Place(const WorkOrder& order);
-  WorkerLink* Choose(const WorkOrder& order) const;
+  // UNAVAILABLE where none will do.
+  absl::StatusOr<WorkerLink*> Choose(const WorkOrder& order) const;
   void UpdateOutstanding();
 
   const Options options_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "services/common/attach_protocol.h"
 #include "services/common/errors.h"
 #include "services/common/grpc_errors.h"
 #include "services/common/limits.h"
@@ -16,7 +17,6 @@
 namespace swiftlet {
 namespace {
 
-constexpr int32_t kProtocolVersion = 1;               // the oldest and the newest spoken here
 constexpr std::chrono::milliseconds kHeartbeat{450};  // with the sender's 50 ms tick: 500 ms at most
 // A gateway says something every 500 ms. Generous: a stopped machine that wakes up may go on.
 constexpr std::chrono::seconds kSilence{10};
@@ -90,9 +90,11 @@ bool Attachment::HandleMessage() {
 }
 
 absl::Status Attachment::HandleHello(const v1::GatewayHello& hello) {
-  if (hello.protocol().oldest() > kProtocolVersion || hello.protocol().newest() < kProtocolVersion) {
-    return absl::FailedPreconditionError(absl::StrCat("the gateway speaks protocol ", hello.protocol().oldest(), " to ",
-                                                      hello.protocol().newest(), ", this worker ", kProtocolVersion));
+  const v1::ProtocolRange& range = hello.protocol();
+  if (!attach_protocol::Agreed(range.oldest(), range.newest()).has_value()) {
+    return absl::FailedPreconditionError(absl::StrCat("the gateway speaks protocol ", range.oldest(), " to ",
+                                                      range.newest(), ", this worker ", attach_protocol::kOldest,
+                                                      " to ", attach_protocol::kNewest));
   }
   if (hello.gateway_id().empty() || hello.gateway_id().size() > limits::kMaxNameBytes) {
     return InvalidField("hello.gateway_id", "gateway_id has 1 to 64 characters");
@@ -297,8 +299,8 @@ bool Attachment::NextMessage(Clock::time_point now) {
     hello_written_ = true;
     load_due_ = true;
     v1::WorkerHello& hello = *response_.mutable_hello();
-    hello.mutable_protocol()->set_oldest(kProtocolVersion);
-    hello.mutable_protocol()->set_newest(kProtocolVersion);
+    hello.mutable_protocol()->set_oldest(attach_protocol::kOldest);
+    hello.mutable_protocol()->set_newest(attach_protocol::kNewest);
     *hello.mutable_model() = state_.info();
     hello.set_worker_id(state_.worker_id());
     return true;

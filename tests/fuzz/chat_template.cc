@@ -36,10 +36,7 @@ ChatInput Conversation(std::string_view user) {
 
 void Render(const ChatTemplate& compiled, const ChatInput& input) {
   const auto chat = compiled.Render(input);
-  if (!chat.ok()) {
-    CHECK(!chat.status().message().empty());
-    return;
-  }
+  if (!fuzz::IsFine(chat.status())) return;
   for (size_t i = 0; i < chat->segments.size(); ++i) {
     CHECK(!chat->segments[i].text.empty());
     CHECK(i == 0 || chat->segments[i].from_user != chat->segments[i - 1].from_user);
@@ -48,24 +45,19 @@ void Render(const ChatTemplate& compiled, const ChatInput& input) {
 }
 
 }  // namespace
-}  // namespace swiftlet
 
-int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace swiftlet;
-  fuzz::Input input(data, size);
+void fuzz::RunOne(Input input) {
   const std::string_view source = input.Text();
   const std::string_view user = input.rest();
-  if (!IsValidUtf8(user)) return 0;  // no caller's text gets here that is not
+  if (!IsValidUtf8(user)) return;  // no caller's text gets here that is not
   const auto compiled = ChatTemplate::Compile(std::string(source), {{"bos_token", "<s>"}, {"eos_token", "</s>"}});
-  if (!compiled.ok()) {
-    CHECK(!compiled.status().message().empty());
-    return 0;
-  }
+  if (!IsFine(compiled.status())) return;
   ChatInput conversation = Conversation(user);
   Render(**compiled, conversation);
   conversation.messages.as_array().resize(5);
   conversation.continue_final_message = true;
   conversation.tools = nullptr;
   Render(**compiled, conversation);
-  return 0;
 }
+
+}  // namespace swiftlet

@@ -1,9 +1,8 @@
 // The files that an operator gives. Input: the file's name (config.json, generation_config.json, tokenizer_config.json,
 // flags, keys), 0xFF, its text.
-#include <absl/strings/str_cat.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -24,16 +23,15 @@ namespace {
 class Folder {
  public:
   Folder() {
-    char name[] = "/tmp/fuzz_config_files_XXXXXX";
-    CHECK(mkdtemp(name) != nullptr);
-    path_ = name;
+    path_ = std::filesystem::temp_directory_path() / "fuzz_config_files_XXXXXX";
+    CHECK(mkdtemp(path_.data()) != nullptr) << path_;
   }
   ~Folder() {
-    for (const char* name : {"config.json", "generation_config.json", "tokenizer_config.json", "flags"}) {
-      unlink((path_ + "/" + name).c_str());
-    }
-    rmdir(path_.c_str());
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
   }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
 
   std::string Write(const std::string& name, std::string_view text) const {
     std::string path = path_ + "/" + name;
@@ -47,14 +45,9 @@ class Folder {
   std::string path_;
 };
 
-void CheckExplained(const absl::Status& status) {
-  CHECK(status.ok() || !status.message().empty());
-}
-
 void ReadModel(std::string_view text) {
   const auto config = ParseModelConfig(text);
-  CheckExplained(config.status());
-  if (!config.ok()) return;
+  if (!fuzz::IsFine(config.status())) return;
   CHECK(config->vocab_size > 0 && config->num_layers > 0 && config->max_position > 0);
   CHECK(config->num_kv_heads > 0 && config->num_heads % config->num_kv_heads == 0);
   CHECK(config->head_dim >= 32 && config->head_dim <= 256 && config->head_dim % 16 == 0);
@@ -63,16 +56,14 @@ void ReadModel(std::string_view text) {
 void ReadGeneration(const Folder& folder, std::string_view text) {
   folder.Write("generation_config.json", text);
   const auto config = ReadGenerationConfig(folder.path());
-  CheckExplained(config.status());
-  if (!config.ok()) return;
+  if (!fuzz::IsFine(config.status())) return;
   CHECK(config->defaults.temperature() >= 0 && config->defaults.temperature() <= 2);
   for (const int32_t id : config->eos_token_ids) CHECK(id >= 0);
 }
 
 void ReadKeys(std::string_view text) {
   const auto keys = ParseApiKeyFile(text);
-  CheckExplained(keys.status());
-  if (!keys.ok()) return;
+  if (!fuzz::IsFine(keys.status())) return;
   CHECK(!keys->empty());
   for (const ApiKeyEntry& key : *keys) CHECK(!key.name.empty() && key.hash.size() == 64) << key.name;
 }
@@ -100,7 +91,7 @@ void ReadFlags(const std::string& path) {
   flags.AddBytes("cache", &cache, "bytes");
   flags.AddSecret("api-key", &keys, "a key");
   const char* const arguments[] = {"swiftlet-fuzz", "--config", path.c_str()};
-  CheckExplained(flags.Parse(3, arguments, {}).status());
+  fuzz::IsFine(flags.Parse(3, arguments, {}).status());
   CHECK(port >= 0 && port <= 65535) << port;
   CHECK(tokens >= 1 && tokens <= 1'000'000) << tokens;
   CHECK(share >= 0 && share <= 1) << share;
@@ -109,18 +100,16 @@ void ReadFlags(const std::string& path) {
 }
 
 }  // namespace
-}  // namespace swiftlet
 
-int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace swiftlet;
+void fuzz::RunOne(Input input) {
   static const Folder folder;
-  fuzz::Input input(data, size);
   const std::string name(input.Text());
   const std::string_view text = input.rest();
   if (name == "config.json") ReadModel(text);
   if (name == "generation_config.json") ReadGeneration(folder, text);
-  if (name == "tokenizer_config.json") CheckExplained(ReadTokenizerConfig(folder.Write(name, text)).status());
+  if (name == "tokenizer_config.json") IsFine(ReadTokenizerConfig(folder.Write(name, text)).status());
   if (name == "keys") ReadKeys(text);
   if (name == "flags") ReadFlags(folder.Write(name, text));
-  return 0;
 }
+
+}  // namespace swiftlet

@@ -7,9 +7,9 @@
 #include "engine/base/strict_json.h"
 #include "services/gateway/json_writer.h"
 #include "services/gateway/sse.h"
-#include "services/text/decode/choice_decoder.h"
-#include "services/text/decode/utf8_stream.h"
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/utf8.h"
+#include "tests/services/text/decode/decoded.h"
 
 namespace swiftlet {
 namespace {
@@ -34,40 +34,6 @@ const std::shared_ptr<const Vocabulary>& TheVocabulary() {
   return *shared;
 }
 
-struct Result {
-  std::string reasoning;
-  std::string text;
-  size_t counted = 0;
-  bool stopped = false;
-  int32_t reasoning_tokens = 0;
-  std::vector<int32_t> offsets;
-  bool operator==(const Result&) const = default;
-};
-
-// In calls of `step` ids, the first of `first`.
-Result Decode(const std::shared_ptr<const DecodingPlan>& plan, std::span<const int32_t> ids, size_t first,
-              size_t step) {
-  ChoiceDecoder decoder(plan);
-  Result result;
-  size_t at = 0;
-  for (size_t count = first; at < ids.size() && !decoder.stopped(); count = step) {
-    count = std::min(count, ids.size() - at);
-    result.counted += decoder.Push(ids.subspan(at, count), result.reasoning, result.text, &result.offsets);
-    at += count;
-  }
-  result.stopped = decoder.stopped() || decoder.Finish(result.reasoning, result.text);
-  result.reasoning_tokens = decoder.reasoning_tokens();
-  return result;
-}
-
-bool IsUtf8(std::string_view text) {
-  Utf8Stream stream;
-  std::string out;
-  stream.Push(text, out);
-  stream.Flush(out);
-  return !stream.is_lossy();
-}
-
 // As an event carries it: one line, and the same text when it is read again.
 void CheckEvent(const std::string& text) {
   std::string json;
@@ -79,12 +45,16 @@ void CheckEvent(const std::string& text) {
   CHECK(read.ok() && read->as_string() == text) << json;
 }
 
-}  // namespace
-}  // namespace swiftlet
+// In calls of `step` ids.
+std::vector<size_t> Steps(size_t size, size_t step) {
+  std::vector<size_t> ends;
+  for (size_t end = 0; end < size;) ends.push_back(end = std::min(size, end + step));
+  return ends;
+}
 
-int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace swiftlet;
-  fuzz::Input input(data, size);
+}  // namespace
+
+void fuzz::RunOne(Input input) {
   const uint8_t how = input.Byte();
   const uint8_t join = input.Byte();
   DecodingPlan::Options options;
@@ -95,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if ((how & 16) != 0) options.stop_token_ids = {4};
   for (int i = 0; i < how >> 6; ++i) {
     const std::string_view stop = input.Text();
-    if (stop.empty() || stop.size() > 256 || !IsUtf8(stop)) return 0;  // the validator's business
+    if (stop.empty() || stop.size() > 256 || !IsUtf8(stop)) return;  // the validator's business
     options.stop.emplace_back(stop);
   }
   options.join = {static_cast<DecoderRules::Kind>(join & 1), static_cast<DecoderRules::LeadingSpace>((join >> 1) & 3)};
@@ -109,12 +79,20 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     // The first bytes are words, the others themselves; the last one is no token at all.
     ids.push_back(id == 0xFF ? 100'000 : id < 0x10 ? id : kFirstByte + id);
   }
-  const Result whole = Decode(plan, ids, ids.size(), ids.size());
+  std::vector<int32_t> offsets;
+  const testing::Decoded whole = testing::Decode(plan, ids, {ids.size()}, &offsets);
   CHECK(IsUtf8(whole.reasoning) && IsUtf8(whole.text));
-  CHECK(whole.counted == whole.offsets.size() && whole.counted <= ids.size());
-  for (size_t step = 1; step <= 3; ++step) CHECK(Decode(plan, ids, step, step) == whole) << "in steps of " << step;
-  for (size_t cut = 1; cut < ids.size(); ++cut) CHECK(Decode(plan, ids, cut, ids.size()) == whole) << "cut at " << cut;
+  CHECK(whole.counted == offsets.size() && whole.counted <= ids.size());
+  const auto check_cut = [&](const std::vector<size_t>& ends) {
+    std::vector<int32_t> again;
+    CHECK(testing::Decode(plan, ids, ends, &again) == whole && again == offsets)
+        << ends.size() << " calls, the first of " << ends[0];
+  };
+  if (ids.empty()) return;
+  for (size_t step = 1; step <= 3; ++step) check_cut(Steps(ids.size(), step));
+  for (size_t cut = 1; cut < ids.size(); ++cut) check_cut({cut, ids.size()});
   CheckEvent(whole.reasoning);
   CheckEvent(whole.text);
-  return 0;
 }
+
+}  // namespace swiftlet

@@ -1,9 +1,14 @@
-// How a fuzz target reads its input: texts with a byte between them that stands in no UTF-8.
+// What every fuzz target has: its function, how it reads its input, and what it asks of every answer. An input is texts
+// with a byte between them that stands in no UTF-8.
 #pragma once
+
+#include <absl/status/status.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+
+#include "engine/base/check.h"
 
 namespace swiftlet::fuzz {
 
@@ -31,6 +36,13 @@ class Input {
   std::string_view rest_;
 };
 
-}  // namespace swiftlet::fuzz
+// The target's own: one input. What is wrong ends the process.
+void RunOne(Input input);
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+// True where it is well; an error says why.
+inline bool IsFine(const absl::Status& status) {
+  CHECK(status.ok() || !status.message().empty());
+  return status.ok();
+}
+
+}  // namespace swiftlet::fuzz

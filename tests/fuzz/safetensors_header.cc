@@ -8,20 +8,16 @@
 #include "engine/base/check.h"
 #include "tests/fuzz/input.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace swiftlet;
-  if (size < 8) return 0;
+void swiftlet::fuzz::RunOne(Input input) {
+  if (input.rest().size() < 8) return;
   uint64_t file_bytes = 0;
-  std::memcpy(&file_bytes, data, 8);
-  const std::string_view file(reinterpret_cast<const char*>(data) + 8, size - 8);
+  std::memcpy(&file_bytes, input.rest().data(), 8);
+  const std::string_view file = input.rest().substr(8);
   file_bytes = std::max<uint64_t>(file_bytes, file.size());
   const auto header_bytes = SafetensorsHeaderBytes(file.substr(0, 8), file_bytes);
-  if (!header_bytes.ok() || *header_bytes > file.size() - 8) return 0;
+  if (!header_bytes.ok() || *header_bytes > file.size() - 8) return;
   const auto tensors = ParseSafetensorsHeader(file.substr(8, *header_bytes), file_bytes);
-  if (!tensors.ok()) {
-    CHECK(!tensors.status().message().empty());
-    return 0;
-  }
+  if (!IsFine(tensors.status())) return;
   uint64_t next = 8 + *header_bytes;
   for (const TensorInfo& tensor : *tensors) {
     CHECK(tensor.offset == next) << tensor.name << " at " << tensor.offset << ", not " << next;
@@ -34,5 +30,4 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     next += tensor.bytes;
   }
   CHECK(next == file_bytes) << next << " of " << file_bytes;
-  return 0;
 }

@@ -8,32 +8,19 @@
 
 #include "engine/base/check.h"
 #include "engine/base/strict_json.h"
-#include "services/common/errors.h"
 #include "services/gateway/transcode/binding.h"
 #include "services/gateway/transcode/percent_encoding.h"
 #include "services/gateway/transcode/request_builder.h"
 #include "services/gateway/transcode/response_json.h"
 #include "swiftlet/v1/inference.pb.h"
+#include "tests/fuzz/callers_error.h"
 #include "tests/fuzz/input.h"
+#include "tests/services/gateway/transcode/requests.h"
 
 namespace swiftlet {
 namespace {
 
 using google::protobuf::Message;
-
-const BindingTable& Table() {
-  static const auto* const table = [] {
-    auto built = BindingTable::Of(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
-    CHECK(built.ok()) << built.status();
-    return new BindingTable(*std::move(built));
-  }();
-  return *table;
-}
-
-std::unique_ptr<Message> NewRequest(const Binding& binding) {
-  auto* const factory = google::protobuf::MessageFactory::generated_factory();
-  return std::unique_ptr<Message>(factory->GetPrototype(binding.method->input_type())->New());
-}
 
 void CheckCaptures(const std::vector<PathTemplate::Capture>& captures, std::string_view path) {
   for (const PathTemplate::Capture& capture : captures) {
@@ -45,10 +32,7 @@ void CheckCaptures(const std::vector<PathTemplate::Capture>& captures, std::stri
 
 void CheckTemplate(std::string_view text, std::string_view path) {
   const auto parsed = PathTemplate::Parse(text);
-  if (!parsed.ok()) {
-    CHECK(!parsed.status().message().empty());
-    return;
-  }
+  if (!fuzz::IsFine(parsed.status())) return;
   CHECK(parsed->IsEquivalentTo(*parsed) && !parsed->GoesBefore(*parsed));
   CHECK(!parsed->OpenApiPath().empty());
   if (const auto captures = parsed->Match(path)) CheckCaptures(*captures, path);
@@ -66,11 +50,10 @@ void CheckSameAgain(const Message& request) {
 }
 
 }  // namespace
-}  // namespace swiftlet
 
-int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace swiftlet;
-  fuzz::Input input(data, size);
+void fuzz::RunOne(Input input) {
+  static const BindingTable table =
+      testing::TableOf(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
   const std::string_view path_template = input.Text();
   const std::string_view http_method = input.Text();
   const std::string_view target = input.Text();
@@ -78,17 +61,14 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view path = target.substr(0, mark);
   CheckTemplate(path_template, path);
 
-  const BindingTable::Match match = Table().Find(http_method, path);
-  if (match.binding == nullptr) return 0;
+  const BindingTable::Match match = table.Find(http_method, path);
+  if (match.binding == nullptr) return;
   CheckCaptures(match.captures, path);
-  const std::unique_ptr<Message> request = NewRequest(*match.binding);
+  const std::unique_ptr<Message> request = testing::NewRequest(*match.binding);
   const std::string_view query = mark == std::string_view::npos ? "" : target.substr(mark + 1);
   const absl::Status status = BuildRequest(match, query, input.rest(), *request);
-  if (!status.ok()) {
-    CHECK(HttpStatusCode(status) == 400) << status;
-    CHECK(ParseStrictJson(OpenAiErrorBody(status)).ok()) << OpenAiErrorBody(status);
-    return 0;
-  }
+  if (!status.ok()) return CheckCallersError(status, {400});
   CheckSameAgain(*request);
-  return 0;
 }
+
+}  // namespace swiftlet

@@ -14,14 +14,14 @@ import traceback
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
-import scripts_api, scripts_grpc, scripts_http, scripts_isolation, scripts_resources, scripts_text  # noqa: E401 - they register
+import scripts_api, scripts_forms, scripts_grpc, scripts_http, scripts_isolation, scripts_resources, scripts_text  # noqa: E401 - they register
 from bystanders import Bystanders
 from corpus import load
 from doors import GOOD, Grpc, chat, completions, http, merged, run_grpc, run_rest, run_socket
 from processes import Cluster, Program
 from scripts import KEYS, SCRIPTS, Service, at_once, resident_bytes, start_gateway
 
-MODULES = (scripts_api, scripts_grpc, scripts_http, scripts_isolation, scripts_resources, scripts_text)
+MODULES = (scripts_api, scripts_forms, scripts_grpc, scripts_http, scripts_isolation, scripts_resources, scripts_text)
 SECTIONS = {"A": range(1, 55), "B": range(55, 71), "C": range(71, 81), "D": range(81, 104), "E": range(104, 113), "F": range(113, 122), "G": range(122, 131)}
 SKIPPED = 77  # CTest's SKIP_RETURN_CODE
 SANITIZED = ("swiftlet-gateway", "swiftlet-tokenizer")  # what takes a caller's bytes

@@ -294,38 +294,6 @@ def parts_are_joined(service: Service) -> None:
     assert texts(service, messages=[dict(role="user", content=parts)]) == texts(service)
 
 
-TOOL = dict(type="function", function=dict(name="get_weather", parameters=dict(
-    type="object", properties=dict(city=dict(type="string", maxLength=8)), required=["city"], additionalProperties=False)))
-
-
-@script
-def tools(service: Service) -> None:
-    for choice in ("required", dict(type="function", function=dict(name="get_weather"))):
-        answer = chat(service.port, tools=[TOOL], tool_choice=choice, max_tokens=200)
-        assert answer.status == 200, answer
-        chosen = answer.json()["choices"][0]
-        call = chosen["message"]["tool_calls"][0]["function"]
-        assert call["name"] == "get_weather" and isinstance(json.loads(call["arguments"])["city"], str)
-    for choice in ("none", "auto"):
-        assert chat(service.port, tools=[TOOL], tool_choice=choice).status == 200
-
-
-@script
-def json_schema(service: Service) -> None:
-    def asked(schema, **more):
-        form = dict(type="json_schema", json_schema=dict(name="x", schema=schema))
-        return chat(service.port, response_format=form, max_tokens=120, **more)
-
-    good = asked(dict(type="object", properties=dict(a=dict(type="integer", minimum=0, maximum=9)), required=["a"], additionalProperties=False))
-    assert good.status == 200 and set(json.loads(good.json()["choices"][0]["message"]["content"])) == {"a"}, good
-    deep = dict(type="string")
-    for _ in range(20):
-        deep = dict(type="array", items=deep)
-    for schema in (dict(type="string", pattern="(a+)+$(?=x)"), dict(enum=[]), dict(type=123), deep | {"$ref": "#/x"}):
-        answer = asked(schema)
-        assert answer.status == 400 and answer.seconds < 10, (schema, answer)
-
-
 @script
 def model_names_are_no_labels(service: Service) -> None:
     chat(service.port, model="odd-model-name")

@@ -1,5 +1,8 @@
 """Section E: gRPC."""
 
+import contextlib
+import os
+import pathlib
 import random
 import socket
 import time
@@ -140,8 +143,33 @@ def random_bytes_inside(service: Service) -> None:
                 assert error.code() == grpc.StatusCode.UNIMPLEMENTED, error
 
 
+def listening(program: Program) -> dict[int, str]:
+    """The ports at which the process takes connections, and its addresses there, as the kernel knows them."""
+    own, found = set(), {}
+    for link in pathlib.Path(f"/proc/{program.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed by now
+            own.add(os.readlink(link))
+    for table in ("tcp", "tcp6"):
+        for line in pathlib.Path(f"/proc/{program.process.pid}/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and f"socket:[{inode}]" in own:
+                address, _, port = local.partition(":")
+                found[int(port, 16)] = address
+    return found
+
+
+def no_other_port_is_open(service: Service) -> None:
+    for program in service.programs():
+        told = program.process.args
+        asked = {name: int(value) for name, value in zip(told, told[1:]) if name.endswith("port")}
+        found = listening(program)
+        assert set(found) == set(asked.values()), f"{program.name} listens at {found}, asked for {asked}"
+        assert found[asked["--port"]].endswith("0100007F"), f"{program.name} listens at {found}"
+
+
 @script
 def strangers_inside(service: Service) -> None:
+    no_other_port_is_open(service)
     random_bytes_inside(service)
     folder = service.logs / "inside"
     folder.mkdir()

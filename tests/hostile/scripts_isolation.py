@@ -1,5 +1,6 @@
 """Section F: keys, and what one caller can see or do of another."""
 
+import bisect
 import json
 import math
 import statistics
@@ -105,17 +106,74 @@ def equal_request_ids(service: Service) -> None:
         assert len({answer.json()["id"] for answer in answers}) == 3
 
 
+def equal_distributions(a: list[float], b: list[float]) -> float:
+    """The p of the two-sample Kolmogorov-Smirnov test (Smirnov 1948), by its asymptotic distribution."""
+    places = sorted(a + b)
+    distance = max(abs(bisect.bisect_right(sorted(a), x) / len(a) - bisect.bisect_right(sorted(b), x) / len(b)) for x in places)
+    scaled = distance * math.sqrt(len(a) * len(b) / (len(a) + len(b)))
+    if scaled < 0.2:
+        return 1.0
+    return min(1.0, 2 * sum((-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101)))
+
+
 @script
 def salted_prompts(service: Service) -> None:
-    prompt = "This prompt is one caller's own. " * 20
+    """Who did not send a prompt finds nothing of it in the cache: not its count of cached tokens, and so not its time."""
+    words = " is one caller's own prompt." * 20
+    keys = {"search": ("hostile-search-key-01", "hostile-search-key-02"), "other": ("hostile-other-key-0002",)}
+    file = service.logs / "tenants"
+    file.write_text("".join(json.dumps(dict(name=name, key=key)) + "\n" for name, of_name in keys.items() for key in of_name))
+    named = start_gateway(service.cluster, service.binaries, service.logs / "tenants.log", "--api-key-file", str(file))
+    doors = {}
 
-    def cached(**change) -> int:
-        usage = completions(service.port, prompt=prompt, max_tokens=1, **change).json()["usage"]
-        return (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+    def cached(gateway, key: str | None, prompt: str, salt: str | None, by_grpc: bool) -> int:
+        port, address = gateway
+        change = {} if salt is None else dict(cache_salt=salt)
+        if by_grpc:
+            door = doors.setdefault(address, Grpc(address))
+            metadata = () if key is None else (("authorization", f"Bearer {key}"),)
+            ended = door.call("Generate", merged(GOOD["Generate"], dict(text=prompt, stop=dict(maxTokens=1)) | change), metadata=metadata)
+            assert ended.code == "OK", ended
+            return ended.messages[-1].usage.cached_tokens
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        answer = http(port, "completions", merged(GOOD["completions"], dict(prompt=prompt, max_tokens=1) | change), headers=headers)
+        assert answer.status == 200, answer
+        return (answer.json()["usage"].get("prompt_tokens_details") or {}).get("cached_tokens", 0)
 
-    assert cached(cache_salt="one") == 0
-    assert cached(cache_salt="one") > 0
-    assert cached(cache_salt="two") == 0 and cached() == 0
+    opened = (service.port, service.grpc)
+    flags = (service.keyed_port, service.keyed_grpc)
+    file_keys = (named.port, f"127.0.0.1:{named.grpc_port}")
+    tenants = [(opened, None), (flags, KEYS[0]), (flags, KEYS[1]), (file_keys, keys["search"][0]), (file_keys, keys["other"][0])]
+    salts = (None, "one", "\x00\n\u00e4\u4f60")
+    for by_grpc in (False, True):
+        prompt = f"{time.time_ns()} {words[:160]}"  # more than a block, and new
+        for gateway, key in tenants:
+            for salt in salts:
+                assert cached(gateway, key, prompt, salt, by_grpc) == 0, f"{key} with {salt} found what another one computed"
+                assert cached(gateway, key, prompt, salt, not by_grpc) > 0, f"{key} with {salt} did not find its own"
+        assert cached(file_keys, keys["search"][1], prompt, None, by_grpc) > 0, "two keys of one name are one tenant"
+        assert cached(opened, None, prompt, "s" * 256, by_grpc) == 0
+    for door in doors.values():
+        door.channel.close()
+    long = http(service.port, "chat", merged(GOOD["chat"], dict(cache_salt="s" * 257)))
+    assert long.status == 400 and long.error["param"] == "cache_salt", long
+    with Grpc(service.grpc) as door:
+        assert door.call("Chat", merged(GOOD["Chat"], dict(cacheSalt="s" * 257))).code == "INVALID_ARGUMENT"
+
+    def first_token_s(key: str, prompt: str) -> float:
+        return http(named.port, "completions", merged(GOOD["completions"], dict(prompt=prompt, max_tokens=1)), headers={"Authorization": f"Bearer {key}"}).seconds
+
+    # The times of one that another tenant has sent against those of one that nobody has, in turns.
+    known, new = [], []
+    for turn in range(200 if service.full else 12):
+        sent, unsent = f"{turn} sent {words}", f"{turn} new {words}"
+        first_token_s(keys["search"][0], sent)
+        known.append(first_token_s(keys["other"][0], sent))
+        new.append(first_token_s(keys["other"][0], unsent))
+    p = equal_distributions(known, new)
+    assert p > (0.01 if service.full else 0.001), f"times tell what another tenant has sent: p {p:.4f}, {statistics.median(known)}, {statistics.median(new)}"
+    service.notes.append(f"case 118: times of another tenant's prompts against new ones: Kolmogorov-Smirnov p {p:.2f} of {len(known)} each")
+    named.program.stop()
 
 
 @script
@@ -175,6 +233,9 @@ def quota_by_key(service: Service) -> None:
     def ask(name: str, **change):
         return http(gateway.port, "chat", merged(GOOD["chat"], change), headers={"Authorization": f"Bearer {keys[name]}"})
 
+    def counting(name: str, path: str, body: dict):
+        return http(gateway.port, path, dict(model="demo") | body, headers={"Authorization": f"Bearer {keys[name]}"})
+
     alone = ask("other")
     assert alone.status == 200, alone
     answers = at_once(16, lambda place: ask("small" if place % 2 else "other", max_tokens=100, ignore_eos=True))
@@ -183,6 +244,16 @@ def quota_by_key(service: Service) -> None:
     for _ in range(8):
         refused = ask("small", max_tokens=1900)
         assert refused.status == 429 and int(refused.headers["retry-after"]) >= 1, refused
+    for path, body in (("/tokenize", dict(prompt="w " * 700)), ("/detokenize", dict(tokens=[20] * 700)),
+                       ("/swiftlet/v1/tokenize", dict(text="w " * 700)), ("/swiftlet/v1/detokenize", dict(token_ids=[20] * 700))):
+        refused = [counting("small", path, body) for _ in range(3)][-1]
+        assert refused.status == 429 and int(refused.headers["retry-after"]) >= 1, (path, refused)
+        assert counting("other", path, body).status == 200
+    with Grpc(f"127.0.0.1:{gateway.grpc_port}") as door:
+        for method, body in (("Tokenize", dict(text="w " * 700)), ("Detokenize", dict(tokenIds=[20] * 700))):
+            for name, code in (("small", "RESOURCE_EXHAUSTED"), ("other", "OK")):
+                ended = door.call(method, dict(model="demo") | body, metadata=(("authorization", f"Bearer {keys[name]}"),))
+                assert ended.code == code, (method, name, ended.code, ended.details)
     assert ask("other").json()["choices"] == alone.json()["choices"]
     assert all(key not in gateway.program.output() for key in keys.values())
     gateway.program.stop()

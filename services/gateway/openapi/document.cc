@@ -191,7 +191,7 @@ class Writer {
     schemas_["ChatCompletionRequest"] = BodySchema(kChatRoute, strict_);
     schemas_["CompletionRequest"] = BodySchema(kCompletionsRoute, strict_);
     schemas_["TokenizeRequest"] = TokenizeBodySchema(strict_);
-    schemas_["DetokenizeRequest"] = DetokenizeBodySchema();
+    schemas_["DetokenizeRequest"] = DetokenizeBodySchema(strict_);
   }
 
   void AddRoute(const DocumentedRoute& route) {

@@ -10,8 +10,8 @@
 #include "engine/base/strict_json.h"
 #include "services/common/limits.h"
 #include "services/gateway/field_bounds.h"
-#include "services/gateway/openai_request.h"
 #include "services/gateway/openapi/schema.h"
+#include "services/gateway/reasoning_effort.h"
 #include "services/gateway/validator.h"
 
 namespace swiftlet {
@@ -98,7 +98,7 @@ json::object ToolChoiceSchema(bool strict) {
 
 json::object EffortSchema() {
   json::array names;
-  for (const std::string_view name : ReasoningEfforts()) names.emplace_back(name);
+  for (const ReasoningEffort& effort : kReasoningEfforts) names.emplace_back(effort.name);
   return EnumSchema(std::move(names));
 }
 
@@ -210,14 +210,12 @@ json::object TokenizeBodySchema(bool strict) {
   return {{"anyOf", std::move(any)}};
 }
 
-json::object DetokenizeBodySchema() {
+json::object DetokenizeBodySchema(bool strict) {
   json::object tokens = TokenIdList();
   tokens.erase("minItems");
   json::object model = {{"type", "string"}};
   AddText(*BoundsOfParameter("model"), model);
-  return {{"type", "object"},
-          {"properties", json::object{{"model", std::move(model)}, {"tokens", std::move(tokens)}}},
-          {"required", json::array{"model", "tokens"}}};
+  return ObjectSchema({{"model", std::move(model)}, {"tokens", std::move(tokens)}}, {"model", "tokens"}, strict);
 }
 
 json::object ChatMessageSchema(bool strict) {

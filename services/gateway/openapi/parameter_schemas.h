@@ -13,7 +13,7 @@ boost::json::object BodySchema(ParameterRoute route, bool strict);
 
 // Of the body of /tokenize: of one or the other, with a member more.
 boost::json::object TokenizeBodySchema(bool strict);
-boost::json::object DetokenizeBodySchema();
+boost::json::object DetokenizeBodySchema(bool strict);
 
 // What a message of a conversation is; BodySchema refers to it as "ChatMessage".
 boost::json::object ChatMessageSchema(bool strict);

@@ -107,13 +107,14 @@ void ToolCallParser::TakeText(char c, std::string& answer) {
   } while (from < held_.size());
 }
 
-bool ToolCallParser::Match(char c, std::string_view expected, std::string& answer) {
+bool ToolCallParser::Match(char c, std::string_view expected, State next, std::string& answer) {
   if (c != expected[matched_]) {
     NoCall(answer);
     return false;
   }
   if (++matched_ < expected.size()) return false;
   matched_ = 0;
+  state_ = next;
   return true;
 }
 
@@ -124,16 +125,13 @@ void ToolCallParser::TakeCall(char c, std::string& answer, std::vector<ToolCallP
   if (between && IsSpace(c)) return;
   switch (state_) {
     case State::kOpenBrace:
-      if (Match(c, "{", answer)) state_ = State::kNameKey;
+      Match(c, "{", State::kNameKey, answer);
       return;
     case State::kNameKey:
-      if (Match(c, name_key_, answer)) state_ = State::kNameColon;
+      Match(c, name_key_, State::kNameColon, answer);
       return;
     case State::kNameColon:
-      if (Match(c, ":", answer)) {
-        state_ = State::kName;
-        name_.clear();
-      }
+      if (Match(c, ":", State::kName, answer)) name_.clear();
       return;
     case State::kName:
       if (name_.empty() && IsSpace(c)) return;
@@ -147,14 +145,13 @@ void ToolCallParser::TakeCall(char c, std::string& answer, std::vector<ToolCallP
       }
       return;
     case State::kComma:
-      if (Match(c, ",", answer)) state_ = State::kArgumentsKey;
+      Match(c, ",", State::kArgumentsKey, answer);
       return;
     case State::kArgumentsKey:
-      if (Match(c, arguments_key_, answer)) state_ = State::kArgumentsColon;
+      Match(c, arguments_key_, State::kArgumentsColon, answer);
       return;
     case State::kArgumentsColon:
-      if (!Match(c, ":", answer)) return;
-      state_ = State::kArguments;
+      if (!Match(c, ":", State::kArguments, answer)) return;
       depth_ = 0;
       in_string_ = escaped_ = false;
       calls.push_back({.index = num_calls_++, .name = name_});
@@ -162,17 +159,13 @@ void ToolCallParser::TakeCall(char c, std::string& answer, std::vector<ToolCallP
       held_.clear();
       return;
     case State::kCloseBrace:
-      if (!Match(c, "}", answer)) return;
+      if (!Match(c, "}", State::kEndTag, answer)) return;
       in_call_ = false;  // whole, whether or not its tag comes
-      if (end_tag_.empty()) {
-        EndCall();
-      } else {
-        state_ = State::kEndTag;
-      }
+      if (end_tag_.empty()) EndCall();
       held_.clear();
       return;
     case State::kEndTag:
-      if (Match(c, end_tag_, answer)) EndCall();
+      if (Match(c, end_tag_, State::kText, answer)) EndCall();
       return;
     default:
       return;

@@ -70,8 +70,8 @@ class ToolCallParser {
   void TakeText(char c, std::string& answer);
   void TakeCall(char c, std::string& answer, std::vector<ToolCallPiece>& calls);
   void TakeArguments(char c, std::string& answer, std::vector<ToolCallPiece>& calls);
-  // True when `expected` has come whole; what comes instead makes it no call.
-  bool Match(char c, std::string_view expected, std::string& answer);
+  // True when `expected` has come whole, and goes on to `next`; what comes instead makes it no call.
+  bool Match(char c, std::string_view expected, State next, std::string& answer);
   void NoCall(std::string& answer);
   void EndCall();
 

@@ -57,6 +57,12 @@ TEST(HostileSchema, PatternsThatMultiplyAreRefused) {
   EXPECT_TRUE(Compiled(R"({"minLength":100000,"maxLength":2000000})").ok());
 }
 
+// No node stands for an empty text, so no limit of nodes ends this one.
+TEST(HostileSchema, EmptyTextsAreNotRepeated) {
+  EXPECT_TRUE(Compiled(R"({"pattern":"^((((){999}()){999}()){999}()){999}$"})").ok());
+  EXPECT_TRUE(Compiled(R"({"pattern":"^(()*()){2,}(((){999}()){999}a?){3}$"})").ok());
+}
+
 TEST(HostileSchema, ManyOfAThingAreRefused) {
   std::string values, properties;
   for (int i = 0; i < 5000; ++i) {
@@ -139,6 +145,33 @@ TEST(HostileSchema, PatternsAreWalkedLazily) {
   const double begin = CpuSeconds();
   EXPECT_TRUE(testing::AcceptsBytes(grammar, text));
   EXPECT_LT(CpuSeconds() - begin, kBoundSeconds);
+}
+
+// After every letter six thousand places, and a vocabulary that looks two letters ahead.
+TEST(HostileSchema, MasksThatTakeTooMuchAreRefused) {
+  std::string letters = "(";
+  std::vector<std::string> tokens;
+  for (int byte = 0; byte < 256; ++byte) tokens.push_back(std::string(1, static_cast<char>(byte)));
+  for (char one = 'a'; one <= 'z'; ++one) {
+    letters += {one, '?'};
+    for (char two = 'a'; two <= 'z'; ++two) tokens.push_back({one, two});
+  }
+  const size_t width = tokens.size();
+  const auto vocabulary = *GrammarVocabulary::Create(std::move(tokens), width, {0});
+  const GrammarSpec spec{GrammarSpec::Kind::kJsonSchema, R"({"pattern":"^)" + letters + R"(){250}$"})", ""};
+  const auto grammar = testing::Compile(spec, vocabulary, {.max_walk_places = 200'000});
+  Matcher matcher(grammar);
+  ASSERT_TRUE(matcher.Accept('"'));
+  const double begin = CpuSeconds();
+  const absl::Status status = matcher.FindMask().status();
+  EXPECT_LT(CpuSeconds() - begin, kBoundSeconds);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.ToString(), HasSubstr("too ambiguous"));
+  EXPECT_LT(grammar->bytes(), 8u << 20);
+  // It is not looked for again, and where it is not asked for the grammar goes on.
+  EXPECT_EQ(matcher.FindMask().status(), status);
+  EXPECT_TRUE(matcher.Accept('"'));
+  EXPECT_TRUE(matcher.CanEnd());
 }
 
 // What a small mistake or a fuzzer makes of real schemas: an answer, never a crash, and masks that hold.

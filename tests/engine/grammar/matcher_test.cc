@@ -100,7 +100,7 @@ TEST(Matcher, ForcedBytesHaveNoAlternative) {
 // A table over its limit is left behind; whoever stood in it stands at the same place in the next one.
 TEST(Matcher, SmallTablesChangeNothing) {
   const auto vocabulary = testing::SmallVocabulary();
-  const GrammarLimits tiny{.max_state_bytes = 4000, .max_mask_bytes = 200};
+  const GrammarLimits tiny{.max_state_bytes = 1000, .max_mask_bytes = 200, .max_walk_bytes = 2000};
   const GrammarSpec spec{GrammarSpec::Kind::kJsonSchema, kPerson, ""};
   const auto large = testing::Compile(spec, vocabulary);
   const auto small = testing::Compile(spec, vocabulary, {.max_state_bytes = 20000, .max_mask_bytes = 200});
@@ -128,8 +128,10 @@ TEST(Matcher, SmallTablesChangeNothing) {
   // A table that cannot hold what one mask needs is an answer too.
   const auto too_small = testing::Compile(spec, vocabulary, tiny);
   Matcher matcher(too_small);
-  matcher.FillMask(mask);
-  EXPECT_LT(too_small->bytes(), 4000u * 16 + (1u << 20));
+  EXPECT_EQ(matcher.FindMask().status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(matcher.FillMask(mask));
+  // And what the walk had found is forgotten at once.
+  EXPECT_LT(too_small->table()->bytes(), 1000u);
 }
 
 }  // namespace

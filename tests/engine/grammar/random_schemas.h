@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -109,7 +111,8 @@ inline size_t CodePoints(json::string_view text) {
 }
 
 inline bool HasType(const json::value& value, json::string_view type) {
-  if (type == "integer") return value.is_int64() || value.is_uint64();
+  if (type == "integer" && value.is_double()) return std::trunc(value.get_double()) == value.get_double();
+  if (type == "integer") return value.is_number();
   if (type == "number") return value.is_number();
   if (type == "string") return value.is_string();
   if (type == "boolean") return value.is_bool();
@@ -118,14 +121,51 @@ inline bool HasType(const json::value& value, json::string_view type) {
   return type == "object" && value.is_object();
 }
 
-// What JSON Schema says of these keywords.
+// As JSON Schema has it, give or take how numbers are read: 1e2 is 100.
+inline bool IsSame(const json::value& one, const json::value& other) {
+  if (one.is_number() && other.is_number()) {
+    const double a = one.to_number<double>();
+    const double b = other.to_number<double>();
+    return std::abs(a - b) <= 1e-12 * std::abs(a);
+  }
+  if (one.kind() != other.kind()) return false;
+  if (one.is_array()) {
+    return std::equal(one.get_array().begin(), one.get_array().end(), other.get_array().begin(),
+                      other.get_array().end(), IsSame);
+  }
+  if (!one.is_object()) return one == other;
+  if (one.get_object().size() != other.get_object().size()) return false;
+  return std::all_of(one.get_object().begin(), one.get_object().end(), [&](const auto& member) {
+    const json::value* its = other.get_object().if_contains(member.key());
+    return its != nullptr && IsSame(member.value(), *its);
+  });
+}
+
+// What a reference that the compiler takes refers to.
+inline const json::value& Referred(std::string_view reference, const json::value& root) {
+  for (const char* keyword : {"$defs", "definitions"}) {
+    const std::string prefix = std::string("#/") + keyword + "/";
+    if (reference.substr(0, prefix.size()) != prefix) continue;
+    std::string name(reference.substr(prefix.size()));
+    for (const auto& [escape, character] : {std::pair("~1", "/"), std::pair("~0", "~")}) {
+      for (size_t at = 0; (at = name.find(escape, at)) != std::string::npos; ++at) name.replace(at, 2, character);
+    }
+    return root.at(keyword).at(name);
+  }
+  return root;
+}
+
+// What JSON Schema says of these keywords: of all that the compiler takes, but not of `pattern` and `format`.
 inline bool Fits(const json::value& value, const json::value& schema, const json::value& root) {
   if (schema.is_bool()) return schema.get_bool();
   const json::object& rules = schema.get_object();
   const auto rule = [&](json::string_view name) { return rules.if_contains(name); };
+  const auto count_fitting = [&](const json::array& schemas) {
+    return std::count_if(schemas.begin(), schemas.end(),
+                         [&](const json::value& one) { return Fits(value, one, root); });
+  };
   if (const auto* ref = rule("$ref")) {
-    const std::string name(ref->get_string().data() + 8, ref->get_string().size() - 8);
-    if (!Fits(value, root.at("$defs").at(name), root)) return false;
+    if (!Fits(value, Referred({ref->get_string().data(), ref->get_string().size()}, root), root)) return false;
   }
   if (const auto* type = rule("type")) {
     const json::array types = type->is_array() ? type->get_array() : json::array{*type};
@@ -135,18 +175,22 @@ inline bool Fits(const json::value& value, const json::value& schema, const json
     }
   }
   if (const auto* all = rule("enum")) {
-    if (std::find(all->get_array().begin(), all->get_array().end(), value) == all->get_array().end()) return false;
-  }
-  if (const auto* one = rule("const"); one != nullptr && *one != value) return false;
-  if (const auto* any = rule("anyOf")) {
-    const json::array& list = any->get_array();
-    if (std::none_of(list.begin(), list.end(), [&](const json::value& one) { return Fits(value, one, root); }))
+    const json::array& values = all->get_array();
+    if (std::none_of(values.begin(), values.end(), [&](const json::value& one) { return IsSame(one, value); })) {
       return false;
+    }
+  }
+  if (const auto* one = rule("const"); one != nullptr && !IsSame(*one, value)) return false;
+  if (const auto* any = rule("anyOf"); any != nullptr && count_fitting(any->get_array()) == 0) return false;
+  if (const auto* one = rule("oneOf"); one != nullptr && count_fitting(one->get_array()) != 1) return false;
+  if (const auto* all = rule("allOf")) {
+    if (count_fitting(all->get_array()) != static_cast<ptrdiff_t>(all->get_array().size())) return false;
   }
   if (value.is_number()) {
     const double number = value.to_number<double>();
     if (rule("minimum") && !(number >= rule("minimum")->to_number<double>())) return false;
     if (rule("maximum") && !(number <= rule("maximum")->to_number<double>())) return false;
+    if (rule("exclusiveMinimum") && !(number > rule("exclusiveMinimum")->to_number<double>())) return false;
     if (rule("exclusiveMaximum") && !(number < rule("exclusiveMaximum")->to_number<double>())) return false;
   }
   if (value.is_string()) {

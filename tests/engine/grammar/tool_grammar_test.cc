@@ -68,6 +68,11 @@ TEST_F(ToolGrammarTest, LlamaCallsAreTheWholeText) {
   Expect(grammar, "", true);
   Expect(grammar, R"({"name": "g", "parameters": {}})", false);
   Expect(grammar, R"({"name": "f", "parameters": {"x": 1}} more)", false);
+  // As the parser of calls reads it.
+  Expect(grammar, "\r\n\t {\"name\": \"f\", \"parameters\": {\"x\": 1}}", true);
+  Expect(grammar, "\n{\"name\": \"g\", \"parameters\": {}}", false);
+  Expect(grammar, "\n so {", true);
+  Expect(grammar, "\n", true);
 }
 
 TEST_F(ToolGrammarTest, ReasoningComesFirst) {

@@ -8,8 +8,10 @@
 
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
+#include "services/common/limits.h"
 #include "services/common/model_files.h"
 #include "services/gateway/api_key_file.h"
+#include "services/gateway/cache_salt.h"
 #include "services/gateway/caller_request_id.h"
 #include "tests/services/gateway/front_fixture.h"
 
@@ -115,8 +117,39 @@ TEST(ApiKeys, FileKeysComeAndGoAndAccountsStay) {
   EXPECT_EQ(ApiKeys({}).Check("").value(), nullptr);
 }
 
+TEST(ApiKeys, NamesOfTheFileAndKeysOfFlagsAreTenants) {
+  ApiKeys keys({"first-flag", "second-flag"});
+  keys.SetFileKeys({{"search", Sha256Hex("old-key"), {}},
+                    {"search", Sha256Hex("new-key"), {}},
+                    {"api-key", Sha256Hex("odd-key"), {}}});
+  const auto tenant = [&](const char* authorization) { return keys.Check(authorization).value()->tenant(); };
+  EXPECT_EQ(tenant("Bearer old-key"), "search");
+  EXPECT_EQ(tenant("Bearer new-key"), "search");
+  EXPECT_EQ(keys.Check("Bearer second-flag").value()->name(), "api-key");
+  const std::set<std::string> tenants = {tenant("Bearer first-flag"), tenant("Bearer second-flag"),
+                                         tenant("Bearer old-key"), tenant("Bearer odd-key")};
+  EXPECT_EQ(tenants.size(), 4u);
+}
+
+TEST(CacheSalt, IsUnlikeForUnlikePairsAndTellsNothing) {
+  EXPECT_EQ(CacheSalt("", ""), "");
+  const std::string nul(1, '\0');
+  const std::vector<std::string> texts = {
+      "", "1", "a", "ab", "b", "1:a", ":", nul, nul + nul, "\u00e4", std::string(256, 'a')};
+  std::set<std::string> salts;
+  for (const std::string& tenant : texts) {
+    for (const std::string& callers : texts) {
+      const std::string salt = CacheSalt(tenant, callers);
+      EXPECT_EQ(salt, CacheSalt(tenant, callers));
+      EXPECT_LE(salt.size(), limits::kMaxNameBytes) << "what a worker takes";
+      salts.insert(salt);
+    }
+  }
+  EXPECT_EQ(salts.size(), texts.size() * texts.size());
+}
+
 TEST(KeyAccount, BoundsRequestsAtOnce) {
-  const auto account = std::make_shared<KeyAccount>("a", KeyLimits{.max_requests = 2});
+  const auto account = std::make_shared<KeyAccount>("a", "a", KeyLimits{.max_requests = 2});
   int64_t now_us = 0;
   for (int i = 0; i < 100; ++i) {  // 4 a second
     auto permit = account->Begin(now_us);
@@ -138,7 +171,7 @@ TEST(KeyAccount, BoundsRequestsAtOnce) {
 }
 
 TEST(KeyAccount, BoundsTokensAMinute) {
-  const auto account = std::make_shared<KeyAccount>("a", KeyLimits{.tokens_per_minute = 600});
+  const auto account = std::make_shared<KeyAccount>("a", "a", KeyLimits{.tokens_per_minute = 600});
   const auto ask = [&](int64_t tokens, int64_t now_us) {
     auto permit = account->Begin(now_us);
     const absl::Status status = account->Reserve(*permit, tokens, now_us);
@@ -167,7 +200,7 @@ TEST(KeyAccount, BoundsTokensAMinute) {
 
 TEST(KeyAccount, NeverGivesMoreThanItsRate) {
   std::mt19937 random(9);
-  const auto account = std::make_shared<KeyAccount>("a", KeyLimits{.max_requests = 5, .tokens_per_minute = 6000});
+  const auto account = std::make_shared<KeyAccount>("a", "a", KeyLimits{.max_requests = 5, .tokens_per_minute = 6000});
   std::vector<std::pair<KeyAccount::Permit, int64_t>> running;
   int64_t now_us = 0, used = 0;
   for (int i = 0; i < 20'000; ++i) {
@@ -205,6 +238,22 @@ TEST(HttpRoutes, TellsTheGenerationWhoseKeyItWas) {
   EXPECT_EQ(front.Ask("POST", "/swiftlet/v1/chat", kChatBody, key + "X-Request-Id: other\r\n").status, 200);
   EXPECT_EQ(front.generator.requests().back().account->name(), "search");
   EXPECT_EQ(front.generator.requests().back().caller_request_id, "other");
+}
+
+TEST(HttpRoutes, TellsWhoseKeyCountsTokens) {
+  Front front([](const ValidRequest&) { return TextScript({"x"}); });
+  front.keys.SetFileKeys({{"one", Sha256Hex("key-one"), {}}, {"two", Sha256Hex("key-two"), {}}});
+  for (const auto& [path, body] : std::vector<std::pair<std::string, std::string>>{
+           {"/tokenize", R"({"model":"tiny","prompt":"ab"})"},
+           {"/detokenize", R"({"model":"tiny","tokens":[97]})"},
+           {"/swiftlet/v1/tokenize", R"({"model":"tiny","text":"ab"})"},
+           {"/swiftlet/v1/detokenize", R"({"model":"tiny","token_ids":[97]})"}}) {
+    for (const std::string name : {"one", "two"}) {
+      EXPECT_EQ(front.Ask("POST", path, body, "Authorization: Bearer key-" + name + "\r\n").status, 200) << path;
+      ASSERT_NE(front.generator.last_counted_on(), nullptr) << path;
+      EXPECT_EQ(front.generator.last_counted_on()->name(), name) << path;
+    }
+  }
 }
 
 TEST(CallerRequestId, IsAnEchoAndNeverAKey) {

@@ -96,6 +96,10 @@ std::shared_ptr<GenerationHandle> FakeGenerator::Start(ValidRequest request, std
 }
 
 void FakeGenerator::Tokenize(ValidRequest request, boost::asio::any_io_executor home, TokenizeCallback done) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    last_counted_on_ = request.account;
+  }
   TokenizedPrompt prompt{{}, std::make_shared<Vocabulary>(), 1000};
   if (const auto* text = std::get_if<TextInput>(&request.input)) {
     if (text->add_special_tokens) prompt.ids.push_back(256);
@@ -110,9 +114,19 @@ void FakeGenerator::Tokenize(ValidRequest request, boost::asio::any_io_executor 
   boost::asio::post(home, [done = std::move(done), prompt = std::move(prompt)] { done(prompt); });
 }
 
-absl::StatusOr<std::string> FakeGenerator::Detokenize(const std::string&, std::span<const int32_t> ids) const {
+absl::StatusOr<std::string> FakeGenerator::Detokenize(const std::string&, std::span<const int32_t> ids,
+                                                      const std::shared_ptr<KeyAccount>& account) const {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    last_counted_on_ = account;
+  }
   if (std::any_of(ids.begin(), ids.end(), [](int32_t id) { return id < 0; })) return InvalidField("tokens", "negative");
   return std::string(ids.begin(), ids.end());
+}
+
+std::shared_ptr<KeyAccount> FakeGenerator::last_counted_on() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return last_counted_on_;
 }
 
 std::vector<ValidRequest> FakeGenerator::requests() const {

@@ -35,15 +35,17 @@ class FakeGenerator : public Generator {
 
   std::shared_ptr<GenerationHandle> Start(ValidRequest request, std::unique_ptr<GenerationSink> sink,
                                           boost::asio::any_io_executor home) override;
-  // One id a byte, and back.
+  // One id a byte, and back; on no account.
   void Tokenize(ValidRequest request, boost::asio::any_io_executor home, TokenizeCallback done) override;
-  absl::StatusOr<std::string> Detokenize(const std::string& model, std::span<const int32_t> ids) const override;
+  absl::StatusOr<std::string> Detokenize(const std::string& model, std::span<const int32_t> ids,
+                                         const std::shared_ptr<KeyAccount>& account) const override;
   std::vector<ServedModel> Models() const override { return models; }
 
   // What the tests look at; any thread.
   int num_abandoned() const { return num_abandoned_; }
   int num_running() const { return num_running_; }
   std::vector<ValidRequest> requests() const;
+  std::shared_ptr<KeyAccount> last_counted_on() const;  // by Tokenize or Detokenize
 
   std::vector<ServedModel> models = {{.name = "tiny", .max_model_len = 1000, .created_unix_s = 1, .ready = true}};
 
@@ -53,7 +55,8 @@ class FakeGenerator : public Generator {
   std::atomic<int> num_abandoned_ = 0;
   std::atomic<int> num_running_ = 0;
   mutable std::mutex mutex_;
-  std::vector<ValidRequest> requests_;  // guarded by mutex_
+  std::vector<ValidRequest> requests_;                   // guarded by mutex_
+  mutable std::shared_ptr<KeyAccount> last_counted_on_;  // likewise
 };
 
 }  // namespace swiftlet

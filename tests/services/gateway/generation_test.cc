@@ -7,7 +7,6 @@
 #include <set>
 #include <string>
 
-#include "engine/base/string_view.h"
 #include "services/common/errors.h"
 #include "tests/services/gateway/toy_gateway.h"
 
@@ -37,40 +36,6 @@ TEST(Generation, AnswersThroughTokenizerAndWorker) {
   const ValidRequest request = ChatRequest("what is 1 + 1?", 60, 7);
   ExpectGolden(request, *gateway.Ask(request));
   gateway.ExpectIdle();
-}
-
-TEST(Generation, TokenizesWithoutGenerating) {
-  ToyGateway gateway(1, 1);
-  const auto tokenize = [&](ValidRequest request) {
-    absl::StatusOr<Generator::TokenizedPrompt> prompt = absl::UnknownError("not answered");
-    bool answered = false;
-    gateway.generator.Tokenize(std::move(request), gateway.io.get_executor(), [&](auto given) {
-      prompt = std::move(given);
-      answered = true;
-    });
-    EXPECT_FALSE(answered) << "from inside";
-    EXPECT_TRUE(gateway.Run([&] { return answered; }));
-    return prompt;
-  };
-  const auto chat = tokenize(ChatRequest("hi", 5, 1));
-  ASSERT_TRUE(chat.ok()) << chat.status();
-  EXPECT_THAT(chat->ids, ElementsAre('h', 'i'));
-  EXPECT_EQ(chat->max_model_len, toy::kContext);
-  EXPECT_THAT(tokenize(TokenRequest({7, 8}, 5, 1))->ids, ElementsAre(7, 8));
-  ValidRequest unknown = ChatRequest("hi", 5, 1);
-  unknown.model = "none";
-  EXPECT_EQ(tokenize(unknown).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(gateway.workers_wire.running(), 0);
-  gateway.ExpectIdle();
-
-  const std::vector<int32_t> ids = {'h', toy::kEos, 0xC3, 0xA9};
-  EXPECT_EQ(*gateway.generator.Detokenize(toy::kName, ids),
-            absl::StrCat("h", ToAbsl(toy::MakeVocabulary()->Bytes(toy::kEos)), "é"));
-  for (const int32_t bad : {-1, toy::kLogitsWidth}) {
-    EXPECT_EQ(ErrorParam(gateway.generator.Detokenize(toy::kName, std::vector<int32_t>{bad}).status()), "tokens");
-  }
-  EXPECT_EQ(ErrorParam(gateway.generator.Detokenize(toy::kName, std::vector<int32_t>(toy::kContext + 1)).status()),
-            "tokens");
 }
 
 ValidRequest ToolRequest(uint64_t seed) {

@@ -534,7 +534,10 @@ TEST(OpenAiApi, CountsUnknownParameters) {
   Front front({"x"});
   EXPECT_EQ(front.Chat(R"({"model":"tiny","messages":[{"role":"user","content":"x"}],"foo":1,"bar":2})").status, 200);
   EXPECT_EQ(front.num_unknown, 2);
+  EXPECT_EQ(front.Ask("POST", "/detokenize", R"({"model":"tiny","tokens":[],"foo":1})").status, 200);
+  EXPECT_EQ(front.num_unknown, 3);
   Front strict([](const ValidRequest&) { return TextScript({"x"}); }, {}, /*strict=*/true);
+  EXPECT_EQ(strict.Ask("POST", "/detokenize", R"({"model":"tiny","tokens":[],"foo":1})").status, 400);
   const TestResponse response = strict.Chat(R"({"model":"tiny","messages":[{"role":"user","content":"x"}],"foo":1})");
   EXPECT_EQ(response.status, 400);
   EXPECT_EQ(Text(Json(response.body).at("error").at("param")), "foo");

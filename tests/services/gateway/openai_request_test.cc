@@ -308,7 +308,7 @@ TEST(OpenAiRequest, NamesTheParameterOutOfRange) {
   };
   for (const auto& [parameter, field] : cases) EXPECT_EQ(Fault(Chat(parameter)), field) << parameter;
   EXPECT_EQ(Fault(Chat(absl::StrCat(R"("stop":")", std::string(257, 'x'), "\""))), "stop");
-  EXPECT_EQ(Fault(Chat(absl::StrCat(R"("cache_salt":")", std::string(65, 'x'), "\""))), "cache_salt");
+  EXPECT_EQ(Fault(Chat(absl::StrCat(R"("cache_salt":")", std::string(257, 'x'), "\""))), "cache_salt");
 }
 
 TEST(OpenAiRequest, AcceptsTheEdgesOfRanges) {
@@ -316,7 +316,7 @@ TEST(OpenAiRequest, AcceptsTheEdgesOfRanges) {
        {R"("temperature":2.0)", R"("temperature":-0.0)", R"("temperature":1e-9)", R"("top_p":0)", R"("top_p":1e-300)",
         R"("top_p":1)", R"("top_k":0)", R"("top_k":1e1)", R"("seed":9223372036854775807)",
         R"("seed":18446744073709551615)", R"("n":128)", R"("stop":null)", R"("stop":[])", R"("max_tokens":10.0)",
-        R"("logit_bias":{})"}) {
+        R"("logit_bias":{})", R"("cache_salt":"\u0000\n \u4f60")", R"("cache_salt":"")"}) {
     EXPECT_EQ(Fault(Chat(parameter)), "") << parameter;
   }
   EXPECT_GT(Parse(Chat(R"("top_p":0)")).sampling.top_p(), 0);

@@ -17,7 +17,10 @@ class OneModel : public Generator {
     return nullptr;
   }
   void Tokenize(ValidRequest, boost::asio::any_io_executor, TokenizeCallback) override {}
-  absl::StatusOr<std::string> Detokenize(const std::string&, std::span<const int32_t>) const override { return ""; }
+  absl::StatusOr<std::string> Detokenize(const std::string&, std::span<const int32_t>,
+                                         const std::shared_ptr<KeyAccount>&) const override {
+    return "";
+  }
   std::vector<ServedModel> Models() const override { return {{.name = "other"}, {.name = "one", .ready = ready}}; }
 
   std::atomic<bool> ready = false;

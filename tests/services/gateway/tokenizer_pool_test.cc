@@ -1,11 +1,18 @@
 #include "services/gateway/tokenizer_pool.h"
 
+#include <absl/strings/str_cat.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/base/string_view.h"
+#include "services/common/errors.h"
+#include "services/gateway/key_account.h"
 #include "tests/services/gateway/toy_gateway.h"
 
 namespace swiftlet {
 namespace {
+
+using ::testing::ElementsAre;
 
 constexpr const char* kFirst = "tokenizer0:8101";
 constexpr const char* kSecond = "tokenizer1:8101";
@@ -104,6 +111,74 @@ TEST(TokenizerPool, VocabularyIsFetchedOnceAHash) {
   gateway.RunFor(3'000'000);
   EXPECT_EQ(gateway.directory.Find(toy::kName)->vocabulary, vocabulary);
   EXPECT_EQ(gateway.tokenizers.counts().known, 1);
+}
+
+absl::StatusOr<Generator::TokenizedPrompt> Tokenized(ToyGateway& gateway, ValidRequest request) {
+  absl::StatusOr<Generator::TokenizedPrompt> prompt = absl::UnknownError("not answered");
+  bool answered = false;
+  gateway.generator.Tokenize(std::move(request), gateway.io.get_executor(), [&](auto given) {
+    prompt = std::move(given);
+    answered = true;
+  });
+  EXPECT_FALSE(answered) << "from inside";
+  EXPECT_TRUE(gateway.Run([&] { return answered; }));
+  return prompt;
+}
+
+TEST(Generator, TokenizesWithoutGenerating) {
+  ToyGateway gateway(1, 1);
+  const auto tokenize = [&](ValidRequest request) { return Tokenized(gateway, std::move(request)); };
+  const auto chat = tokenize(ChatRequest("hi", 5, 1));
+  ASSERT_TRUE(chat.ok()) << chat.status();
+  EXPECT_THAT(chat->ids, ElementsAre('h', 'i'));
+  EXPECT_EQ(chat->max_model_len, toy::kContext);
+  EXPECT_THAT(tokenize(TokenRequest({7, 8}, 5, 1))->ids, ElementsAre(7, 8));
+  ValidRequest unknown = ChatRequest("hi", 5, 1);
+  unknown.model = "none";
+  EXPECT_EQ(tokenize(unknown).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(gateway.workers_wire.running(), 0);
+  gateway.ExpectIdle();
+
+  const std::vector<int32_t> ids = {'h', toy::kEos, 0xC3, 0xA9};
+  EXPECT_EQ(*gateway.generator.Detokenize(toy::kName, ids, nullptr),
+            absl::StrCat("h", ToAbsl(toy::MakeVocabulary()->Bytes(toy::kEos)), "é"));
+  for (const int32_t bad : {-1, toy::kLogitsWidth}) {
+    EXPECT_EQ(ErrorParam(gateway.generator.Detokenize(toy::kName, std::vector<int32_t>{bad}, nullptr).status()),
+              "tokens");
+  }
+  EXPECT_EQ(
+      ErrorParam(gateway.generator.Detokenize(toy::kName, std::vector<int32_t>(toy::kContext + 1), nullptr).status()),
+      "tokens");
+}
+
+TEST(Generator, TokenizingCountsOnTheKeysAccount) {
+  ToyGateway gateway(1, 1);
+  const auto account = std::make_shared<KeyAccount>("a", "a", KeyLimits{.max_requests = 1, .tokens_per_minute = 6});
+  const auto tokenize = [&](ValidRequest request) {
+    request.account = account;
+    return Tokenized(gateway, std::move(request)).status();
+  };
+  const auto detokenize = [&](std::vector<int32_t> ids) {
+    return gateway.generator.Detokenize(toy::kName, ids, account).status();
+  };
+  KeyAccount::Permit other = account->Begin(gateway.clock.NowUs()).value();
+  for (const absl::Status& status :
+       {tokenize(ChatRequest("hi", 5, 1)), tokenize(TokenRequest({7}, 5, 1)), detokenize({'h'})}) {
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << "as many at once as it may: " << status;
+    EXPECT_TRUE(RetryAfterMs(status).has_value());
+  }
+  other.Settle(0, gateway.clock.NowUs());
+  EXPECT_TRUE(absl::IsInvalidArgument(detokenize({-1}))) << "takes nothing";
+  EXPECT_TRUE(tokenize(ChatRequest("hi", 5, 1)).ok());
+  EXPECT_TRUE(tokenize(TokenRequest({7, 8}, 5, 1)).ok());
+  EXPECT_TRUE(detokenize({'h', 'i'}).ok());
+  for (const absl::Status& status :
+       {tokenize(ChatRequest("hi!", 5, 1)), tokenize(TokenRequest({7, 8, 9}, 5, 1)), detokenize({'h', 'i', '!'})}) {
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << "its minute's tokens are used: " << status;
+  }
+  gateway.RunFor(60'000'000);
+  EXPECT_TRUE(detokenize({'h', 'i', '!'}).ok());
+  gateway.ExpectIdle();
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "services/common/attach_protocol.h"
 
 namespace swiftlet::toy {
 namespace {
@@ -58,8 +59,8 @@ v1::TokenizedModel Tokenized() {
 
 v1::WorkerHello Hello(const std::string& worker_id) {
   v1::WorkerHello hello;
-  hello.mutable_protocol()->set_oldest(1);
-  hello.mutable_protocol()->set_newest(1);
+  hello.mutable_protocol()->set_oldest(attach_protocol::kOldest);
+  hello.mutable_protocol()->set_newest(attach_protocol::kNewest);
   hello.set_worker_id(worker_id);
   v1::ModelInfo& model = *hello.mutable_model();
   model.set_name(kName);

@@ -1,7 +1,10 @@
 #include "services/gateway/transcode/transcoder.h"
 
 #include <gmock/gmock.h>
+#include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
+
+#include <boost/asio/io_context.hpp>
 
 #include "engine/base/strict_json.h"
 #include "services/common/errors.h"
@@ -27,6 +30,34 @@ FakeScript Failing(const ValidRequest&) {
   FakeScript script = TextScript({"par", "tial"});
   script.end = WithRetryAfter(absl::UnavailableError("the worker is gone"), 700);
   return script;
+}
+
+// Whatever methods the service has or gets: one without code would end the process.
+TEST(InferenceMethods, HaveCodeForEveryMethodOfTheService) {
+  struct Ends : CallSink {
+    explicit Ends(std::vector<absl::Status>& all) : all_(all) {}
+    void OnStart() override {}
+    void OnMessage(google::protobuf::Message&) override {}
+    void OnEnd(const absl::Status& status) override { all_.push_back(status); }
+    std::vector<absl::Status>& all_;
+  };
+  Front front({"x"});
+  boost::asio::io_context io;
+  CallContext context;
+  context.home = io.get_executor();
+  const auto& service = *v1::ChatRequest::descriptor()->file()->FindServiceByName("InferenceService");
+  std::vector<absl::Status> ends;
+  for (int i = 0; i < service.method_count(); ++i) {
+    const auto& method = *service.method(i);
+    const auto& type = *google::protobuf::MessageFactory::generated_factory()->GetPrototype(method.input_type());
+    const std::unique_ptr<google::protobuf::Message> empty(type.New());
+    EXPECT_EQ(front.methods.Call(method, *empty, context, std::make_unique<Ends>(ends)), nullptr);
+    ASSERT_EQ(ends.size(), static_cast<size_t>(i + 1)) << method.full_name();
+    const bool needs_nothing = method.input_type()->field_count() == 0;
+    EXPECT_EQ(ends.back().code(), needs_nothing ? absl::StatusCode::kOk : absl::StatusCode::kInvalidArgument)
+        << method.full_name() << ": " << ends.back();
+  }
+  EXPECT_GE(ends.size(), 8u);
 }
 
 TEST(Transcoder, AnswersWhole) {

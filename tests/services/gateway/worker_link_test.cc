@@ -111,6 +111,7 @@ TEST_F(WorkerLinkTest, SaysHelloAndAttachesOnHello) {
   ASSERT_EQ(stream().sent.size(), 1u);
   EXPECT_EQ(stream().sent[0].hello().gateway_id(), "gateway-7");
   EXPECT_EQ(stream().sent[0].hello().protocol().oldest(), 1);
+  EXPECT_EQ(stream().sent[0].hello().protocol().newest(), 2);
   EXPECT_FALSE(link_->routable());
   SayHello(toy::Hello("w"));
   EXPECT_TRUE(link_->routable());
@@ -127,9 +128,11 @@ TEST_F(WorkerLinkTest, HelloThatDoesNotFitIsRefusedWithTheReason) {
     RunFor(5'000'000);  // the longest backoff
   };
   v1::WorkerHello hello = toy::Hello("w");
-  hello.mutable_protocol()->set_oldest(2);
-  hello.mutable_protocol()->set_newest(3);
-  expect(hello, "protocol 2 to 3");
+  hello.mutable_protocol()->set_oldest(3);
+  hello.mutable_protocol()->set_newest(4);
+  expect(hello, "protocol 3 to 4, this gateway 1 to 2");
+  hello.clear_protocol();
+  expect(hello, "protocol 0 to 0");
   hello = toy::Hello("w");
   hello.mutable_model()->set_block_tokens(16);
   expect(hello, "16 tokens");
@@ -139,6 +142,18 @@ TEST_F(WorkerLinkTest, HelloThatDoesNotFitIsRefusedWithTheReason) {
   hello = toy::Hello("w");
   hello.mutable_model()->clear_name();
   expect(hello, "no model");
+}
+
+TEST_F(WorkerLinkTest, SpeaksTheHighestCommonProtocol) {
+  for (const auto& [newest, agreed] : {std::pair(1, 1), std::pair(2, 2), std::pair(7, 2)}) {
+    v1::WorkerHello hello = toy::Hello("w");
+    hello.mutable_protocol()->set_newest(newest);
+    SayHello(hello);
+    ASSERT_TRUE(link_->routable()) << newest;
+    EXPECT_EQ(link_->protocol(), agreed) << newest;
+    stream().events->OnClosed(absl::OkStatus());
+    RunFor(100'000);  // the shortest backoff
+  }
 }
 
 TEST_F(WorkerLinkTest, SendsHeartbeatsOnlyWhenNothingElseIsSent) {

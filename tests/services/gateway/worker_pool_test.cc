@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 
+#include "services/gateway/key_account.h"
 #include "services/gateway/worker_choice.h"
 #include "tests/services/gateway/toy_gateway.h"
 
@@ -117,6 +118,38 @@ TEST(WorkerPool, JoinsOnlyWhatFits) {
   EXPECT_THAT(problem([](v1::ModelInfo& m) { m.set_name("other"); }), HasSubstr("no worker"));
 }
 
+TEST(WorkerPool, FormsAndBoundsOnReasoningNeedAWorkerThatReadsThem) {
+  ToyGateway gateway(2, 1);
+  const auto make = [&](int worker, int32_t newest) {
+    v1::WorkerHello hello = toy::Hello("w" + std::to_string(worker));
+    hello.mutable_protocol()->set_newest(newest);
+    gateway.workers_wire.hello_of[ToyGateway::WorkerAddress(worker)] = hello;
+    gateway.workers_wire.Kill(ToyGateway::WorkerAddress(worker), 1000);
+    gateway.RunFor(5'000'000);
+    EXPECT_EQ(gateway.workers.counts().routable, 2);
+  };
+  const auto bounded = [](uint64_t seed) {
+    ValidRequest request = ChatRequest("think of " + std::to_string(seed), 20, seed);
+    request.thinking_token_budget = 3;
+    return request;
+  };
+  ValidRequest object = ChatRequest("an object", 20, 1);
+  object.form.kind = OutputForm::kJsonObject;
+  make(0, 1);
+  const int64_t before = gateway.workers_wire.submits(ToyGateway::WorkerAddress(0));
+  for (uint64_t seed = 0; seed < 10; ++seed) EXPECT_TRUE(gateway.Ask(bounded(seed))->status.ok());
+  EXPECT_TRUE(gateway.Ask(object)->status.ok());
+  EXPECT_EQ(gateway.workers_wire.submits(ToyGateway::WorkerAddress(0)), before);
+  make(1, 1);
+  for (const ValidRequest& request : {bounded(1), object}) {
+    const absl::Status status = gateway.Ask(request)->status;
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("older ones"));
+  }
+  EXPECT_TRUE(gateway.Ask(ChatRequest("plain", 20, 1))->status.ok());
+  gateway.ExpectIdle();
+}
+
 TEST(WorkerPool, AddressesComeAndGoUnderRunningRequests) {
   ToyGateway gateway(1, 1);
   const ValidRequest request = TokenRequest({1, 2, 3}, 200, 5);
@@ -132,6 +165,22 @@ TEST(WorkerPool, AddressesComeAndGoUnderRunningRequests) {
   gateway.workers_wire.Kill(ToyGateway::WorkerAddress(0), 1000);
   gateway.RunFor(5'000'000);
   EXPECT_EQ(gateway.workers.counts().known, 1);
+}
+
+TEST(WorkerPool, PrefixCacheIsTheTenants) {
+  ToyGateway gateway(1, 1);
+  const auto salt = [&](const char* tenant, const std::string& callers) {
+    ValidRequest request = ChatRequest("one prompt", 4, 1);
+    if (tenant != nullptr) request.account = std::make_shared<KeyAccount>("same name", tenant, KeyLimits());
+    request.cache_salt = callers;
+    EXPECT_TRUE(gateway.Ask(request)->status.ok());
+    return gateway.workers_wire.seen().back().cache_salt();
+  };
+  EXPECT_EQ(salt(nullptr, ""), "");
+  const std::vector<std::string> salts = {salt(nullptr, ""), salt(nullptr, "x"), salt("a", ""),
+                                          salt("b", ""),     salt("a", "x"),     salt("b", "x")};
+  EXPECT_EQ(std::set<std::string>(salts.begin(), salts.end()).size(), salts.size());
+  EXPECT_EQ(salt("a", "x"), salts[4]);
 }
 
 }  // namespace

@@ -28,7 +28,8 @@ TEST_F(ModelServiceTest, HelloDescribesTheWorker) {
   const v1::WorkerHello hello = gateway.Attach();
   EXPECT_EQ(hello.worker_id(), "w-1");
   EXPECT_EQ(hello.model().name(), "m");
-  EXPECT_EQ(hello.protocol().newest(), 1);
+  EXPECT_EQ(hello.protocol().oldest(), 1);
+  EXPECT_EQ(hello.protocol().newest(), 2);
   grpc::ClientContext context;
   v1::GetModelInfoResponse info;
   ASSERT_TRUE(stub_->GetModelInfo(&context, {}, &info).ok());
@@ -36,10 +37,16 @@ TEST_F(ModelServiceTest, HelloDescribesTheWorker) {
 }
 
 TEST_F(ModelServiceTest, StrangersAreRefused) {
-  {
+  for (const auto& [oldest, newest] : {std::pair(3, 9), std::pair(0, 0), std::pair(2, 1)}) {
     Gateway gateway(*stub_);
-    gateway.SayHello(2, 3);
-    EXPECT_TRUE(absl::IsFailedPrecondition(gateway.Finish()));
+    gateway.SayHello(oldest, newest);
+    EXPECT_TRUE(absl::IsFailedPrecondition(gateway.Finish())) << oldest << " to " << newest;
+  }
+  for (const auto& [oldest, newest] : {std::pair(1, 1), std::pair(2, 3), std::pair(-1, INT32_MAX)}) {
+    Gateway gateway(*stub_);
+    gateway.SayHello(oldest, newest);
+    v1::AttachResponse response;
+    EXPECT_TRUE(gateway.Read(response) && response.has_hello()) << oldest << " to " << newest;
   }
   {
     Gateway gateway(*stub_);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "services/common/attach_protocol.h"
 #include "services/common/grpc_channel.h"
 #include "services/common/grpc_errors.h"
 #include "services/common/grpc_server.h"
@@ -62,7 +63,7 @@ class Gateway {
     if (!finished_) (void)Finish();
   }
 
-  void SayHello(int32_t oldest = 1, int32_t newest = 1) {
+  void SayHello(int32_t oldest = attach_protocol::kOldest, int32_t newest = attach_protocol::kNewest) {
     v1::AttachRequest request;
     request.mutable_hello()->mutable_protocol()->set_oldest(oldest);
     request.mutable_hello()->mutable_protocol()->set_newest(newest);

@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "services/common/attach_protocol.h"
 #include "services/gateway/worker_transport_grpc.h"
 
 namespace swiftlet {
@@ -81,8 +82,8 @@ DirectLoadResult RunDirectLoad(const DirectLoadOptions& options, const TokenTime
   GrpcWorkerTransport transport;
   const auto stream = transport.Open(options.worker_address, arrivals);
   v1::AttachRequest hello;
-  hello.mutable_hello()->mutable_protocol()->set_oldest(1);
-  hello.mutable_hello()->mutable_protocol()->set_newest(1);
+  hello.mutable_hello()->mutable_protocol()->set_oldest(attach_protocol::kOldest);
+  hello.mutable_hello()->mutable_protocol()->set_newest(attach_protocol::kNewest);
   hello.mutable_hello()->set_gateway_id("direct");
   if (!stream->Send(std::move(hello)) || !arrivals->WaitAttached()) return {};
   const auto begin = std::chrono::steady_clock::now();

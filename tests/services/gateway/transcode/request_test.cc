@@ -3,17 +3,15 @@
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
-#include <memory>
-
 #include <boost/json/serialize.hpp>
 #include <boost/json/value_from.hpp>
 
 #include "engine/base/strict_json.h"
 #include "services/common/errors.h"
-#include "services/gateway/transcode/binding.h"
 #include "services/gateway/transcode/request_builder.h"
 #include "services/gateway/transcode/response_json.h"
 #include "tests/services/gateway/transcode/messaging.pb.h"
+#include "tests/services/gateway/transcode/requests.h"
 
 namespace swiftlet {
 namespace {
@@ -21,18 +19,8 @@ namespace {
 namespace json = boost::json;
 
 const BindingTable& Table() {
-  static const BindingTable* const table = [] {
-    auto built = BindingTable::Of(*test::Text::descriptor()->file()->FindServiceByName("Messaging"));
-    EXPECT_TRUE(built.ok()) << built.status();
-    return new BindingTable(*std::move(built));
-  }();
-  return *table;
-}
-
-// An empty message of the type that the method takes.
-std::unique_ptr<google::protobuf::Message> NewRequest(const Binding& binding) {
-  return std::unique_ptr<google::protobuf::Message>(
-      google::protobuf::MessageFactory::generated_factory()->GetPrototype(binding.method->input_type())->New());
+  static const BindingTable table = testing::TableOf(*test::Text::descriptor()->file()->FindServiceByName("Messaging"));
+  return table;
 }
 
 std::string Text(const json::object& object, const char* key) {
@@ -58,7 +46,7 @@ TEST(Transcoding, CasesOfTheTable) {
       continue;
     }
     ASSERT_NE(match.binding, nullptr);
-    const auto request = NewRequest(*match.binding);
+    const auto request = testing::NewRequest(*match.binding);
     const absl::Status status = BuildRequest(match, query, Text(example, "body"), *request);
     if (const json::value* param = example.if_contains("param")) {
       EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;

@@ -6,10 +6,14 @@
 #include <chrono>
 #include <cstdio>
 
+#include "tests/services/text/decode/decoded.h"
 #include "tests/services/text/decode/every_split.h"
 
 namespace swiftlet {
 namespace {
+
+using testing::Decode;
+using testing::Decoded;
 
 const std::vector<std::string> kTokens = {"<|end|>", "<think>", "</think>", "\n",   "a",  "b",    "ab", "<",
                                           "/think>", "\xE4",    "\xBD",     "\xA0", "。", "\xFF", " c", "\n\n"};
@@ -22,34 +26,7 @@ std::shared_ptr<const Vocabulary> MakeVocabulary(const std::vector<int32_t>& spe
   return vocabulary;
 }
 
-struct Result {
-  std::string reasoning;
-  std::string text;
-  size_t counted = 0;
-  bool stopped = false;
-  int32_t reasoning_tokens = 0;
-  bool operator==(const Result&) const = default;
-  friend void PrintTo(const Result& r, std::ostream* out) {
-    *out << "[" << r.reasoning << "] [" << r.text << "] counted " << r.counted << " stopped " << r.stopped
-         << " reasoning tokens " << r.reasoning_tokens;
-  }
-};
-
-Result Decode(const std::shared_ptr<const DecodingPlan>& plan, const std::vector<int32_t>& ids,
-              const std::vector<size_t>& ends) {
-  ChoiceDecoder decoder(plan);
-  Result result;
-  size_t begin = 0;
-  for (const size_t end : ends) {
-    result.counted += decoder.Push(std::span(ids).subspan(begin, end - begin), result.reasoning, result.text);
-    begin = end;
-    if (decoder.stopped()) break;
-  }
-  result.stopped = decoder.stopped() || decoder.Finish(result.reasoning, result.text);
-  result.reasoning_tokens = decoder.reasoning_tokens();
-  return result;
-}
-Result Decode(DecodingPlan::Options options, const std::vector<int32_t>& ids) {
+Decoded Decode(DecodingPlan::Options options, const std::vector<int32_t>& ids) {
   return Decode(std::make_shared<const DecodingPlan>(MakeVocabulary(), std::move(options)), ids, {ids.size()});
 }
 
@@ -59,22 +36,22 @@ TEST(ChoiceDecoder, StopsInTheAnswerAlone) {
   DecodingPlan::Options options{.stop = {"ab"}, .tags = kTags, .starts_in_reasoning = true};
   //                             a  b  \n </think> \n\n b  a  b  a
   const std::vector<int32_t> ids = {4, 5, 3, 2, 15, 5, 4, 5, 4};
-  EXPECT_EQ(Decode(options, ids), (Result{"ab", "b", 8, true, 3}));
+  EXPECT_EQ(Decode(options, ids), (Decoded{"ab", "b", 8, true, 3}));
   options.stop_in_reasoning = true;
-  EXPECT_EQ(Decode(options, ids), (Result{"", "", 2, true, 2}));
+  EXPECT_EQ(Decode(options, ids), (Decoded{"", "", 2, true, 2}));
 }
 
 TEST(ChoiceDecoder, StopStringDoesNotReachAcrossTheTag) {
   const DecodingPlan::Options options{
       .stop = {"ab"}, .stop_in_reasoning = true, .tags = kTags, .starts_in_reasoning = true};
-  EXPECT_EQ(Decode(options, {4, 2, 5}), (Result{"a", "b", 3, false, 1}));
+  EXPECT_EQ(Decode(options, {4, 2, 5}), (Decoded{"a", "b", 3, false, 1}));
 }
 
 TEST(ChoiceDecoder, TextEndsBehindTheStopStringWhereAskedFor) {
   DecodingPlan::Options options{.stop = {"ab", "b"}, .keep_stop = true, .tags = kTags, .starts_in_reasoning = true};
-  EXPECT_EQ(Decode(options, {4, 5, 2, 8, 4, 5, 4}), (Result{"ab", "/think>ab", 6, true, 2}));
+  EXPECT_EQ(Decode(options, {4, 5, 2, 8, 4, 5, 4}), (Decoded{"ab", "/think>ab", 6, true, 2}));
   options.stop_in_reasoning = true;
-  EXPECT_EQ(Decode(options, {4, 5, 4}), (Result{"ab", "", 2, true, 2}));
+  EXPECT_EQ(Decode(options, {4, 5, 4}), (Decoded{"ab", "", 2, true, 2}));
 }
 
 TEST(ChoiceDecoder, CountsCharactersBeforeEachId) {
@@ -93,14 +70,14 @@ TEST(ChoiceDecoder, CountsCharactersBeforeEachId) {
 }
 
 TEST(ChoiceDecoder, StopTokensGiveNoText) {
-  EXPECT_EQ(Decode({.stop_token_ids = {5}}, {4, 5}), (Result{"", "a", 2, false, 0}));
+  EXPECT_EQ(Decode({.stop_token_ids = {5}}, {4, 5}), (Decoded{"", "a", 2, false, 0}));
 }
 
 TEST(ChoiceDecoder, SpecialTagsAndStopsAreSeenThoughSpecial) {
   const auto vocabulary = MakeVocabulary({0, 1, 2});
   const auto plan =
       std::make_shared<const DecodingPlan>(vocabulary, DecodingPlan::Options{.stop = {"<|end|>"}, .tags = kTags});
-  EXPECT_EQ(Decode(plan, {1, 4, 2, 5, 0, 5}, {6}), (Result{"a", "b", 5, true, 1}));
+  EXPECT_EQ(Decode(plan, {1, 4, 2, 5, 0, 5}, {6}), (Decoded{"a", "b", 5, true, 1}));
 }
 
 TEST(ChoiceDecoder, CountsTheIdsBetweenTheTags) {
@@ -127,8 +104,8 @@ TEST(ChoiceDecoder, AnswerContinuesItsPrompt) {
 TEST(ChoiceDecoder, StopStringInARunOfBytesIsSeenWhenTheRunEnds) {
   const auto plan = std::make_shared<const DecodingPlan>(
       MakeVocabulary(), DecodingPlan::Options{.stop = {"你"}, .join = {.kind = DecoderRules::Kind::kMetaspace}});
-  EXPECT_EQ(Decode(plan, {4, 9, 10, 11, 5, 5}, {6}), (Result{"", "a", 5, true, 0}));
-  EXPECT_EQ(Decode(plan, {4, 9, 10, 11}, {4}), (Result{"", "a", 4, true, 0}));
+  EXPECT_EQ(Decode(plan, {4, 9, 10, 11, 5, 5}, {6}), (Decoded{"", "a", 5, true, 0}));
+  EXPECT_EQ(Decode(plan, {4, 9, 10, 11}, {4}), (Decoded{"", "a", 4, true, 0}));
 }
 
 TEST(ChoiceDecoder, EveryCutOfTheIdsGivesTheSame) {
@@ -149,7 +126,7 @@ TEST(ChoiceDecoder, EveryCutOfTheIdsGivesTheSame) {
     const auto plan = std::make_shared<const DecodingPlan>(MakeVocabulary(), options);
     std::vector<int32_t> ids;
     for (int i = 0; i < 10; ++i) ids.push_back(static_cast<int32_t>(random() % (kTokens.size() + 1)));
-    const Result whole = Decode(plan, ids, {ids.size()});
+    const Decoded whole = Decode(plan, ids, {ids.size()});
     ForEveryCut(ids.size(), [&](const std::vector<size_t>& ends) { ASSERT_EQ(Decode(plan, ids, ends), whole); });
   }
 }

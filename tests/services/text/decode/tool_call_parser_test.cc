@@ -4,52 +4,15 @@
 
 #include <random>
 
+#include "tests/services/text/decode/parsed_calls.h"
+
 namespace swiftlet {
 namespace {
 
-const ToolCallFormat kHermes = {.begin = "<tool_call>\n", .end = "\n</tool_call>", .separator = "\n"};
-const ToolCallFormat kLlama = {.arguments_key = "parameters", .allows_several = false};
-
-struct Parsed {
-  std::string text;
-  std::vector<ToolCallPiece> calls;  // whole
-  bool complete = false;
-
-  // "text|name(arguments)|..."
-  std::string ToString() const {
-    std::string out = text;
-    for (const ToolCallPiece& call : calls) out += "|" + call.name + "(" + call.arguments + ")";
-    return out + (complete ? "." : "");
-  }
-};
-
-// What the pieces of `text`, cut at `cuts`, join to.
-Parsed Parse(const ToolCallFormat& format, std::string_view text, const std::vector<size_t>& cuts = {}) {
-  ToolCallParser parser(format);
-  Parsed parsed;
-  size_t from = 0;
-  const auto push = [&](size_t to) {
-    std::vector<ToolCallPiece> pieces;
-    parser.Push(text.substr(from, to - from), parsed.text, pieces);
-    from = to;
-    for (const ToolCallPiece& piece : pieces) {
-      if (!piece.name.empty()) {
-        EXPECT_EQ(piece.index, static_cast<int32_t>(parsed.calls.size())) << "calls are counted up";
-        parsed.calls.push_back(piece);
-      } else {
-        EXPECT_FALSE(piece.arguments.empty()) << "a piece that says nothing";
-        EXPECT_EQ(piece.index, parsed.calls.back().index);
-        parsed.calls.back().arguments += piece.arguments;
-      }
-    }
-  };
-  for (const size_t cut : cuts) push(cut);
-  push(text.size());
-  parser.Flush(parsed.text);
-  EXPECT_EQ(parser.num_calls(), static_cast<int32_t>(parsed.calls.size()));
-  parsed.complete = parser.complete();
-  return parsed;
-}
+using testing::kHermes;
+using testing::kLlama;
+using testing::Parse;
+using testing::Parsed;
 
 struct Case {
   const ToolCallFormat& format;
