@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "services/common/build_info.h"
+#include "services/common/logging.h"
 
 namespace swiftlet {
 namespace {
@@ -79,7 +80,10 @@ void AddProcessMetrics(const std::string& process, Metrics& metrics) {
   const double page_bytes = static_cast<double>(sysconf(_SC_PAGESIZE));
   metrics.AddGauge("process_start_time_seconds", "When this process started, in seconds since 1970.")
       .Set(BootTime() + Field(StatFields(), 22) / ticks);
-  metrics.AddCollector([&cpu, &resident, &virtual_memory, &open_fds, &max_fds, &threads, page_bytes] {
+  prometheus::Counter& lines_lost = metrics.AddCounter(
+      "swiftlet_log_lines_lost_total", "Log lines lost because what reads them is slower than what writes them.");
+  metrics.AddCollector([&lines_lost, &cpu, &resident, &virtual_memory, &open_fds, &max_fds, &threads, page_bytes] {
+    RaiseTo(lines_lost, static_cast<double>(LogLinesLost()));
     rusage usage = {};
     if (getrusage(RUSAGE_SELF, &usage) == 0) RaiseTo(cpu, Seconds(usage.ru_utime) + Seconds(usage.ru_stime));
     const std::vector<std::string> fields = StatFields();

@@ -1,5 +1,5 @@
-// What every process tells of itself: what was built, and what the system counts for it, under the names that every
-// Prometheus client has (process_...).
+// What every process tells of itself: what was built, what became of its log, and what the system counts for it, under
+// the names that every Prometheus client has (process_...).
 #pragma once
 
 #include <string>

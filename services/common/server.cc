@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "engine/base/string_view.h"
 #include "services/common/build_info.h"
 #include "services/common/idle_memory.h"
 #include "services/common/process_metrics.h"
@@ -88,7 +89,10 @@ int Server::Run(const std::function<void(std::chrono::steady_clock::time_point d
 
 int Server::Fail(const absl::Status& status) {
   LetGo();
+  const bool as_line = logging_ != nullptr && log_.format == "json";
+  if (as_line) LogError("cannot start", {{"error", ToStd(status.message())}, {"exit_status", ExitStatus(status)}});
   logging_.reset();  // what waits comes before the last line
+  if (as_line) return ExitStatus(status);
   const std::string line = absl::StrCat(options_.program, ": ", status.message(), "\n");
   std::fputs(line.c_str(), stderr);
   return ExitStatus(status);

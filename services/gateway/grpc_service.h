@@ -17,14 +17,15 @@ namespace swiftlet {
 class ApiKeys;
 class IoThreads;
 class MethodCaller;
+class RequestLog;
 
 class GrpcDoor {
  public:
   // Told the method ("GenerateOnce") and how each call ended, on io threads.
   using OnEnd = std::function<void(std::string_view method, absl::StatusCode code)>;
 
-  // All outlive the door. `io` runs until the gRPC server has shut down.
-  GrpcDoor(MethodCaller& methods, const ApiKeys& keys, IoThreads& io, OnEnd on_end = {});
+  // All outlive the door. `io` runs until the gRPC server has shut down. `log` may be null.
+  GrpcDoor(MethodCaller& methods, const ApiKeys& keys, IoThreads& io, RequestLog* log = nullptr, OnEnd on_end = {});
   ~GrpcDoor();
 
   // To be registered with a GrpcServer.

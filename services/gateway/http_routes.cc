@@ -16,6 +16,7 @@
 #include "services/gateway/json_writer.h"
 #include "services/gateway/openai_api.h"
 #include "services/gateway/openapi/document.h"
+#include "services/gateway/request_log.h"
 #include "services/gateway/transcode/transcoder.h"
 
 namespace swiftlet {
@@ -129,6 +130,7 @@ HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health
 std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
   const Route& route = FindRoute(head.path);
   head.route = route.target == Target::kModel ? kModelTemplate : route.path;
+  if (head.entry != nullptr) head.entry->quiet = route.open;
   if (!route.open) {
     absl::StatusOr<std::shared_ptr<KeyAccount>> account = keys_.Check(head.authorization);
     if (!account.ok()) return ErrorResponse(account.status());

@@ -82,7 +82,8 @@ class RequestConductor final : public GenerationHandle,
   std::string RefusalWord(const absl::Status& status) const;
   // From here on the request counts as one of `model`.
   void Count(const std::string& model);
-  void LogEnd(const RequestRecord& record) const;
+  // Adds to what is told of the request when it has ended, and lets go of that.
+  void CloseEntry(const RequestRecord& record, const absl::Status& status);
   // State and resources of a request that has ended, with or without a last word to its caller.
   void Close(const absl::Status& status);
   bool ended() const { return state_ == State::kEnded; }
@@ -125,7 +126,9 @@ class RequestConductor final : public GenerationHandle,
   std::vector<v1::PositionLogprobs> prompt_logprobs_;  // as many as have come, from prompt position 1 on
   bool awaits_prompt_logprobs_ = false;
 
+  std::string encode_span_id_;  // as the tokenizer was told
   int64_t encode_us_ = -1;
+  int64_t submit_us_ = -1;  // arrival to the first submission
   int64_t queue_us_ = -1;
   int64_t first_token_us_ = -1;
   std::vector<int64_t> last_token_us_;  // by choice; 0 = none yet

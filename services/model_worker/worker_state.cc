@@ -35,6 +35,11 @@ void WorkerState::CountRefusal(const absl::Status& status) {
   ++refused_[static_cast<size_t>(counted - std::begin(kRefusals))];
 }
 
+int64_t WorkerState::AdmitRefusalLine(std::chrono::steady_clock::time_point now) {
+  using std::chrono::duration_cast, std::chrono::microseconds;
+  return refusal_lines_.Admit(duration_cast<microseconds>(now.time_since_epoch()).count());
+}
+
 v1::WorkerLoad WorkerState::Load() const {
   const EngineStats stats = engine_.Stats();
   v1::WorkerLoad load;

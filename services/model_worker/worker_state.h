@@ -6,6 +6,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -13,6 +14,7 @@
 
 #include "engine/runtime/engine.h"
 #include "engine/runtime/grammar_compiler.h"
+#include "services/common/line_limiter.h"
 #include "services/model_worker/submit_parser.h"
 #include "swiftlet/v1/model.pb.h"
 
@@ -51,6 +53,9 @@ class WorkerState {
   void Drain() { draining_ = true; }
   bool draining() const { return draining_; }
 
+  // For the log line of a request that is refused: LineLimiter's Admit.
+  int64_t AdmitRefusalLine(std::chrono::steady_clock::time_point now);
+
   // As of now, for one of the attached gateways.
   v1::WorkerLoad Load() const;
 
@@ -66,6 +71,7 @@ class WorkerState {
   std::atomic<bool> draining_{false};
   std::array<std::atomic<uint64_t>, 6> ended_ = {};  // by FinishReason
   std::array<std::atomic<uint64_t>, std::size(kRefusals)> refused_ = {};
+  LineLimiter refusal_lines_{/*lines_per_s=*/20, /*burst=*/200};
 };
 
 }  // namespace swiftlet
