@@ -32,6 +32,7 @@ struct GatewayFlags {
   bool strict_parameters = false;
   bool playground = false;
   std::string tool_call_parser = "auto";
+  std::string metrics_compat = "none";
   std::string otlp_endpoint;
   double trace_sample_ratio = 1;
   int32_t log_request_text_bytes = 0;

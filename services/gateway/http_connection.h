@@ -91,6 +91,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   // The request being answered.
   std::shared_ptr<Exchange> exchange_;
+  std::string_view route_;               // as the handler has found it; empty = none
   std::shared_ptr<RequestEntry> entry_;  // null = nobody keeps a log
   bool http_1_0_ = false;
   bool head_only_ = false;   // HEAD: no body may follow

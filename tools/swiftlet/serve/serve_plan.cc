@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "services/common/vllm_names.h"
+
 namespace swiftlet {
 namespace {
 
@@ -86,6 +88,8 @@ void ServeOptions::AddTo(Flags& flags) {
   flags.AddSecret("api-key", &api_keys, "key that callers must send; repeatable; none = everybody may call");
   flags.AddChoice("log-level", &log_level, {"debug", "info", "warning", "error"}, "least serious lines to write");
   flags.AddChoice("log-format", &log_format, {"text", "json"}, "how a log line looks");
+  flags.AddChoice("metrics-compat", &metrics_compat, MetricsCompatChoices(),
+                  "whose names the gateway's and the worker's /metrics have beside our own");
   flags.Add("drain-seconds", &drain_seconds, "longest wait for running requests when stopping", {0, 86400});
   for (size_t i = 0; i < HandedOnFlags().size(); ++i) {
     const HandedOn& flag = HandedOnFlags()[i];
@@ -155,12 +159,13 @@ ServePlan MakeServePlan(const ServeOptions& options, const std::string& bin,
   };
   const std::string model = absl::StrCat("--model=", options.model);
   const std::string served = absl::StrCat("--served-model-name=", name);
+  const std::string compat = absl::StrCat("--metrics-compat=", options.metrics_compat);
   add("worker", kInternalHost, options.worker_admin_port,
-      {model, served, absl::StrCat("--port=", options.worker_port)});
+      {model, served, compat, absl::StrCat("--port=", options.worker_port)});
   add("tokenizer", kInternalHost, options.tokenizer_admin_port,
       {model, served, absl::StrCat("--port=", options.tokenizer_port)});
   add("gateway", options.host, options.admin_port,
-      {absl::StrCat("--port=", options.port), absl::StrCat("--grpc-port=", options.grpc_port),
+      {compat, absl::StrCat("--port=", options.port), absl::StrCat("--grpc-port=", options.grpc_port),
        absl::StrCat("--tokenizer-endpoints=", Address(kInternalHost, options.tokenizer_port)),
        absl::StrCat("--worker-endpoints=", Address(kInternalHost, options.worker_port))});
   plan.children.back().after_others = true;  // a model that cannot be served opens no port to the outside

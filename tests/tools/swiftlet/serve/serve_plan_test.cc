@@ -59,6 +59,13 @@ TEST(ServePlan, FlagsAreHandedToTheirChildAlone) {
   EXPECT_THAT(Child(plan, "gateway").spec.arguments, Not(Contains(HasSubstr("max-num-seqs"))));
 }
 
+TEST(ServePlan, OtherNamesOfMetricsAreForThoseThatHaveThem) {
+  const ServePlan plan = MakeServePlan(Parsed({"--metrics-compat", "vllm"}), "/b", {});
+  EXPECT_THAT(Child(plan, "gateway").spec.arguments, Contains("--metrics-compat=vllm"));
+  EXPECT_THAT(Child(plan, "worker").spec.arguments, Contains("--metrics-compat=vllm"));
+  EXPECT_THAT(Child(plan, "tokenizer").spec.arguments, Not(Contains(HasSubstr("metrics-compat"))));
+}
+
 TEST(ServePlan, TlsIsTheGateways) {
   const ServePlan plan = MakeServePlan(Parsed({"--ssl-certfile", "c.pem", "--ssl-keyfile", "k.pem"}), "/b", {});
   EXPECT_THAT(Child(plan, "gateway").spec.arguments, Contains("--ssl-certfile=c.pem"));
