@@ -31,6 +31,12 @@ struct TlsFlags {
   TlsPaths paths;
 };
 
+struct TlsMetrics {
+  explicit TlsMetrics(Metrics& metrics);
+  Metrics::Counters& readings;
+  Metrics::Gauges& expires;
+};
+
 class TlsSource {
  public:
   // Reads the files. `use` is the label in metrics and logs: "callers", "internal".

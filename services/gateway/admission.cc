@@ -8,6 +8,7 @@
 
 #include "engine/base/check.h"
 #include "services/common/errors.h"
+#include "services/common/refusal.h"
 #include "services/gateway/clock.h"
 
 namespace swiftlet {
@@ -58,9 +59,10 @@ absl::StatusOr<Admission::Permit> Admission::Admit() {
     }
     retry_after_ms = RetryAfter(1, 0);
   }
-  return WithRetryAfter(absl::ResourceExhaustedError(
-                            absl::StrCat("the gateway is full: ", options_.max_requests, " requests are outstanding")),
-                        retry_after_ms);
+  return WithRefusal(WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat(
+                                        "the gateway is full: ", options_.max_requests, " requests are outstanding")),
+                                    retry_after_ms),
+                     "requests");
 }
 
 absl::Status Admission::Reserve(Permit& permit, const Need& need) {
@@ -77,9 +79,10 @@ absl::Status Admission::Reserve(Permit& permit, const Need& need) {
         const double left_ms = static_cast<double>(*need.time_left_us) * 1e-3;
         if (left_ms <= 0) return absl::DeadlineExceededError("the request's time has passed before it began");
         if (wait_ms > left_ms) {
-          return absl::DeadlineExceededError(absl::StrCat("the request has ", std::llround(left_ms),
-                                                          " ms left and those ahead of it take about ",
-                                                          std::llround(wait_ms), " ms"));
+          return WithRefusal(absl::DeadlineExceededError(absl::StrCat("the request has ", std::llround(left_ms),
+                                                                      " ms left and those ahead of it take about ",
+                                                                      std::llround(wait_ms), " ms")),
+                             "deadline");
         }
       }
       permit.tokens_ = tokens;
@@ -92,10 +95,11 @@ absl::Status Admission::Reserve(Permit& permit, const Need& need) {
     }
     retry_after_ms = RetryAfter(0, static_cast<double>(over));
   }
-  return WithRetryAfter(
-      absl::ResourceExhaustedError(absl::StrCat("the gateway is full: the outstanding requests and this one's ", tokens,
-                                                " tokens exceed ", options_.max_tokens)),
-      retry_after_ms);
+  return WithRefusal(WithRetryAfter(absl::ResourceExhaustedError(
+                                        absl::StrCat("the gateway is full: the outstanding requests and this one's ",
+                                                     tokens, " tokens exceed ", options_.max_tokens)),
+                                    retry_after_ms),
+                     "tokens");
 }
 
 int64_t Admission::RetryAfterMs() {

@@ -30,7 +30,9 @@ struct GatewayFlags {
   TlsFlags internal_tls{"internal-ssl"};
   std::string internal_ssl_server_name = "swiftlet";
   bool strict_parameters = false;
+  bool playground = false;
   std::string tool_call_parser = "auto";
+  std::string metrics_compat = "none";
   std::string otlp_endpoint;
   double trace_sample_ratio = 1;
   int32_t log_request_text_bytes = 0;

@@ -1,40 +1,45 @@
-// The gateway's figures on its admin port: what each request took, and how much is going on now. Owned by main; the
-// observer's calls come from any home executor.
+// The gateway's figures on its admin port: what each request took, what its doors answered, and how much is going on
+// now. Owned by main.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "services/common/metrics.h"
-#include "services/gateway/generation_observer.h"
+#include "services/gateway/request_metrics.h"
+#include "services/gateway/worker_pool.h"
 
 namespace swiftlet {
 
 // As of now, asked at each scrape.
 struct GatewayLoad {
-  int64_t active_requests = 0;     // accepted and not ended
-  int64_t outstanding_tokens = 0;  // of those, as Admission counts
+  int64_t outstanding_tokens = 0;  // of active requests, as Admission counts
   int64_t http_connections = 0;
   int64_t workers_known = 0;
   int64_t workers_routable = 0;
   int64_t tokenizers_known = 0;
   int64_t tokenizers_healthy = 0;
+  int64_t prompts_encoding = 0;
+  std::vector<std::string> models = {};                              // that are served
+  std::optional<std::vector<WorkerPool::Outstanding>> workers = {};  // those attached; nullopt = as before
 };
 
-class GatewayMetrics : public GenerationObserver {
+class GatewayMetrics {
  public:
   explicit GatewayMetrics(Metrics& metrics);
-  ~GatewayMetrics() override;
+  ~GatewayMetrics();
 
-  void OnFirstToken(int64_t since_arrival_us) override;
-  void OnTokens(int64_t gap_us, int32_t tokens) override;
-  void OnEnd(const RequestRecord& record) override;
+  GenerationObserver& requests();
 
-  void CountHttpResponse(int status);
+  // Any thread. `route`: as the table of routes writes it, "/v1/models/{model}"; empty = no such path.
+  void CountHttpResponse(std::string_view route, int status);
+  // `method`: "GenerateOnce".
+  void CountGrpcCall(std::string_view method, absl::StatusCode code);
   void CountKeyFileReading(bool ok) { (ok ? key_file_taken_ : key_file_refused_).Increment(); }
   void CountHandshake(bool ok) { (ok ? handshakes_ok_ : handshakes_failed_).Increment(); }
   void CountUnknownParameters(int count) { unknown_parameters_.Increment(count); }
@@ -46,34 +51,15 @@ class GatewayMetrics : public GenerationObserver {
 
  private:
   struct Watched;
-  struct KeyCounters {
-    prometheus::Counter& requests;
-    prometheus::Counter& refused;
-    prometheus::Counter& tokens;
-  };
-  KeyCounters& CountersOf(const std::string& key_name);
 
-  std::map<v1::FinishReason, prometheus::Counter*> requests_;  // by the first choice's reason
-  std::map<int, prometheus::Counter*> responses_;              // by HTTP status; 0 = one that is not listed
-  prometheus::Counter& prompt_tokens_;
-  prometheus::Counter& cached_tokens_;
-  prometheus::Counter& completion_tokens_;
-  prometheus::Counter& reasoning_tokens_;
-  prometheus::Counter& resumptions_;
+  Metrics::Counters& responses_;
+  Metrics::Counters& calls_;
   prometheus::Counter& unknown_parameters_;
   prometheus::Counter& cut_off_;
   prometheus::Counter& key_file_taken_;
   prometheus::Counter& key_file_refused_;
   prometheus::Counter& handshakes_ok_;
   prometheus::Counter& handshakes_failed_;
-  Metrics& metrics_;
-  std::mutex keys_mutex_;
-  std::map<std::string, KeyCounters> keys_;  // guarded by keys_mutex_; bounded
-  prometheus::Histogram& encode_;
-  prometheus::Histogram& queue_;
-  prometheus::Histogram& first_token_;
-  prometheus::Histogram& inter_token_;
-  prometheus::Histogram& duration_;
   const std::shared_ptr<Watched> watched_;  // shared with the collector, which may outlive this
 };
 

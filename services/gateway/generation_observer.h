@@ -15,8 +15,9 @@ namespace swiftlet {
 // A request that has ended.
 struct RequestRecord {
   std::string model;
-  std::string key_name;  // whose API key it was; empty = keys are not needed
+  std::string key_name;                             // whose API key it was; empty = keys are not needed
   absl::StatusCode status = absl::StatusCode::kOk;  // kCancelled when its caller went away
+  std::string refusal;                              // why it was turned away: a word of kRefusals; empty = it was not
   std::vector<v1::FinishReason> finish_reasons;     // by choice; what had not finished when the request ended takes
                                                     // CANCELLED, DEADLINE or ERROR
   v1::Usage usage;
@@ -27,18 +28,44 @@ struct RequestRecord {
   int32_t resumptions = 0;      // times another worker took over
 };
 
-class GenerationObserver {
+// Why requests are turned away before their first token.
+inline constexpr const char* kRefusals[] = {
+    "requests",      // --max-requests
+    "tokens",        // --max-outstanding-tokens
+    "deadline",      // those ahead of it take longer than it has time
+    "key_requests",  // over its API key's limits
+    "key_tokens",
+    "tokenizer",    // the tokenizers' queues are full
+    "worker",       // the workers' queues are full
+    "unavailable",  // no worker or tokenizer that serves the model
+    "stopping",     // this gateway drains
+};
+
+// Those of one model.
+class ModelObserver {
  public:
-  virtual ~GenerationObserver() = default;
+  virtual ~ModelObserver() = default;
+  virtual void OnBegin() = 0;
   virtual void OnFirstToken(int64_t since_arrival_us) = 0;
-  // A choice got `tokens` more, `gap_us` after the ones before.
+  // A choice got `tokens` more, `gap_us` after the ones before; -1 = its first ones.
   virtual void OnTokens(int64_t gap_us, int32_t tokens) = 0;
+  // Once for each OnBegin.
   virtual void OnEnd(const RequestRecord& record) = 0;
 };
 
-// Counts nothing.
-class NullObserver : public GenerationObserver {
+class GenerationObserver {
  public:
+  virtual ~GenerationObserver() = default;
+  // Of a model's requests; "" = of those whose model was not found. Lives as long as this. Once a request: it may look
+  // the name up.
+  virtual ModelObserver& Of(const std::string& model) = 0;
+};
+
+// Counts nothing.
+class NullObserver : public GenerationObserver, public ModelObserver {
+ public:
+  ModelObserver& Of(const std::string&) override { return *this; }
+  void OnBegin() override {}
   void OnFirstToken(int64_t) override {}
   void OnTokens(int64_t, int32_t) override {}
   void OnEnd(const RequestRecord&) override {}

@@ -34,6 +34,11 @@ class ServedCall : public Reactor, public std::enable_shared_from_this<ServedCal
  public:
   explicit ServedCall(asio::any_io_executor home) : home_(std::move(home)) {}
 
+  // Before Start or Refuse. `on_end` lives until OnDone; may be empty.
+  void Announce(std::string_view method, const GrpcDoor::OnEnd& on_end) {
+    method_ = method;
+    on_end_ = &on_end;
+  }
   // Before Start or Refuse; may be null.
   void SetEntry(std::shared_ptr<RequestEntry> entry) { entry_ = std::move(entry); }
 
@@ -80,6 +85,7 @@ class ServedCall : public Reactor, public std::enable_shared_from_this<ServedCal
     status_ = status;
     if (entry_ != nullptr) entry_->SetStatus(status);
     handle_.reset();
+    if (*on_end_) (*on_end_)(method_, status.code());
     OnEnded();
   }
 
@@ -105,6 +111,8 @@ class ServedCall : public Reactor, public std::enable_shared_from_this<ServedCal
     const std::shared_ptr<ServedCall> call_;
   };
 
+  std::string_view method_;
+  const GrpcDoor::OnEnd* on_end_ = nullptr;
   std::shared_ptr<RequestEntry> entry_;
   std::shared_ptr<ServedCall> self_;  // set before the first post, taken by OnDone, gRPC's last reaction
   std::shared_ptr<GenerationHandle> handle_;
@@ -243,8 +251,8 @@ std::optional<int64_t> TimeoutUs(const grpc::CallbackServerContext& context) {
 
 class GrpcDoor::Service : public v1::InferenceService::CallbackService {
  public:
-  Service(MethodCaller& methods, const ApiKeys& keys, IoThreads& io, RequestLog* log)
-      : methods_(methods), keys_(keys), io_(io), log_(log) {}
+  Service(MethodCaller& methods, const ApiKeys& keys, IoThreads& io, RequestLog* log, OnEnd on_end)
+      : methods_(methods), keys_(keys), io_(io), log_(log), on_end_(std::move(on_end)) {}
 
   using Context = grpc::CallbackServerContext;
 
@@ -297,6 +305,7 @@ class GrpcDoor::Service : public v1::InferenceService::CallbackService {
     const std::string caller_id = EchoRequestId(context);
     const auto entry = BeginEntry(log_, context, method, caller_id, request.ByteSizeLong());
     call->SetEntry(entry);
+    call->Announce(method, on_end_);
     absl::StatusOr<std::shared_ptr<KeyAccount>> account = CheckKey(context, keys_);
     if (!account.ok()) {
       call->Refuse(account.status());
@@ -314,10 +323,11 @@ class GrpcDoor::Service : public v1::InferenceService::CallbackService {
   const ApiKeys& keys_;
   IoThreads& io_;
   RequestLog* const log_;
+  const OnEnd on_end_;
 };
 
-GrpcDoor::GrpcDoor(MethodCaller& methods, const ApiKeys& keys, IoThreads& io, RequestLog* log)
-    : service_(std::make_unique<Service>(methods, keys, io, log)) {}
+GrpcDoor::GrpcDoor(MethodCaller& methods, const ApiKeys& keys, IoThreads& io, RequestLog* log, OnEnd on_end)
+    : service_(std::make_unique<Service>(methods, keys, io, log, std::move(on_end))) {}
 
 GrpcDoor::~GrpcDoor() = default;
 

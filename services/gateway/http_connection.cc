@@ -213,6 +213,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   deadline_ = Clock::now() + options.header_timeout;
   keep_alive_ = false;
   head_only_ = false;
+  route_ = {};
   done_ = ended_ = streaming_ = chunked_ = announced_ = false;
   in_socket_ = 0;
 
@@ -241,6 +242,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
     head_only_ = request.method == "HEAD";
     if (log != nullptr) entry_ = request.entry = log->Begin(ArrivalOf(request));
     answer = host_->handler().Check(request);
+    route_ = request.route;
     if (entry_ != nullptr) {
       entry_->route = request.route;
       if (request.account != nullptr) entry_->key_name = request.account->name();
@@ -356,7 +358,7 @@ asio::awaitable<void> HttpConnection::Linger() {
 
 void HttpConnection::Begin(HttpResponse response, bool streaming) {
   CHECK(!done_ && !ended_ && !streaming_) << "an answer begins once";
-  if (host_->options().on_response) host_->options().on_response(response.status);
+  if (host_->options().on_response) host_->options().on_response(route_, response.status);
   if (entry_ != nullptr) {
     entry_->http_status = response.status;
     entry_->error = std::move(response.error);

@@ -1,6 +1,7 @@
 // One HTTP/1.1 connection: reads a request, lets the handler answer, writes the answer, and again. While an answer is
 // under way a read stays pending, so that the caller's going away is seen at once. Everything happens on the thread of
-// the socket's executor. Used by http_server.cc alone.
+// the socket's executor. Used by http_server.cc alone. One state machine, whose reading and writing end each other: it
+// stays in one file.
 #pragma once
 
 #include <chrono>
@@ -90,6 +91,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   // The request being answered.
   std::shared_ptr<Exchange> exchange_;
+  std::string_view route_;               // as the handler has found it; empty = none
   std::shared_ptr<RequestEntry> entry_;  // null = nobody keeps a log
   bool http_1_0_ = false;
   bool head_only_ = false;   // HEAD: no body may follow

@@ -16,6 +16,7 @@
 #include "services/gateway/json_writer.h"
 #include "services/gateway/openai_api.h"
 #include "services/gateway/openapi/document.h"
+#include "services/gateway/playground/page.h"
 #include "services/gateway/request_log.h"
 #include "services/gateway/transcode/transcoder.h"
 
@@ -28,6 +29,7 @@ enum class Target {
   kReady,
   kModels,
   kModel,
+  kPage,
   kOpenApi,
   kChat,
   kCompletions,
@@ -58,9 +60,11 @@ constexpr Route kRoutes[] = {
 constexpr std::string_view kModelPrefix = "/v1/models/";
 constexpr std::string_view kModelTemplate = "/v1/models/{model}";
 constexpr Route kModelRoute = {kModelPrefix, Target::kModel, "GET", false};
+constexpr Route kPageRoute = {"/", Target::kPage, "GET", true};
 constexpr Route kUnknownRoute = {"", Target::kUnknown, "", false};
 
-const Route& FindRoute(std::string_view path) {
+const Route& FindRoute(std::string_view path, bool playground) {
+  if (playground && path == kPageRoute.path) return kPageRoute;
   for (const Route& route : kRoutes) {
     if (route.path == path) return route;
   }
@@ -111,24 +115,27 @@ std::optional<HttpResponse> CheckBody(const HttpRequest& head) {
 
 namespace {
 
-std::vector<DocumentedRoute> DocumentedRoutes() {
+std::vector<DocumentedRoute> DocumentedRoutes(bool playground) {
   std::vector<DocumentedRoute> routes;
-  for (const HttpRoutes::Listed& route : HttpRoutes::List()) routes.push_back({route.path, route.method, route.open});
+  for (const HttpRoutes::Listed& route : HttpRoutes::List(playground))
+    routes.push_back({route.path, route.method, route.open});
   return routes;
 }
 
 }  // namespace
 
-HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health, Transcoder* transcoder)
+HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health, Transcoder* transcoder,
+                       bool playground)
     : api_(api),
       keys_(keys),
       health_(health),
       transcoder_(transcoder),
-      openapi_(OpenApiDocument(DocumentedRoutes(), transcoder != nullptr ? &transcoder->table() : nullptr,
+      page_(playground ? std::optional(PlaygroundPage()) : std::nullopt),
+      openapi_(OpenApiDocument(DocumentedRoutes(playground), transcoder != nullptr ? &transcoder->table() : nullptr,
                                api.strict_parameters())) {}
 
 std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
-  const Route& route = FindRoute(head.path);
+  const Route& route = FindRoute(head.path, page_.has_value());
   head.route = route.target == Target::kModel ? kModelTemplate : route.path;
   if (head.entry != nullptr) head.entry->quiet = route.open;
   if (!route.open) {
@@ -153,7 +160,7 @@ std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
 }
 
 void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
-  switch (FindRoute(request.path).target) {
+  switch (FindRoute(request.path, page_.has_value()).target) {
     case Target::kLive: {
       HttpResponse response;
       response.body = R"({"status":"alive"})";
@@ -170,6 +177,8 @@ void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> excha
       return exchange->Respond(api_.ListModels());
     case Target::kModel:
       return exchange->Respond(api_.GetModel(std::string_view(request.path).substr(kModelPrefix.size())));
+    case Target::kPage:
+      return exchange->Respond(*page_);
     case Target::kChat:
       return api_.Generate(kChatRoute, std::move(request), std::move(exchange));
     case Target::kCompletions:
@@ -185,9 +194,10 @@ void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> excha
   }
 }
 
-std::vector<HttpRoutes::Listed> HttpRoutes::List() {
+std::vector<HttpRoutes::Listed> HttpRoutes::List(bool playground) {
   std::vector<Listed> listed = {{kModelRoute.path, kModelRoute.method, kModelRoute.open}};
   for (const Route& route : kRoutes) listed.push_back({route.path, route.method, route.open});
+  if (playground) listed.push_back({kPageRoute.path, kPageRoute.method, kPageRoute.open});
   return listed;
 }
 

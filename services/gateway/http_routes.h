@@ -19,8 +19,9 @@ class Transcoder;
 class HttpRoutes : public HttpHandler {
  public:
   // All outlive the routes.
-  // `transcoder` has what is not in the table of routes; null: nothing more.
-  HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health, Transcoder* transcoder = nullptr);
+  // `transcoder` has what is not in the table of routes; null: nothing more. `playground`: there is a page at "/".
+  HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health, Transcoder* transcoder = nullptr,
+             bool playground = false);
 
   // 401, 404, 405 and 415, before a body is read.
   std::optional<HttpResponse> Check(HttpRequest& head) override;
@@ -32,7 +33,7 @@ class HttpRoutes : public HttpHandler {
     std::string_view method;
     bool open;  // without a key
   };
-  static std::vector<Listed> List();
+  static std::vector<Listed> List(bool playground = false);
 
  private:
   HttpResponse Readiness() const;
@@ -41,6 +42,7 @@ class HttpRoutes : public HttpHandler {
   const ApiKeys& keys_;
   const Health& health_;
   Transcoder* const transcoder_;
+  const std::optional<HttpResponse> page_;
   const std::string openapi_;  // about 80 KB; made once, answered by copy
 };
 

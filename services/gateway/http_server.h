@@ -38,8 +38,9 @@ struct HttpServerOptions {
   std::chrono::milliseconds linger{1'000};          // for the caller to read a refusal while it still sends
   std::chrono::milliseconds tick{250};              // how often the above are looked at
   RequestLog* log = nullptr;                        // of requests; null = none. Outlives it
-  std::function<void(int status)> on_response;      // told the status of each answer, on io threads; may be empty
-  std::function<void()> on_cut_off;                 // told of each caller that reads too slowly, likewise
+  // Told the route (HttpRequest::route) and status of each answer, on io threads; may be empty.
+  std::function<void(std::string_view route, int status)> on_response;
+  std::function<void()> on_cut_off;  // told of each caller that reads too slowly, likewise
 };
 
 class HttpServer {

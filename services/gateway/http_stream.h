@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
@@ -44,12 +45,12 @@ class HttpStream {
   template <typename Buffers, typename Token>
   auto async_read_some(const Buffers& buffers, Token&& token) {
     return boost::asio::async_compose<Token, void(error_code, size_t)>(
-        Operation<Read>{*this, {FirstOf<boost::asio::mutable_buffer>(buffers)}}, token, socket_);
+        Operation<Transfer<true>>{*this, {FirstOf<boost::asio::mutable_buffer>(buffers)}}, token, socket_);
   }
   template <typename Buffers, typename Token>
   auto async_write_some(const Buffers& buffers, Token&& token) {
     return boost::asio::async_compose<Token, void(error_code, size_t)>(
-        Operation<Write>{*this, {FirstOf<boost::asio::const_buffer>(buffers)}}, token, socket_);
+        Operation<Transfer<false>>{*this, {FirstOf<boost::asio::const_buffer>(buffers)}}, token, socket_);
   }
   // What goes out without waiting; would_block when nothing does.
   size_t write_some(boost::asio::const_buffer buffer, error_code& error);
@@ -69,26 +70,24 @@ class HttpStream {
       self.complete(error);
     }
   };
-  struct Read {
+  template <bool kIsRead>
+  struct Transfer {
     static constexpr bool kInClear = true;
-    boost::asio::mutable_buffer buffer;
-    size_t Step(HttpStream& stream, error_code& error) const { return stream.StepRead(buffer, error); }
-    template <typename Self>
-    void InClear(HttpStream& stream, Self&& self) const {
-      stream.socket_.async_read_some(buffer, std::forward<Self>(self));
+    std::conditional_t<kIsRead, boost::asio::mutable_buffer, boost::asio::const_buffer> buffer;
+    size_t Step(HttpStream& stream, error_code& error) const {
+      if constexpr (kIsRead) {
+        return stream.StepRead(buffer, error);
+      } else {
+        return stream.write_some(buffer, error);
+      }
     }
     template <typename Self>
-    static void Complete(Self& self, error_code error, size_t num_bytes) {
-      self.complete(error, num_bytes);
-    }
-  };
-  struct Write {
-    static constexpr bool kInClear = true;
-    boost::asio::const_buffer buffer;
-    size_t Step(HttpStream& stream, error_code& error) const { return stream.write_some(buffer, error); }
-    template <typename Self>
     void InClear(HttpStream& stream, Self&& self) const {
-      stream.socket_.async_write_some(buffer, std::forward<Self>(self));
+      if constexpr (kIsRead) {
+        stream.socket_.async_read_some(buffer, std::forward<Self>(self));
+      } else {
+        stream.socket_.async_write_some(buffer, std::forward<Self>(self));
+      }
     }
     template <typename Self>
     static void Complete(Self& self, error_code error, size_t num_bytes) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "services/common/errors.h"
+#include "services/common/refusal.h"
 
 namespace swiftlet {
 namespace {
@@ -49,9 +50,11 @@ absl::StatusOr<KeyAccount::Permit> KeyAccount::Begin(int64_t now_us) {
   rate_.Advance(now_us, running_ > 0);
   if (limits_.max_requests > 0 && running_ >= limits_.max_requests) {
     const double per_second = rate_.PerSecond();
-    return WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("this API key may have ", limits_.max_requests,
-                                                                    " requests at once, and has them")),
-                          RetryMs(per_second > 0 ? 1000 / per_second : 0, 30'000));
+    return WithRefusal(
+        WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("this API key may have ", limits_.max_requests,
+                                                                 " requests at once, and has them")),
+                       RetryMs(per_second > 0 ? 1000 / per_second : 0, 30'000)),
+        "key_requests");
   }
   ++running_;
   Permit permit;
@@ -65,11 +68,13 @@ absl::Status KeyAccount::Reserve(Permit& permit, int64_t tokens, int64_t now_us)
   Refill(now_us);
   const double needed = static_cast<double>(std::min(tokens, limits_.tokens_per_minute));
   if (tokens_left_ < needed) {
-    return WithRetryAfter(
-        absl::ResourceExhaustedError(absl::StrCat("this API key may use ", limits_.tokens_per_minute,
-                                                  " tokens a minute; this request's ", tokens,
-                                                  " are not left of them")),
-        RetryMs((needed - tokens_left_) / static_cast<double>(limits_.tokens_per_minute) * kMsPerMinute, 3600'000));
+    return WithRefusal(
+        WithRetryAfter(
+            absl::ResourceExhaustedError(absl::StrCat("this API key may use ", limits_.tokens_per_minute,
+                                                      " tokens a minute; this request's ", tokens,
+                                                      " are not left of them")),
+            RetryMs((needed - tokens_left_) / static_cast<double>(limits_.tokens_per_minute) * kMsPerMinute, 3600'000)),
+        "key_tokens");
   }
   tokens_left_ -= static_cast<double>(tokens);
   permit.reserved_tokens_ = tokens;

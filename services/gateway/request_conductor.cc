@@ -1,3 +1,4 @@
+// Long, but one state machine: every transition stands beside what it carries.
 #include "services/gateway/request_conductor.h"
 
 #include <absl/strings/str_cat.h>
@@ -10,6 +11,7 @@
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
 #include "services/common/errors.h"
+#include "services/common/refusal.h"
 #include "services/gateway/encode_order.h"
 #include "services/gateway/request_log.h"
 #include "services/gateway/resolve_request.h"
@@ -21,7 +23,8 @@ namespace swiftlet {
 void RequestConductor::Begin(bool refused) {
   if (ended()) return;
   if (refused) {
-    return End(WithRetryAfter(absl::UnavailableError("the gateway is shutting down"), options_.retry_after_ms));
+    return End(WithRefusal(
+        WithRetryAfter(absl::UnavailableError("the gateway is shutting down"), options_.retry_after_ms), "stopping"));
   }
   if (const absl::Status status = Accept(); !status.ok()) return End(status);
   if (auto* tokens = std::get_if<TokenInput>(&request_.input)) {
@@ -33,6 +36,7 @@ void RequestConductor::Begin(bool refused) {
 
 absl::Status RequestConductor::Accept() {
   ASSIGN_OR_RETURN(model_, FindReadyModel(parts_.directory, request_.model, options_.retry_after_ms));
+  Count(model_->name);
   ASSIGN_OR_RETURN(call_format_, CallFormatOf(request_, *model_, options_.tool_parser));
   const std::optional<int64_t> left_us = TimeLeftUs();
   if (left_us.has_value() && *left_us <= 0) return OutOfTime();
@@ -72,7 +76,10 @@ void RequestConductor::Encode() {
 void RequestConductor::OnEncoded(absl::StatusOr<EncodedPrompt> prompt) {
   if (state_ != State::kEncoding) return;
   encode_ticket_ = 0;
-  if (!prompt.ok()) return End(prompt.status());
+  if (!prompt.ok()) {
+    const bool full = absl::IsResourceExhausted(prompt.status());
+    return End(full ? WithRefusal(prompt.status(), "tokenizer") : prompt.status());
+  }
   encode_us_ = parts_.clock.NowUs() - arrival_us_;
   const int64_t prompt_tokens = static_cast<int64_t>(prompt->ids.size());
   const PromptContext context = {.starts_in_reasoning = prompt->starts_in_reasoning,
@@ -317,11 +324,10 @@ void RequestConductor::TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta) {
   if (first_token_us_ < 0) {
     first_token_us_ = now_us - arrival_us_;
     permit_.Started();
-    parts_.observer.OnFirstToken(first_token_us_);
+    observer_->OnFirstToken(first_token_us_);
   }
-  if (last_token_us_[choice] > 0) {
-    parts_.observer.OnTokens(now_us - last_token_us_[choice], static_cast<int32_t>(counted));
-  }
+  const int64_t gap_us = last_token_us_[choice] > 0 ? now_us - last_token_us_[choice] : -1;
+  observer_->OnTokens(gap_us, static_cast<int32_t>(counted));
   last_token_us_[choice] = now_us;
 }
 
@@ -394,10 +400,23 @@ v1::Usage RequestConductor::CountUsage() const {
   return usage;
 }
 
+void RequestConductor::Count(const std::string& model) {
+  observer_ = &parts_.observer.Of(model);
+  observer_->OnBegin();
+}
+
+std::string RequestConductor::RefusalWord(const absl::Status& status) const {
+  if (first_token_us_ >= 0) return "";
+  if (std::optional<std::string> word = Refusal(status)) return *std::move(word);
+  return absl::IsResourceExhausted(status) ? "worker" : absl::IsUnavailable(status) ? "unavailable" : "";
+}
+
 void RequestConductor::Report(const absl::Status& status) {
+  if (observer_ == nullptr) Count("");
   RequestRecord record;
   record.model = model_ == nullptr ? "" : model_->name;  // only names that exist become labels
   record.status = status.code();
+  record.refusal = RefusalWord(status);
   for (int32_t choice = 0; choice < journal_.num_choices(); ++choice) {
     v1::FinishReason reason = journal_.finish_reason(choice);
     if (reason == v1::FINISH_REASON_UNSPECIFIED) {
@@ -415,7 +434,7 @@ void RequestConductor::Report(const absl::Status& status) {
   record.resumptions = resumptions_;
   if (request_.account != nullptr) record.key_name = request_.account->name();
   CloseEntry(record, status);
-  parts_.observer.OnEnd(record);
+  observer_->OnEnd(record);
 }
 
 void RequestConductor::CloseEntry(const RequestRecord& record, const absl::Status& status) {

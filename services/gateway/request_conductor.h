@@ -79,6 +79,9 @@ class RequestConductor final : public GenerationHandle,
   bool prompt_only() const { return request_.stop.has_max_tokens() && request_.stop.max_tokens() == 0; }
   v1::Usage CountUsage() const;
   void Report(const absl::Status& status);
+  std::string RefusalWord(const absl::Status& status) const;
+  // From here on the request counts as one of `model`.
+  void Count(const std::string& model);
   // Adds to what is told of the request when it has ended, and lets go of that.
   void CloseEntry(const RequestRecord& record, const absl::Status& status);
   // State and resources of a request that has ended, with or without a last word to its caller.
@@ -96,6 +99,7 @@ class RequestConductor final : public GenerationHandle,
 
   State state_ = State::kNew;
   std::shared_ptr<const DirectoryEntry> model_;
+  ModelObserver* observer_ = nullptr;
   Admission::Permit permit_;
   KeyAccount::Permit key_permit_;
   std::unique_ptr<Timer> deadline_;

@@ -3,6 +3,8 @@
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
+#include <chrono>
+#include <future>
 #include <set>
 #include <utility>
 
@@ -153,6 +155,21 @@ void WorkerPool::Stop() {
     links_.clear();
     OnLinkChanged();
   });
+}
+
+std::optional<std::vector<WorkerPool::Outstanding>> WorkerPool::ByWorker() {
+  constexpr std::chrono::milliseconds kPatience{200};
+  const auto told = std::make_shared<std::promise<std::vector<Outstanding>>>();
+  auto answer = told->get_future();
+  boost::asio::post(control_, [this, told] {
+    std::vector<Outstanding> workers;
+    for (const auto& [address, link] : links_) {
+      if (link->attached()) workers.push_back({address, link->outstanding(), link->LoadTokens()});
+    }
+    told->set_value(std::move(workers));
+  });
+  if (answer.wait_for(kPatience) != std::future_status::ready) return std::nullopt;
+  return answer.get();
 }
 
 WorkerPool::Counts WorkerPool::counts() const {

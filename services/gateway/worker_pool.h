@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,15 @@ class WorkerPool {
     int64_t outstanding = 0;  // submissions whose choices have not all finished; as of the last change of a link
   };
   Counts counts() const;
+
+  // What one attached worker has to do.
+  struct Outstanding {
+    std::string address;
+    int64_t requests = 0;  // of this gateway
+    int64_t tokens = 0;    // WorkerLink::LoadTokens
+  };
+  // Any thread but the control executor's: asks that, and waits a moment. Nullopt when it is busy for longer.
+  std::optional<std::vector<Outstanding>> ByWorker();
 
  private:
   void OnLinkChanged();

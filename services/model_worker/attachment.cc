@@ -11,6 +11,7 @@
 #include "services/common/grpc_errors.h"
 #include "services/common/limits.h"
 #include "services/common/logging.h"
+#include "services/common/refusal.h"
 #include "services/model_worker/grammar_parser.h"
 
 namespace swiftlet {
@@ -138,7 +139,7 @@ absl::Status Attachment::TrySubmit(const v1::Submit& submit, const Refusable& re
   ASSIGN_OR_RETURN(std::optional<GrammarSpec> grammar, ParseGrammar(submit));
   const auto prompt_tokens = static_cast<int64_t>(request.prompt_ids.size());
   if (!state_.TakeTokens(prompt_tokens)) {
-    return absl::ResourceExhaustedError("too many prompt tokens wait at this worker");
+    return WithRefusal(absl::ResourceExhaustedError("too many prompt tokens wait at this worker"), "waiting_tokens");
   }
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -149,12 +150,12 @@ absl::Status Attachment::TrySubmit(const v1::Submit& submit, const Refusable& re
   }
   if (!grammar.has_value()) return SubmitToEngine(submit.request_id(), std::move(request));
   if (!state_.grammars().has_vocabulary()) AskForVocabulary();
-  RETURN_IF_ERROR(state_.grammars().Compile(
+  const absl::Status status = state_.grammars().Compile(
       *std::move(grammar), [self = shared_from_this(), refusable, request = std::move(request),
                             submitted = Clock::now()](absl::StatusOr<std::shared_ptr<TokenGrammar>> compiled) mutable {
         self->OnCompiled(refusable, std::move(request), submitted, std::move(compiled));
-      }));
-  return absl::OkStatus();
+      });
+  return absl::IsResourceExhausted(status) ? WithRefusal(status, "waiting_grammars") : status;
 }
 
 void Attachment::OnCompiled(const Refusable& refusable, GenerationRequest request, Clock::time_point submitted,
@@ -236,7 +237,9 @@ absl::Status Attachment::TakeVocabulary(v1::VocabularySlice& slice) {
 }
 
 absl::Status Attachment::SubmitToEngine(uint64_t tag, GenerationRequest request) {
-  RETURN_IF_ERROR(state_.engine().Submit(tag, std::move(request), shared_from_this()));
+  if (const absl::Status status = state_.engine().Submit(tag, std::move(request), shared_from_this()); !status.ok()) {
+    return absl::IsResourceExhausted(status) ? WithRefusal(status, "waiting_requests") : status;
+  }
   // The stream may have ended meanwhile, and its CancelAll have come before this Submit.
   std::unique_lock<std::mutex> lock(mutex_);
   const bool too_late = ending_;
@@ -246,6 +249,7 @@ absl::Status Attachment::SubmitToEngine(uint64_t tag, GenerationRequest request)
 }
 
 void Attachment::Refuse(const Refusable& refusable, const absl::Status& status) {
+  if (!absl::IsCancelled(status)) state_.CountRefusal(status);
   WorkLine line;
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -277,6 +281,9 @@ void Attachment::Refuse(const Refusable& refusable, const absl::Status& status) 
 
 void Attachment::OnStep(std::vector<SequenceOutput> outputs) {
   const bool few = outputs.size() <= kFewOutputs;
+  for (const SequenceOutput& output : outputs) {
+    if (output.finish_reason != FinishReason::kNone) state_.CountEnd(output.finish_reason);
+  }
   const Clock::time_point now = Clock::now();
   std::vector<std::pair<uint64_t, WorkLine>> ended;
   {

@@ -65,6 +65,7 @@ bool EncodeStream::Take(v1::EncodeRequest request) {
 }
 
 void EncodeStream::Run(const Call& call) {
+  metrics_.Waited(std::chrono::duration<double>(Clock::now() - call.start).count());
   v1::EncodeReply reply;
   absl::Status status;
   const int64_t timeout_us = call.request.timeout_us();

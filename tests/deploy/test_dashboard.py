@@ -18,7 +18,8 @@ from prometheus import Prometheus, program
 GRAFANA = ROOT / "deploy" / "grafana"
 DASHBOARD = json.loads((GRAFANA / "dashboards" / "swiftlet.json").read_text())
 EXPRESSIONS = [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
-ONLY_ON_A_GPU = {"swiftlet_device_bytes"}
+ONLY_ON_A_GPU = {"swiftlet_device_bytes", "swiftlet_gpu_utilization_ratio", "swiftlet_gpu_memory_used_bytes", "swiftlet_gpu_power_watts",
+                 "swiftlet_gpu_power_limit_watts", "swiftlet_gpu_clock_hertz", "swiftlet_gpu_temperature_celsius"}
 VALUES = merged(values_of("minimal"), apiKeys={"secretName": "swiftlet-keys"},
                 worker={"replicas": 2, "flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024},
                                               "resources": {"limits": {"cpu": "1"}}},
@@ -84,7 +85,7 @@ def test_every_expression_has_data(scraped):
     prometheus, empty = scraped[1], []
     known = prometheus.metric_names()
     for title, expression in EXPRESSIONS:
-        names = set(re.findall(r"swiftlet_[a-z0-9_]+", expression))
+        names = set(re.findall(r"(?:swiftlet|process)_[a-z0-9_]+", expression))
         if names & ONLY_ON_A_GPU:
             continue
         assert names and names <= known, f"{title}: no process has {names - known}"

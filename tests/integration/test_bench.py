@@ -15,7 +15,7 @@ import xml.etree.ElementTree
 import pytest
 
 from independent_client import closed_loop, open_loop
-from processes import Program, free_port, get, wait_until
+from processes import Background, Program, free_port, wait_until
 
 
 def bench(binaries: pathlib.Path, *flags: str, seconds: float = 60) -> subprocess.CompletedProcess:
@@ -193,20 +193,23 @@ def paced(binaries: pathlib.Path):
     """Its port: a server that computes nothing, whose answer n takes the same times whoever asks."""
     port = free_port()
     server = Program(binaries / "event_server", "--port", str(port), "--first-us", "300000", "--step-us", "20000", "--sigma", "0.4", log=pathlib.Path(os.devnull))
-    wait_until(lambda: server.running() and listens(port), what="event_server listens")
-    yield port
-    server.stop()
+    try:
+        wait_until(lambda: server.running() and listens(port), what="event_server listens")
+        yield port
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("loop", ["closed", "open"])
 def test_percentiles_agree_with_an_independent_client(binaries, tmp_path, loop):
-    """Short, on a busy machine: the bound is wide. docs/benchmarks.md has the long run."""
+    """Short, on a busy machine: the bounds are wide. docs/benchmarks.md has the long run."""
     flags = ("--concurrency", "16", "--requests", "48") if loop == "closed" else ("--rate", "32", "--requests", "48")
-    with paced(binaries) as port:
-        result = measured(binaries, tmp_path, "--url", f"http://127.0.0.1:{port}", "--output-tokens", "20", *flags)
-    assert result["failed"] == 0 and result["completed"] == 48, result["text"]
-    with paced(binaries) as port:
-        url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    with paced(binaries) as port, paced(binaries) as other_port:
+        ours = Background(lambda: measured(binaries, tmp_path, "--url", f"http://127.0.0.1:{port}", "--output-tokens", "20", *flags))
+        url = f"http://127.0.0.1:{other_port}/v1/chat/completions"
         theirs = asyncio.run(closed_loop(url, 16, 48, 20) if loop == "closed" else open_loop(url, 32, 48, 20))
-    for kind in ("time_to_first_token", "inter_token", "time_per_output_token", "end_to_end"):
-        assert result[kind]["p50_ms"] == pytest.approx(theirs.percentile(kind, 50), rel=0.15), kind
+        result = ours.join(60)
+    assert result["failed"] == 0 and result["completed"] == 48, result["text"]
+    # The other client takes its time to begin a request where it must share the cores.
+    for kind, bound in (("inter_token", 0.1), ("time_per_output_token", 0.1), ("time_to_first_token", 0.6), ("end_to_end", 0.3)):
+        assert result[kind]["p50_ms"] == pytest.approx(theirs.percentile(kind, 50), rel=bound), kind

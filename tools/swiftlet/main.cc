@@ -1,5 +1,6 @@
 // swiftlet: the command people type. Each subcommand is a folder beside this file and a row of the table.
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
 
 #include <cstdio>
 #include <cstring>
@@ -10,6 +11,8 @@
 #include "services/common/build_info.h"
 #include "services/common/flag_names.h"
 #include "tools/swiftlet/bench/bench_command.h"
+#include "tools/swiftlet/chat/chat_command.h"
+#include "tools/swiftlet/inspect/inspect_command.h"
 #include "tools/swiftlet/serve/serve_command.h"
 
 namespace swiftlet {
@@ -25,12 +28,14 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"serve", "serve a model on this machine: gateway, tokenizer and worker, supervised", ServeCommand},
+    {"chat", "talk with a model of a running server, in the terminal", ChatCommand},
     {"bench", "load a running server and say how it did", bench::BenchCommand},
+    {"inspect", "say what a model directory holds and what it costs in memory", InspectCommand},
 };
 
 std::string Usage() {
   std::string text = "Usage: swiftlet COMMAND [FLAGS]\n\n";
-  for (const Command& command : kCommands) absl::StrAppend(&text, "  ", command.name, "  ", command.help, "\n");
+  for (const Command& command : kCommands) absl::StrAppendFormat(&text, "  %-8s %s\n", command.name, command.help);
   absl::StrAppend(&text, "\n`swiftlet COMMAND --help` lists a command's flags.\n");
   return text;
 }

@@ -34,6 +34,7 @@ using google::protobuf::FieldDescriptor;
 
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kEvents = "text/event-stream";
+constexpr std::string_view kHtml = "text/html";
 constexpr std::string_view kLines = "application/x-ndjson";
 
 // What the table of routes does not say of them.
@@ -42,10 +43,11 @@ struct RouteFacts {
   std::string_view name;
   std::string_view summary;
   std::string_view body;    // schema; empty: none
-  std::string_view answer;  // likewise
+  std::string_view answer;  // likewise; empty: a page
   std::string_view event;   // of a stream; empty: it never streams
 };
 constexpr RouteFacts kFacts[] = {
+    {"/", "playground", "A page to talk with the models", "", "", ""},
     {"/health", "health", "Whether requests can be answered: /readyz under another name", "", "Ready", ""},
     {"/livez", "livez", "Whether the process lives", "", "Alive", ""},
     {"/readyz", "readyz", "Whether requests can be answered", "", "Ready", ""},
@@ -198,15 +200,16 @@ class Writer {
     const auto facts = std::find_if(std::begin(kFacts), std::end(kFacts),
                                     [&](const RouteFacts& one) { return one.path == route.path; });
     CHECK(facts != std::end(kFacts)) << "document.cc says nothing of " << route.path;
-    const bool named = absl::EndsWith(ToAbsl(route.path), "/");
+    const bool named = absl::EndsWith(ToAbsl(route.path), "/") && route.path != "/";
     const std::string path = absl::StrCat(ToAbsl(route.path), named ? "{model}" : "");
     json::object operation = {{"operationId", facts->name}, {"summary", facts->summary}};
-    operation["tags"] = json::array{route.open ? "probes" : "OpenAI"};
+    operation["tags"] = json::array{facts->answer.empty() ? "playground" : route.open ? "probes" : "OpenAI"};
     json::array parameters = {RequestIdHeader()};
     if (named) parameters.push_back(PathParameter("model", {{"type", "string"}, {"minLength", 1}}));
     operation["parameters"] = std::move(parameters);
     if (!facts->body.empty()) operation["requestBody"] = Body(schema::Reference(facts->body));
-    json::object content = Content(kJson, schema::Reference(facts->answer));
+    json::object content =
+        facts->answer.empty() ? Content(kHtml, {{"type", "string"}}) : Content(kJson, schema::Reference(facts->answer));
     if (!facts->event.empty())
       content[kEvents] = EventContent(schema::Reference(facts->event), "[DONE] ends the stream");
     json::object responses = {{"200", json::object{{"description", "the answer"}, {"content", std::move(content)}}}};

@@ -119,8 +119,9 @@ class Answer : public std::enable_shared_from_this<Answer> {
 
 Transcoder::Transcoder(BindingTable table, MethodCaller& methods) : table_(std::move(table)), methods_(methods) {}
 
-std::optional<HttpResponse> Transcoder::Check(const HttpRequest& head) const {
+std::optional<HttpResponse> Transcoder::Check(HttpRequest& head) const {
   const BindingTable::Match match = table_.Find(head.method, head.path);
+  if (match.binding != nullptr) head.route = match.binding->route;
   if (match.binding == nullptr && match.allowed.empty()) {
     return ErrorResponse(WithErrorCode(absl::NotFoundError("this path is not served"), "unknown_url"));
   }

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <memory>
 #include <string>
+#include <thread>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -283,6 +286,19 @@ TEST_F(GrammarEngineTest, CancelDeadlineAndShutdownFindItInEveryState) {
   }
   EXPECT_EQ(sink_->choices().size(), 80u);
   ExpectIdle();
+}
+
+// Rows of the device may keep an ended request for long, but not its grammar.
+TEST_F(GrammarEngineTest, AGrammarGoesWithTheLastRequestThatNeedsIt) {
+  StartText();
+  auto grammar = Schema(kRecord);
+  const std::weak_ptr<TokenGrammar> seen = grammar;
+  RunOne(Structured(std::move(grammar)));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!seen.expired() && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_TRUE(seen.expired());
 }
 
 TEST_F(GrammarEngineTest, AVocabularyOfAnotherWidthIsRefused) {

@@ -619,7 +619,30 @@ TEST(Generation, TellsTheObserverWhatHappened) {
   EXPECT_GT(record.first_token_us, 300);
   EXPECT_GT(record.total_us, record.first_token_us);
   EXPECT_EQ(gateway.observer.first_tokens, 1);
-  EXPECT_LT(gateway.observer.later_tokens, record.usage.completion_tokens());
+  EXPECT_EQ(gateway.observer.begun, 1);
+  EXPECT_GT(gateway.observer.choices_first_tokens, 0);
+  EXPECT_EQ(gateway.observer.choices_first_tokens + gateway.observer.later_tokens, record.usage.completion_tokens());
+  EXPECT_EQ(record.refusal, "");
+}
+
+TEST(Generation, TellsTheObserverWhyARequestWasTurnedAway) {
+  ToyGateway gateway(1, 1);
+  std::vector<ToyGateway::Started> running;
+  for (int i = 0; i < 64; ++i) running.push_back(gateway.Start(LongRequest(i, 1)));
+  gateway.Ask(LongRequest(99, 1));  // the gateway takes 64
+  ValidRequest unknown = LongRequest(1, 1);
+  unknown.model = "nobody";
+  gateway.Ask(unknown);
+  gateway.generator.Refuse();
+  gateway.Ask(LongRequest(100, 1));
+  std::vector<std::string> words;
+  for (const RequestRecord& record : gateway.observer.records) {
+    if (record.status != absl::StatusCode::kOk) words.push_back(record.model + ":" + record.refusal);
+  }
+  EXPECT_THAT(words, testing::IsSupersetOf(
+                         {std::string(toy::kName) + ":requests", std::string(":"), std::string(":stopping")}));
+  gateway.Run([&] { return gateway.observer.records.size() == 67u; });
+  EXPECT_EQ(gateway.observer.begun, 67);
 }
 
 }  // namespace

@@ -92,6 +92,16 @@ TEST(OpenApi, TheKeyIsOptionalOrNotAskedFor) {
   EXPECT_EQ(front.Ask("POST", "/openapi.json", "{}", "Authorization: Bearer secret\r\n").status, 405);
 }
 
+TEST(OpenApi, TellsOfThePageWhereThereIsOne) {
+  const std::vector<DocumentedRoute> routes = {{"/", "GET", true}};
+  const auto document = ParseStrictJson(OpenApiDocument(routes, nullptr, false));
+  ASSERT_TRUE(document.ok()) << document.status();
+  const json::object& page = document->as_object().at("paths").as_object().at("/").as_object().at("get").as_object();
+  EXPECT_TRUE(page.at("responses").as_object().at("200").as_object().at("content").as_object().contains("text/html"));
+  EXPECT_TRUE(page.at("security").as_array().empty());
+  EXPECT_EQ(page.at("parameters").as_array().size(), 1u);  // the request id alone, no name of a model
+}
+
 TEST(OpenApi, HasEveryParameterAndNothingElse) {
   for (const bool strict : {false, true}) {
     const json::object document = Document(strict);

@@ -154,6 +154,25 @@ TEST_F(RouteWalk, AKeyCountsInItsOwnHeaderAlone) {
   }
 }
 
+TEST_F(RouteWalk, PlaygroundIsOneOpenPathAndOnlyWhereAskedFor) {
+  const auto check = [&](bool playground, std::string_view method, std::string_view path) {
+    HttpRoutes routes(front_.api, front_.keys, front_.health, &front_.transcoder, playground);
+    HttpRequest head;
+    head.method = method;
+    head.path = path;
+    const std::optional<HttpResponse> refusal = routes.Check(head);
+    return refusal.has_value() ? refusal->status : 200;
+  };
+  EXPECT_EQ(check(true, "GET", "/"), 200);
+  EXPECT_EQ(check(true, "HEAD", "/"), 200);
+  EXPECT_EQ(check(true, "POST", "/"), 405);
+  for (const char* path : {"//", "/.", "/%2f", "/index.html", "/playground", "", "/v1/models", "/v1/chat/completions"}) {
+    EXPECT_EQ(check(true, "GET", path), 401) << path;
+  }
+  EXPECT_EQ(check(false, "GET", "/"), 401);
+  EXPECT_EQ(HttpRoutes::List(true).size(), HttpRoutes::List().size() + 1);
+}
+
 TEST_F(RouteWalk, PathsThatAreNotThereDoNotTellSo) {
   for (const char* target :
        {"/", "/metrics", "/docs", "/openapi", "/v2/models", "/v1", "/v1/", "/swiftlet/v1/x", "/admin",

@@ -52,12 +52,18 @@ class RecordingSink : public GenerationSink {
   const std::shared_ptr<Answer> answer_;
 };
 
-class CountingObserver : public GenerationObserver {
+class CountingObserver : public GenerationObserver, public ModelObserver {
  public:
+  ModelObserver& Of(const std::string&) override { return *this; }
+  void OnBegin() override { ++begun; }
   void OnFirstToken(int64_t) override { ++first_tokens; }
-  void OnTokens(int64_t, int32_t tokens) override { later_tokens += tokens; }
+  void OnTokens(int64_t gap_us, int32_t tokens) override {
+    (gap_us < 0 ? choices_first_tokens : later_tokens) += tokens;
+  }
   void OnEnd(const RequestRecord& record) override { records.push_back(record); }
+  int64_t begun = 0;
   int64_t first_tokens = 0;
+  int64_t choices_first_tokens = 0;
   int64_t later_tokens = 0;
   std::vector<RequestRecord> records;
 };

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
+#include <optional>
 #include <set>
 
 #include "services/gateway/key_account.h"
@@ -74,6 +77,24 @@ TEST(WorkerPool, SamePrefixGoesToTheSameWorkerAndLoadSpreads) {
   gateway.RunFor(1000);
   for (int i = 0; i < 3; ++i) workers_used += gateway.workers_wire.submits(ToyGateway::WorkerAddress(i)) > 0 ? 1 : 0;
   EXPECT_GE(workers_used, 3) << "one prefix filled one worker alone";
+}
+
+TEST(WorkerPool, TellsWhatEachWorkerHasToDo) {
+  ToyGateway gateway(2, 1);
+  std::vector<ToyGateway::Started> started;
+  for (int i = 0; i < 3; ++i) started.push_back(gateway.Start(TokenRequest(std::vector<int32_t>(64, 5), 200, 1)));
+  gateway.RunFor(1000);
+  EXPECT_FALSE(gateway.workers.ByWorker().has_value()) << "the control executor stands still";
+  auto told = std::async(std::launch::async, [&] { return gateway.workers.ByWorker(); });
+  while (told.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
+    gateway.io.restart();
+    gateway.io.poll();
+  }
+  const auto workers = told.get();
+  ASSERT_TRUE(workers.has_value());
+  ASSERT_EQ(workers->size(), 2u);
+  EXPECT_EQ((*workers)[0].address, ToyGateway::WorkerAddress(0));
+  EXPECT_EQ((*workers)[0].requests + (*workers)[1].requests, 3);
 }
 
 TEST(WorkerPool, JoinsOnlyWhatFits) {

@@ -5,6 +5,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
 #include <map>
 #include <memory>
@@ -123,6 +124,21 @@ TEST_F(TokenizerServiceTest, ChatIsRenderedAndEncoded) {
   EXPECT_THAT(response->ids(), ElementsAre(kMark, 'u', 's', 'e', 'r', ':', 'h', 'i', kEnd, kMark, 'a', 's', 's', 'i',
                                            's', 't', 'a', 'n', 't', ':'));
   EXPECT_FALSE(response->starts_in_reasoning());
+}
+
+TEST_F(TokenizerServiceTest, QueueAndCacheAreCounted) {
+  metrics_.Watch(pool_, models_);
+  std::promise<void> release = BlockPool();
+  auto answer = std::async([this] { return Prompt("tiny", "some text"); });
+  for (int i = 0; i < 1000 && pool_.waiting() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_THAT(registry_.Render(), HasSubstr("swiftlet_tokenizer_queue_requests 1\n"));
+  release.set_value();
+  ASSERT_TRUE(answer.get().ok());
+  const std::string text = registry_.Render();
+  EXPECT_THAT(text, HasSubstr("swiftlet_tokenizer_queue_requests 0\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_tokenizer_queue_seconds_count 1\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_tokenizer_queue_seconds_bucket{le=\"0.0001\"} 0\n")) << "it has waited";
+  EXPECT_THAT(text, HasSubstr("swiftlet_tokenizer_piece_cache_lookups_total{model=\"tiny\"} "));
 }
 
 TEST_F(TokenizerServiceTest, MarkupInMessagesStaysText) {

@@ -9,6 +9,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "services/common/build_info.h"
+#include "tools/swiftlet/bench/warnings.h"
 
 namespace swiftlet::bench {
 namespace {
@@ -80,7 +81,7 @@ object Figures(const Options& options, const RunResult& result) {
   json["client_busiest_thread_share"] = result.client.busiest_thread_share;
   json["client_waited_share"] = result.client.most_waited_share;
   array warnings;
-  for (const std::string& line : ClientWarnings(result.client, measured)) warnings.emplace_back(line);
+  for (const std::string& line : Warnings(options, result)) warnings.emplace_back(line);
   json["warnings"] = std::move(warnings);
   for (const TimeKind& kind : kTimeKinds) json[kind.key] = TimesOf(measured.*kind.member);
   object failures;

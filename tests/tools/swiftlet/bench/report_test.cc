@@ -12,10 +12,12 @@
 #include "tools/swiftlet/bench/plot.h"
 #include "tools/swiftlet/bench/report_json.h"
 #include "tools/swiftlet/bench/report_table.h"
+#include "tools/swiftlet/bench/warnings.h"
 
 namespace swiftlet::bench {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -130,6 +132,22 @@ TEST(Report, TableCarriesTheFigures) {
                            "66.7 %, 2.00 requests/s met ttft:15ms", "warning: the load generator was the bottleneck"}) {
     EXPECT_THAT(table, HasSubstr(text));
   }
+}
+
+TEST(Warnings, SayWhyTheFiguresAreInDoubt) {
+  Options options = **Read({"--rate", "1"});
+  RunResult result;
+  EXPECT_TRUE(Warnings(options, result).empty());
+  result.client.busiest_thread_share = 0.91;
+  result.client.most_waited_share = 0.11;
+  result.measured.prompt_tokens = 100;
+  result.measured.cached_tokens = 51;
+  for (int i = 0; i < 10; ++i) result.measured.send_lateness.Add(11'000'000);
+  EXPECT_THAT(Warnings(options, result),
+              ElementsAre(HasSubstr("the bottleneck"), HasSubstr("waited for one for 11 %"),
+                          HasSubstr("p99 11.0 ms"), HasSubstr("51 % of the prompts' tokens")));
+  options.dataset_path = "x";  // such prompts may well have a prefix in common
+  EXPECT_EQ(Warnings(options, result).size(), 3u);
 }
 
 TEST(Report, JsonHasEveryFigureOfARunAndOfASweep) {

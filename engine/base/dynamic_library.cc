@@ -1,4 +1,4 @@
-#include "engine/base/cuda/dynamic_library.h"
+#include "engine/base/dynamic_library.h"
 
 #include <absl/strings/str_cat.h>
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-// A shared library opened at run time: cuBLASLt and NCCL, so that programs start on machines without them.
+// A shared library opened at run time, so that programs start on machines without it: cuBLASLt, NVML.
 // Stays open until the process ends.
 #pragma once
 

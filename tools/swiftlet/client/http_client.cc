@@ -1,0 +1,266 @@
+#include "tools/swiftlet/client/http_client.h"
+
+#include <absl/strings/str_cat.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+
+#include <array>
+#include <chrono>
+#include <exception>
+#include <utility>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+
+#include "engine/base/strict_json.h"
+#include "engine/base/string_view.h"
+
+namespace swiftlet {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using asio::ip::tcp;
+
+constexpr auto kConnectTime = std::chrono::seconds(10);
+constexpr size_t kMaxErrorBytes = 1 << 16;
+constexpr size_t kMaxGetBytes = 1 << 24;
+
+using Request = http::request<http::string_body>;
+using OnBytes = std::function<void(std::string_view)>;
+
+absl::StatusCode CodeOf(int status) {
+  switch (status) {
+    case 400:
+    case 413:
+    case 415:
+      return absl::StatusCode::kInvalidArgument;
+    case 401:
+      return absl::StatusCode::kUnauthenticated;
+    case 403:
+      return absl::StatusCode::kPermissionDenied;
+    case 404:
+      return absl::StatusCode::kNotFound;
+    case 429:
+      return absl::StatusCode::kResourceExhausted;
+    case 504:
+      return absl::StatusCode::kDeadlineExceeded;
+    default:
+      return status >= 500 ? absl::StatusCode::kUnavailable : absl::StatusCode::kUnknown;
+  }
+}
+
+// The request and its answer over a connection that stands.
+template <typename Stream>
+asio::awaitable<absl::Status> Exchange(Stream& stream, const Request& request, std::chrono::seconds silence,
+                                       const OnBytes& on_bytes) {
+  const auto lost = [](const beast::error_code& error) {
+    return absl::UnavailableError(error == beast::error::timeout
+                                      ? "the server has been silent for too long"
+                                      : absl::StrCat("the connection broke: ", error.message()));
+  };
+  beast::error_code error;
+  beast::get_lowest_layer(stream).expires_after(silence);
+  co_await http::async_write(stream, request, asio::redirect_error(asio::use_awaitable, error));
+  if (error) co_return lost(error);
+  beast::flat_buffer buffer;
+  http::response_parser<http::buffer_body> parser;
+  parser.body_limit(boost::none);
+  beast::get_lowest_layer(stream).expires_after(silence);
+  co_await http::async_read_header(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
+  if (error) co_return lost(error);
+  const bool good = parser.get().result() == http::status::ok;
+  std::string refusal;
+  std::array<char, 16384> chunk;
+  while (!parser.is_done()) {
+    parser.get().body().data = chunk.data();
+    parser.get().body().size = chunk.size();
+    beast::get_lowest_layer(stream).expires_after(silence);
+    co_await http::async_read_some(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
+    if (error && error != http::error::need_buffer) co_return lost(error);
+    const std::string_view bytes(chunk.data(), chunk.size() - parser.get().body().size);
+    if (good) {
+      on_bytes(bytes);
+    } else {
+      refusal.append(bytes);
+      if (refusal.size() > kMaxErrorBytes) break;
+    }
+  }
+  if (good) co_return absl::OkStatus();
+  const beast::string_view retry_after = parser.get()[http::field::retry_after];
+  co_return HttpError(parser.get().result_int(), refusal, {retry_after.data(), retry_after.size()});
+}
+
+std::string TlsReason(const beast::error_code& error, SSL* ssl) {
+  const long verdict = SSL_get_verify_result(ssl);
+  return verdict == X509_V_OK ? error.message() : X509_verify_cert_error_string(verdict);
+}
+
+}  // namespace
+
+absl::Status HttpError(int status, std::string_view body, std::string_view retry_after) {
+  std::string message;
+  if (const auto value = ParseStrictJson(body); value.ok() && value->is_object()) {
+    const auto* error = value->as_object().if_contains("error");
+    const auto* text = error != nullptr && error->is_object() ? error->as_object().if_contains("message") : nullptr;
+    if (text != nullptr && text->is_string()) message = std::string(text->as_string());
+  }
+  if (message.empty()) message = absl::StrCat("the server said: ", ToAbsl(body.substr(0, 200)));
+  for (char& character : message) {
+    if (character == '\n' || character == '\r') character = ' ';
+  }
+  absl::StrAppend(&message, " (HTTP ", status);
+  if (!retry_after.empty()) absl::StrAppend(&message, "; try again in ", ToAbsl(retry_after), " s");
+  absl::StrAppend(&message, ")");
+  return absl::Status(CodeOf(status), message);
+}
+
+struct HttpClient::Impl {
+  explicit Impl(HttpClientOptions given) : options(std::move(given)) {}
+
+  absl::Status PrepareTls() {
+    const auto wrong = [](const char* flag, const std::string& path, const beast::error_code& error) {
+      return absl::InvalidArgumentError(absl::StrCat(flag, " ", path, ": ", error.message()));
+    };
+    beast::error_code error;
+    tls.set_verify_mode(asio::ssl::verify_peer, error);
+    if (options.ca_certs.empty()) {
+      tls.set_default_verify_paths(error);
+    } else if (tls.load_verify_file(options.ca_certs, error); error) {
+      return wrong("--ssl-ca-certs", options.ca_certs, error);
+    }
+    if (!options.certificate.empty()) {
+      if (tls.use_certificate_chain_file(options.certificate, error); error) {
+        return wrong("--ssl-certfile", options.certificate, error);
+      }
+      if (tls.use_private_key_file(options.key, asio::ssl::context::pem, error); error) {
+        return wrong("--ssl-keyfile", options.key, error);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  asio::awaitable<absl::Status> Connect(beast::tcp_stream& stream, tcp::resolver& resolver) {
+    const std::string where = options.url.authority();
+    beast::error_code error;
+    const auto endpoints = co_await resolver.async_resolve(options.url.host, options.url.port,
+                                                           asio::redirect_error(asio::use_awaitable, error));
+    if (error)
+      co_return absl::UnavailableError(absl::StrCat("cannot resolve ", options.url.host, ": ", error.message()));
+    stream.expires_after(kConnectTime);
+    co_await stream.async_connect(endpoints, asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return absl::UnavailableError(absl::StrCat("cannot connect to ", where, ": ", error.message()));
+    stream.socket().set_option(tcp::no_delay(true), error);
+    co_return absl::OkStatus();
+  }
+
+  // `end` is called when the call has its result; `stop` is given what breaks it off.
+  asio::awaitable<absl::Status> Run(const Request& request, const OnBytes& on_bytes, std::function<void()>& stop) {
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    const std::chrono::seconds silence(options.silence_seconds);
+    tcp::resolver resolver(executor);
+    asio::ssl::stream<beast::tcp_stream> secure(executor, tls);
+    beast::tcp_stream& plain = secure.next_layer();
+    stop = [&] {
+      resolver.cancel();
+      plain.close();
+    };
+    absl::Status status = co_await Connect(plain, resolver);
+    if (status.ok() && options.url.tls) {
+      const std::string where = options.url.authority();
+      beast::error_code error;
+      // OpenSSL's own check of the name, which can say that this was it.
+      SSL* const ssl = secure.native_handle();
+      if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), options.url.host.c_str()) != 1) {
+        SSL_set1_host(ssl, options.url.host.c_str());
+        SSL_set_tlsext_host_name(ssl, options.url.host.c_str());
+      }
+      plain.expires_after(kConnectTime);
+      co_await secure.async_handshake(asio::ssl::stream_base::client, asio::redirect_error(asio::use_awaitable, error));
+      if (error) {
+        status = absl::UnavailableError(absl::StrCat("TLS with ", where, " failed: ", TlsReason(error, ssl)));
+      }
+    }
+    if (status.ok() && options.url.tls) {
+      status = co_await Exchange(secure, request, silence, on_bytes);
+    } else if (status.ok()) {
+      status = co_await Exchange(plain, request, silence, on_bytes);
+    }
+    stop = [] {};
+    co_return status;
+  }
+
+  absl::Status Call(http::verb verb, const std::string& path, std::string body, const OnBytes& on_bytes) {
+    Request request{verb, path, 11};
+    request.set(http::field::host, options.url.authority());
+    request.set(http::field::user_agent, "swiftlet");
+    request.set(http::field::connection, "close");
+    if (!options.api_key.empty()) request.set(http::field::authorization, absl::StrCat("Bearer ", options.api_key));
+    if (verb == http::verb::post) request.set(http::field::content_type, "application/json");
+    request.body() = std::move(body);
+    request.prepare_payload();
+
+    asio::io_context context(1);
+    absl::Status result;
+    bool interrupted = false;
+    std::function<void()> stop = [] {};
+    asio::posix::stream_descriptor interrupt(context);
+    if (options.interrupt_descriptor >= 0) {
+      interrupt.assign(options.interrupt_descriptor);
+      interrupt.async_wait(asio::posix::stream_descriptor::wait_read, [&](const beast::error_code& error) {
+        if (error) return;
+        interrupted = true;
+        stop();
+      });
+    }
+    asio::co_spawn(context, Run(request, on_bytes, stop), [&](std::exception_ptr error, absl::Status status) {
+      result = error != nullptr ? absl::InternalError("the call failed") : std::move(status);
+      beast::error_code ignored;
+      interrupt.cancel(ignored);
+    });
+    context.run();
+    if (interrupt.is_open()) interrupt.release();  // its owner closes it
+    return interrupted ? absl::CancelledError("interrupted") : result;
+  }
+
+  HttpClientOptions options;
+  asio::ssl::context tls{asio::ssl::context::tls_client};
+};
+
+HttpClient::HttpClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+HttpClient::HttpClient(HttpClient&&) noexcept = default;
+HttpClient::~HttpClient() = default;
+
+absl::StatusOr<HttpClient> HttpClient::Create(HttpClientOptions options) {
+  auto impl = std::make_unique<Impl>(std::move(options));
+  if (impl->options.url.tls) {
+    if (const absl::Status status = impl->PrepareTls(); !status.ok()) return status;
+  }
+  return HttpClient(std::move(impl));
+}
+
+absl::StatusOr<std::string> HttpClient::Get(const std::string& path) {
+  std::string body;
+  const absl::Status status = impl_->Call(http::verb::get, path, "", [&](std::string_view bytes) {
+    if (body.size() < kMaxGetBytes) body.append(bytes);
+  });
+  if (!status.ok()) return status;
+  return body;
+}
+
+absl::Status HttpClient::Post(const std::string& path, std::string body,
+                              std::function<void(std::string_view)> on_bytes) {
+  return impl_->Call(http::verb::post, path, std::move(body), on_bytes);
+}
+
+}  // namespace swiftlet
