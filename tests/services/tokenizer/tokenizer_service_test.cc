@@ -129,7 +129,7 @@ TEST_F(TokenizerServiceTest, ChatIsRenderedAndEncoded) {
 TEST_F(TokenizerServiceTest, QueueAndCacheAreCounted) {
   metrics_.Watch(pool_, models_);
   std::promise<void> release = BlockPool();
-  auto answer = std::async([this] { return Prompt("tiny", "some text"); });
+  auto answer = std::async(std::launch::async, [this] { return Prompt("tiny", "some text"); });
   for (int i = 0; i < 1000 && pool_.waiting() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_THAT(registry_.Render(), HasSubstr("swiftlet_tokenizer_queue_requests 1\n"));
   release.set_value();
