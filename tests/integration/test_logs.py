@@ -191,11 +191,13 @@ def test_whatever_bytes_callers_send_a_line_is_a_line(traced):
 
 def test_text_is_logged_where_it_is_asked_for_and_no_more_than_that(binaries, checkpoint, tmp_path):
     running = Cluster(binaries, checkpoint, tmp_path, gateway_flags=("--log-format", "json", "--log-request-text-bytes", "16"))
-    assert post(running.port, "/v1/chat/completions", CHAT | {"max_tokens": 300})[0] == 200
-    line = line_of(running.gateways()[0], http_status=200)
-    assert line["prompt"] == "user: What is 47" and 0 < len(line["answer"].encode()) <= 16
-    assert "parent_span_id" not in line
-    running.stop()
+    try:
+        assert post(running.port, "/v1/chat/completions", CHAT | {"max_tokens": 300})[0] == 200
+        line = line_of(running.gateways()[0], http_status=200)
+        assert line["prompt"] == "user: What is 47" and 0 < len(line["answer"].encode()) <= 16
+        assert "parent_span_id" not in line
+    finally:
+        running.stop()
 
 
 def test_a_log_that_nobody_reads_stops_nobody(binaries):
@@ -280,6 +282,6 @@ def test_a_gateway_without_workers_says_why_it_is_not_ready(binaries, tmp_path):
                       "--tokenizer-endpoints", nobody, "--worker-endpoints", nobody, log=tmp_path / "gateway.log")
     wait_until(lambda: answers(admin) or not gateway.running(), what="the admin port answers")
     status, text = get(admin, "/readyz")
-    assert status == 503 and json.loads(text)["reason"], text
     wait_until(lambda: "listening" in gateway.output(), what="it runs")  # before, SIGTERM ends it at once
     gateway.stop()
+    assert status == 503 and json.loads(text)["reason"], text
