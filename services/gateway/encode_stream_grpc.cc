@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kMaxQueuedBytes = 64 << 20;  // of calls that wait for the network
 
-absl::StatusOr<EncodedPrompt> ResultOf(const v1::EncodeReply& reply) {
+absl::StatusOr<EncodedPrompt> ResultOf(const v1::EncodeResponse& reply) {
   if (!reply.has_error()) return EncodedPrompt{{reply.ids().begin(), reply.ids().end()}, reply.starts_in_reasoning()};
   const auto code = static_cast<grpc::StatusCode>(reply.error().code());
   const absl::Status status = FromGrpcStatus(grpc::Status(code, reply.error().message(), reply.error().details()));
@@ -99,7 +99,7 @@ void GrpcEncodeStream::ReleaseHold() {
 
 void GrpcEncodeStream::OnReadDone(bool ok) {
   if (!ok) return ReleaseHold();  // the stream is broken; OnDone says why
-  const v1::EncodeReply reply = std::exchange(reply_, {});
+  const v1::EncodeResponse reply = std::exchange(reply_, {});
   Done done;
   bool last = false;
   {

@@ -19,7 +19,7 @@
 
 namespace swiftlet {
 
-class GrpcEncodeStream : public grpc::ClientBidiReactor<v1::EncodeRequest, v1::EncodeReply>,
+class GrpcEncodeStream : public grpc::ClientBidiReactor<v1::EncodeRequest, v1::EncodeResponse>,
                          public InFlightCalls::Call {
  public:
   using Done = TokenizerClient::Callback<EncodedPrompt>;
@@ -58,7 +58,7 @@ class GrpcEncodeStream : public grpc::ClientBidiReactor<v1::EncodeRequest, v1::E
   InFlightCalls& calls_;
   const std::shared_ptr<v1::TokenizerService::Stub> stub_;
   grpc::ClientContext context_;
-  v1::EncodeReply reply_;
+  v1::EncodeResponse reply_;
   std::mutex mutex_;                         // guards all below
   std::unordered_map<uint64_t, Done> open_;  // by call id
   std::deque<Queued> queue_;                 // the first is being written

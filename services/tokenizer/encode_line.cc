@@ -21,7 +21,7 @@ using std::chrono::duration_cast, std::chrono::microseconds, std::chrono::steady
 EncodeLine::EncodeLine(std::string_view kind, std::string model, const v1::TraceContext& trace, LineLimiter& failures)
     : kind_(kind), model_(std::move(model)), trace_(trace), failures_(failures) {}
 
-absl::Status EncodeLine::End(absl::Status status, const v1::EncodeReply& reply) const {
+absl::Status EncodeLine::End(absl::Status status, const v1::EncodeResponse& reply) const {
   const auto now = steady_clock::now();
   int64_t left_out = 0;
   if (!status.ok()) left_out = failures_.Admit(duration_cast<microseconds>(now.time_since_epoch()).count());

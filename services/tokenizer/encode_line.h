@@ -17,7 +17,7 @@ class EncodeLine {
   // The work begins. `kind`: "chat", "text", a literal. `failures`: bounds the lines of what fails.
   EncodeLine(std::string_view kind, std::string model, const v1::TraceContext& trace, LineLimiter& failures);
   // It has ended: writes the line, gives `status` back.
-  absl::Status End(absl::Status status, const v1::EncodeReply& reply) const;
+  absl::Status End(absl::Status status, const v1::EncodeResponse& reply) const;
 
  private:
   const std::string_view kind_;

@@ -66,7 +66,7 @@ bool EncodeStream::Take(v1::EncodeRequest request) {
 
 void EncodeStream::Run(const Call& call) {
   metrics_.Waited(std::chrono::duration<double>(Clock::now() - call.start).count());
-  v1::EncodeReply reply;
+  v1::EncodeResponse reply;
   absl::Status status;
   const int64_t timeout_us = call.request.timeout_us();
   if (call.cancelled) {
@@ -79,7 +79,7 @@ void EncodeStream::Run(const Call& call) {
   Answer(call, std::move(reply), status);
 }
 
-void EncodeStream::Answer(const Call& call, v1::EncodeReply reply, const absl::Status& status) {
+void EncodeStream::Answer(const Call& call, v1::EncodeResponse reply, const absl::Status& status) {
   metrics_.Finished(call.method, status.code(), std::chrono::duration<double>(Clock::now() - call.start).count());
   if (!status.ok()) {
     const grpc::Status error = ToGrpcStatus(status);
@@ -114,7 +114,7 @@ void EncodeStream::GoOn(std::unique_lock<std::mutex> lock) {
   if (writing_ || finished_) return;
   if (!ending_ && !replies_.empty()) {
     writing_ = true;
-    const v1::EncodeReply* next = &replies_.front();
+    const v1::EncodeResponse* next = &replies_.front();
     lock.unlock();
     return StartWrite(next);
   }

@@ -21,11 +21,11 @@
 
 namespace swiftlet {
 
-class EncodeStream final : public grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeReply>,
+class EncodeStream final : public grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeResponse>,
                            public std::enable_shared_from_this<EncodeStream> {
  public:
   // On the pool's threads: fills in the reply's ids.
-  using Encoder = std::function<absl::Status(const v1::EncodeRequest& request, v1::EncodeReply& reply)>;
+  using Encoder = std::function<absl::Status(const v1::EncodeRequest& request, v1::EncodeResponse& reply)>;
 
   // What is given by reference outlives the stream and its jobs. `on_done` is gRPC's last word.
   EncodeStream(EncodePool& pool, TokenizerMetrics& metrics, Encoder encoder,
@@ -53,7 +53,7 @@ class EncodeStream final : public grpc::ServerBidiReactor<v1::EncodeRequest, v1:
   // Callback thread; false: the caller breaks the protocol, the stream is ending.
   bool Take(v1::EncodeRequest request);
   void Run(const Call& call);
-  void Answer(const Call& call, v1::EncodeReply reply, const absl::Status& status);
+  void Answer(const Call& call, v1::EncodeResponse reply, const absl::Status& status);
   // Whatever can be done now: the next write, the end. Takes the lock away.
   void GoOn(std::unique_lock<std::mutex> lock);
   void End(const grpc::Status& status);
@@ -67,7 +67,7 @@ class EncodeStream final : public grpc::ServerBidiReactor<v1::EncodeRequest, v1:
   std::mutex mutex_;                                           // guards all below
   std::shared_ptr<EncodeStream> self_;                         // until OnDone
   std::unordered_map<uint64_t, std::shared_ptr<Call>> calls_;  // by id, those without a reply yet
-  std::deque<v1::EncodeReply> replies_;                        // the first is being written
+  std::deque<v1::EncodeResponse> replies_;                        // the first is being written
   bool reading_ = true;  // a read is in flight; none is while too much waits for the caller to read
   bool writing_ = false;
   bool half_closed_ = false;  // the caller sends no more

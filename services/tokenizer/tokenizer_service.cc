@@ -74,10 +74,10 @@ absl::StatusOr<const ServedModel*> TokenizerService::FindModel(const std::string
       "model_not_found");
 }
 
-grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeReply>* TokenizerService::Encode(grpc::CallbackServerContext*) {
+grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeResponse>* TokenizerService::Encode(grpc::CallbackServerContext*) {
   const auto stream = std::make_shared<EncodeStream>(
       pool_, metrics_,
-      [this](const v1::EncodeRequest& request, v1::EncodeReply& reply) {
+      [this](const v1::EncodeRequest& request, v1::EncodeResponse& reply) {
         if (request.has_chat()) {
           const EncodeLine line("chat", request.chat().model(), request.chat().trace(), failure_lines_);
           return line.End(EncodeChat(request.chat(), reply), reply);
@@ -113,7 +113,7 @@ void TokenizerService::Close() {
   for (const auto& stream : streams) stream->Close();
 }
 
-absl::Status TokenizerService::EncodePrompt(const v1::EncodePromptRequest& request, v1::EncodeReply& reply) const {
+absl::Status TokenizerService::EncodePrompt(const v1::EncodePromptRequest& request, v1::EncodeResponse& reply) const {
   ASSIGN_OR_RETURN(const ServedModel* model, FindModel(request.model()));
   RETURN_IF_ERROR(CheckPromptRequest(request));
   const TextSegment segment{request.text(), false};
@@ -125,7 +125,7 @@ absl::Status TokenizerService::EncodePrompt(const v1::EncodePromptRequest& reque
   return absl::OkStatus();
 }
 
-absl::Status TokenizerService::EncodeChat(const v1::EncodeChatRequest& request, v1::EncodeReply& reply) const {
+absl::Status TokenizerService::EncodeChat(const v1::EncodeChatRequest& request, v1::EncodeResponse& reply) const {
   ASSIGN_OR_RETURN(const ServedModel* model, FindModel(request.model()));
   if (model->chat_template == nullptr) {
     return InvalidField("messages", "the model has no chat template: it takes plain prompts only");

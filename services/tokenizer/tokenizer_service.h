@@ -25,7 +25,7 @@ class TokenizerService final : public v1::TokenizerService::CallbackService {
   TokenizerService(const ServedModels& models, EncodePool& pool, TokenizerMetrics& metrics,
                    std::function<absl::CivilSecond()> local_time);
 
-  grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeReply>* Encode(grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeResponse>* Encode(grpc::CallbackServerContext* context) override;
   grpc::ServerWriteReactor<v1::GetVocabularyResponse>* GetVocabulary(grpc::CallbackServerContext* context,
                                                                      const v1::GetVocabularyRequest* request) override;
   grpc::ServerUnaryReactor* GetInfo(grpc::CallbackServerContext* context, const v1::GetInfoRequest* request,
@@ -36,8 +36,8 @@ class TokenizerService final : public v1::TokenizerService::CallbackService {
 
  private:
   absl::StatusOr<const ServedModel*> FindModel(const std::string& name) const;
-  absl::Status EncodePrompt(const v1::EncodePromptRequest& request, v1::EncodeReply& reply) const;
-  absl::Status EncodeChat(const v1::EncodeChatRequest& request, v1::EncodeReply& reply) const;
+  absl::Status EncodePrompt(const v1::EncodePromptRequest& request, v1::EncodeResponse& reply) const;
+  absl::Status EncodeChat(const v1::EncodeChatRequest& request, v1::EncodeResponse& reply) const;
 
   const ServedModels& models_;
   EncodePool& pool_;

@@ -33,7 +33,7 @@ class TokenizerServer : public v1::TokenizerService::CallbackService {
     *response->add_models() = toy::Tokenized();
     return Ok(context);
   }
-  grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeReply>* Encode(grpc::CallbackServerContext*) override {
+  grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeResponse>* Encode(grpc::CallbackServerContext*) override {
     ++streams;
     return new EncodeStream(*this);
   }
@@ -48,7 +48,7 @@ class TokenizerServer : public v1::TokenizerService::CallbackService {
 
  private:
   // A reply for each call, one at a time.
-  class EncodeStream : public grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeReply> {
+  class EncodeStream : public grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeResponse> {
    public:
     explicit EncodeStream(TokenizerServer& server) : server_(server) { StartRead(&request_); }
     void OnReadDone(bool ok) override {
@@ -78,7 +78,7 @@ class TokenizerServer : public v1::TokenizerService::CallbackService {
    private:
     TokenizerServer& server_;
     v1::EncodeRequest request_;
-    v1::EncodeReply reply_;
+    v1::EncodeResponse reply_;
   };
 
   static grpc::ServerUnaryReactor* Ok(grpc::CallbackServerContext* context) {
