@@ -67,7 +67,7 @@ class EncodeStream final : public grpc::ServerBidiReactor<v1::EncodeRequest, v1:
   std::mutex mutex_;                                           // guards all below
   std::shared_ptr<EncodeStream> self_;                         // until OnDone
   std::unordered_map<uint64_t, std::shared_ptr<Call>> calls_;  // by id, those without a reply yet
-  std::deque<v1::EncodeResponse> replies_;                        // the first is being written
+  std::deque<v1::EncodeResponse> replies_;                     // the first is being written
   bool reading_ = true;  // a read is in flight; none is while too much waits for the caller to read
   bool writing_ = false;
   bool half_closed_ = false;  // the caller sends no more
