@@ -99,7 +99,7 @@ GenerationObserver& GatewayMetrics::requests() {
 }
 
 void GatewayMetrics::CountHttpResponse(std::string_view route, int status) {
-  const std::string name(route.empty() ? "(none)" : route);
+  const std::string name(route.empty() ? kNoRoute : route);
   responses_.Add({{"route", name}, {"code", std::to_string(status)}}).Increment();
 }
 

@@ -16,6 +16,9 @@
 
 namespace swiftlet {
 
+// In metrics and log lines, of a path that no route takes: the path itself may be anything, a key too.
+inline constexpr std::string_view kNoRoute = "(none)";
+
 // As of now, asked at each scrape.
 struct GatewayLoad {
   int64_t outstanding_tokens = 0;  // of active requests, as Admission counts

@@ -56,7 +56,6 @@ std::string_view View(beast::string_view text) {
 Arrival ArrivalOf(const HttpRequest& request) {
   return {.door = "http",
           .method = request.method,
-          .path = request.path,
           .caller_id = request.request_id,
           .traceparent = request.traceparent,
           .tracestate = request.tracestate};

@@ -12,13 +12,13 @@
 #include "services/common/errors.h"
 #include "services/common/log_text.h"
 #include "services/common/logging.h"
+#include "services/gateway/gateway_metrics.h"
 #include "services/gateway/request_spans.h"
 
 namespace swiftlet {
 namespace {
 
 constexpr size_t kMaxMethodBytes = 32;
-constexpr size_t kMaxPathBytes = 256;
 
 int64_t NowUnixUs() {
   using std::chrono::system_clock;
@@ -106,7 +106,6 @@ std::shared_ptr<RequestEntry> RequestLog::Begin(const Arrival& arrival) {
   entry->clock = &clock_;
   entry->door = arrival.door;
   entry->method = LogTextPrefix(arrival.method, kMaxMethodBytes);
-  entry->path = LogTextPrefix(arrival.path, kMaxPathBytes);
   entry->caller_id = arrival.caller_id;
   entry->span = ContinueTrace(arrival.traceparent, arrival.tracestate, options_.sample_ratio, random_);
   entry->child_ids = SpanIds(random_());
@@ -150,8 +149,7 @@ void RequestLog::WriteLine(const RequestEntry& entry) {
   text("parent_span_id", entry.span.parent_id);
   text("door", entry.door);
   text("method", entry.method);
-  text("route", entry.route);
-  if (entry.route.empty()) text("path", entry.path);
+  text("route", entry.route.empty() ? kNoRoute : entry.route);
   if (entry.http_status != 0) number("http_status", entry.http_status);
   if (entry.door == "grpc") text("grpc_code", absl::StatusCodeToString(entry.grpc_code));
   text("error", entry.error);

@@ -47,7 +47,6 @@ struct GenerationEntry {
 struct Arrival {
   std::string_view door;         // "http", "grpc"
   std::string_view method = {};  // of HTTP, or of the service; empty = it could not be read
-  std::string_view path = {};    // without the query
   std::string_view caller_id = {};
   std::string_view traceparent = {};
   std::string_view tracestate = {};
@@ -57,7 +56,6 @@ struct Arrival {
 struct RequestEntry {
   std::string_view door;
   std::string method;
-  std::string path;
   std::string_view route;  // of a table of routes, which lives as long as the process; empty = none takes the path
   std::string caller_id;
   std::string key_name;
@@ -96,7 +94,7 @@ struct RequestLogOptions {
   size_t text_bytes = 0;    // of each prompt and answer; 0 = none
   // Lines of requests that no worker took: a flood of them must not fill a disk.
   double refusal_lines_per_s = 20;
-  double refusal_lines_burst = 200;
+  double refusal_lines_burst = 50;
 };
 
 // Owned by main; any thread. Outlives its entries.

@@ -15,7 +15,7 @@ namespace {
 
 // "chat" of what renders a template, as the conventions call it.
 bool IsChat(const RequestEntry& entry) {
-  return absl::StrContains(absl::AsciiStrToLower(ToAbsl(entry.door == "grpc" ? entry.method : entry.path)), "chat");
+  return absl::StrContains(absl::AsciiStrToLower(ToAbsl(entry.door == "grpc" ? entry.method : entry.route)), "chat");
 }
 
 std::vector<std::string> FinishReasons(const GenerationEntry& generation) {
@@ -81,7 +81,6 @@ void AddTransport(const RequestEntry& entry, Span& span) {
     attributes.emplace_back("rpc.grpc.status_code", static_cast<int64_t>(entry.grpc_code));
   } else {
     attributes.emplace_back("http.request.method", entry.method);
-    attributes.emplace_back("url.path", entry.path);
     if (!entry.route.empty()) attributes.emplace_back("http.route", std::string(entry.route));
     if (entry.http_status != 0) attributes.emplace_back("http.response.status_code", int64_t{entry.http_status});
   }

@@ -8,7 +8,7 @@ import pytest
 from processes import wait_until
 
 from chart import container, deployment, merged, of_kind, render, values_of
-from pods import KEY, Cluster, make_keys
+from pods import KEY, Cluster, make_keys, why_it_did_not_start
 from streams import Streams
 
 # Little time, and otherwise what the defaults give: names looked up, preStop, drain, flags.
@@ -101,8 +101,7 @@ def test_a_key_that_the_secret_lacks_is_one_line(cluster):
     (cluster.folders["keys"] / "keys.jsonl").unlink()
     gateway = cluster.start(deployment(cluster.objects, "gateway"))
     assert gateway.program.wait(20) == 78
-    last = gateway.program.output().strip().splitlines()[-1]
-    assert last.startswith("swiftlet-gateway: ") and "keys.jsonl" in last
+    assert "keys.jsonl" in why_it_did_not_start("gateway", gateway.program.output())
 
 
 @pytest.mark.parametrize("component", ["tokenizer", "worker"])
@@ -110,8 +109,7 @@ def test_a_model_that_is_not_there_is_one_line(binaries, tmp_path, component):
     cluster = Cluster(render(VALUES), binaries, {"model-demo": tmp_path / "absent"}, tmp_path)
     pod = cluster.start(deployment(cluster.objects, component))
     assert pod.program.wait(20) == 78
-    last = pod.program.output().strip().splitlines()[-1]
-    assert last.startswith(f"swiftlet-{component}: ") and "absent" in last
+    assert "absent" in why_it_did_not_start(component, pod.program.output())
 
 
 @pytest.mark.parametrize("case", ["cpu", "gpu"])

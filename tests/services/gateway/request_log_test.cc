@@ -104,11 +104,7 @@ class RequestLogTest : public testing::Test {
 TEST_F(RequestLogTest, ALineTellsOfDoorGenerationAndBytes) {
   RequestLog log = MakeLog();
   const auto lines = LinesOf([&] {
-    auto entry = log.Begin({.door = "http",
-                            .method = "POST",
-                            .path = "/v1/chat/completions",
-                            .caller_id = "mine",
-                            .traceparent = kParent});
+    auto entry = log.Begin({.door = "http", .method = "POST", .caller_id = "mine", .traceparent = kParent});
     entry->route = "/v1/chat/completions";
     entry->key_name = "search";
     entry->http_status = 200;
@@ -157,13 +153,9 @@ TEST_F(RequestLogTest, CallersCannotForgeLines) {
   };
   const auto lines = LinesOf([&] {
     for (int i = 0; i < 500; ++i) {
-      const std::string method = bytes(), path = bytes(), caller = bytes(), parent = bytes();
-      auto entry = log.Begin({.door = "http",
-                              .method = method,
-                              .path = path,
-                              .caller_id = caller,
-                              .traceparent = parent,
-                              .tracestate = parent});
+      const std::string method = bytes(), caller = bytes(), parent = bytes();
+      auto entry = log.Begin(
+          {.door = "http", .method = method, .caller_id = caller, .traceparent = parent, .tracestate = parent});
       entry->error = bytes();
       entry->AddText(entry->prompt, bytes());
       entry->AddText(entry->prompt, bytes());
@@ -191,7 +183,7 @@ TEST_F(RequestLogTest, AFloodOfRefusalsIsCountedNotWritten) {
 
 TEST_F(RequestLogTest, ProbesAreToldAtLevelDebugAlone) {
   RequestLog log = MakeLog();
-  const auto probe = [&] { log.Begin({.door = "http", .method = "GET", .path = "/livez"})->quiet = true; };
+  const auto probe = [&] { log.Begin({.door = "http", .method = "GET"})->quiet = true; };
   EXPECT_EQ(LinesOf(probe).size(), 0);
   EXPECT_EQ(LinesOf(probe, "debug").size(), 1);
 }
@@ -199,11 +191,8 @@ TEST_F(RequestLogTest, ProbesAreToldAtLevelDebugAlone) {
 TEST_F(RequestLogTest, SpansAreATreeAndFollowEachOther) {
   RequestLog log = MakeLog();
   {
-    auto entry = log.Begin({.door = "http",
-                            .method = "POST",
-                            .path = "/v1/chat/completions",
-                            .traceparent = kParent,
-                            .tracestate = "a=1"});
+    auto entry = log.Begin({.door = "http", .method = "POST", .traceparent = kParent, .tracestate = "a=1"});
+    entry->route = "/v1/chat/completions";
     entry->http_status = 200;
     entry->generations.push_back(Generated());
     clock_.now_us += 9'500;
