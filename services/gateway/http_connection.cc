@@ -201,7 +201,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   const HttpServerOptions& options = host_->options();
   if (buffer_.size() == 0) {
     phase_ = Phase::kIdle;
-    if (draining_ || closed_) co_return false;
+    if (closed_ || (draining_ && !HasArrived())) co_return false;
     deadline_ = Clock::now() + options.idle_timeout;
     if (co_await ReadMore() || closed_) {
       peer_closed_ = true;  // nothing to linger for
@@ -547,13 +547,16 @@ void HttpConnection::Tick(Clock::time_point now) {
 
 void HttpConnection::Drain() {
   draining_ = true;
-  error_code ignored;
-  // What has come already is answered: whoever sent it cannot have known.
-  if (phase_ == Phase::kIdle && stream_.socket().available(ignored) == 0) {
+  if (phase_ == Phase::kIdle && !HasArrived()) {
     stream_.ShutdownSend();
     Close();
   }
-  if (phase_ == Phase::kAnswering) keep_alive_ = false;
+}
+
+// Whether there is more to read. In a drain that is still answered: whoever sent it had not been told.
+bool HttpConnection::HasArrived() {
+  error_code ignored;
+  return stream_.socket().available(ignored) > 0;
 }
 
 void HttpConnection::Abort() {

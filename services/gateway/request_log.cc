@@ -149,7 +149,7 @@ void RequestLog::WriteLine(const RequestEntry& entry) {
   text("parent_span_id", entry.span.parent_id);
   text("door", entry.door);
   text("method", entry.method);
-  text("route", entry.route.empty() ? kNoRoute : entry.route);
+  text("route", entry.route.empty() ? kNoRoute : std::string_view(entry.route));
   if (entry.http_status != 0) number("http_status", entry.http_status);
   if (entry.door == "grpc") text("grpc_code", absl::StatusCodeToString(entry.grpc_code));
   text("error", entry.error);

@@ -56,7 +56,7 @@ struct Arrival {
 struct RequestEntry {
   std::string_view door;
   std::string method;
-  std::string_view route;  // of a table of routes, which lives as long as the process; empty = none takes the path
+  std::string route;  // empty = none takes the path
   std::string caller_id;
   std::string key_name;
   SpanContext span;

@@ -81,7 +81,7 @@ void AddTransport(const RequestEntry& entry, Span& span) {
     attributes.emplace_back("rpc.grpc.status_code", static_cast<int64_t>(entry.grpc_code));
   } else {
     attributes.emplace_back("http.request.method", entry.method);
-    if (!entry.route.empty()) attributes.emplace_back("http.route", std::string(entry.route));
+    if (!entry.route.empty()) attributes.emplace_back("http.route", entry.route);
     if (entry.http_status != 0) attributes.emplace_back("http.response.status_code", int64_t{entry.http_status});
   }
   if (!entry.error.empty()) attributes.emplace_back("error.type", entry.error);
