@@ -3,8 +3,10 @@
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,6 +51,11 @@ void HttpClient::Send(std::string_view bytes) {
     if (sent <= 0) return;  // closed by the other side: what it answered tells the rest
     bytes.remove_prefix(static_cast<size_t>(sent));
   }
+}
+
+bool HttpClient::HasArrived() const {
+  int unacknowledged = 0;
+  return ioctl(socket_, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged == 0;
 }
 
 bool HttpClient::Receive() {

@@ -28,6 +28,8 @@ class HttpClient {
   }
 
   void Send(std::string_view bytes);
+  // Whether all that was sent is in the other side's socket.
+  bool HasArrived() const;
   // The next response of the connection; nullopt when it was closed before a whole one, or after 10 s. `to_head`: the
   // request was HEAD, so no body follows.
   std::optional<TestResponse> Read(bool to_head = false);

@@ -375,6 +375,7 @@ TEST(HttpServer, RequestThatHasBegunAtTheDrainIsAnsweredAndToldToCloseItsConnect
   const std::shared_future<void> gate = go_on.get_future().share();
   for (int i = 0; i < front.io.size(); ++i) boost::asio::post(front.io.context(i), [gate] { gate.wait(); });
   kept.Send(request);
+  ASSERT_TRUE(Eventually([&] { return kept.HasArrived(); }));
   auto drained = std::async(std::launch::async, [&] { return front.server->Drain(std::chrono::seconds(10)); });
   std::this_thread::sleep_for(milliseconds(20));
   go_on.set_value();

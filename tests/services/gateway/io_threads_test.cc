@@ -19,9 +19,10 @@ TEST(IoThreads, WatchdogTellsOfTheThreadThatIsStuckAndOfNoOther) {
   IoThreads io(3);
   Watchdog watchdog;
   io.LetWatch(watchdog, "io thread");
-  // Until every errand of the looks before has run.
-  const auto settle = [&] {
+  // Until every errand of the looks before has run, on all threads but one.
+  const auto settle = [&](int without = -1) {
     for (int i = 0; i < io.size(); ++i) {
+      if (i == without) continue;
       std::promise<void> ran;
       boost::asio::post(io.context(i), [&] { ran.set_value(); });
       ran.get_future().wait();
@@ -35,7 +36,9 @@ TEST(IoThreads, WatchdogTellsOfTheThreadThatIsStuckAndOfNoOther) {
   std::promise<void> go_on;
   boost::asio::post(io.context(1), [gate = go_on.get_future().share()] { gate.wait(); });
   EXPECT_EQ(watchdog.Problem(now += seconds(60)), "");  // its errand waits from here on
+  settle(1);
   EXPECT_EQ(watchdog.Problem(now += seconds(9)), "");
+  settle(1);
   EXPECT_EQ(watchdog.Problem(now += seconds(2)), "io thread 1 has not moved for 11 s");
   go_on.set_value();
   settle();
