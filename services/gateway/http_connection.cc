@@ -201,7 +201,8 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   const HttpServerOptions& options = host_->options();
   if (buffer_.size() == 0) {
     phase_ = Phase::kIdle;
-    if (closed_ || (draining_ && !HasArrived())) co_return false;
+    // What was sent before the caller was told of the drain is answered.
+    if (closed_ || (draining_ && !stream_.HasArrived())) co_return false;
     deadline_ = Clock::now() + options.idle_timeout;
     if (co_await ReadMore() || closed_) {
       peer_closed_ = true;  // nothing to linger for
@@ -293,16 +294,21 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   co_return !closed_ && keep_alive_;
 }
 
-// What there is, once there is something: a connection in clear that only waits holds no buffer.
+// What there is, once there is something: a connection that only waits holds no buffer. Bytes leave the socket where
+// they are taken and no sooner: Drain asks whether any have arrived.
 asio::awaitable<error_code> HttpConnection::ReadMore() {
-  if (buffer_.size() == 0) buffer_.shrink_to_fit();
-  if (!stream_.has_tls()) {
-    const auto [wait_error] = co_await stream_.socket().async_wait(asio::ip::tcp::socket::wait_read, kAwait);
-    if (wait_error || closed_) co_return wait_error;
+  bool wait = !stream_.has_tls();  // OpenSSL may hold some
+  for (;;) {
+    if (buffer_.size() == 0) buffer_.shrink_to_fit();
+    if (wait) {
+      const auto [wait_error] = co_await stream_.socket().async_wait(stream_.ready(), kAwait);
+      if (wait_error || closed_) co_return wait_error;
+    }
+    error_code error;
+    buffer_.commit(stream_.read_some(buffer_.prepare(kReadBytes), error));
+    if (error != asio::error::would_block) co_return error;
+    wait = true;
   }
-  const auto [error, num_bytes] = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
-  buffer_.commit(num_bytes);
-  co_return error;
 }
 
 // Until the answer has been written, or nobody is left to read it.
@@ -547,16 +553,10 @@ void HttpConnection::Tick(Clock::time_point now) {
 
 void HttpConnection::Drain() {
   draining_ = true;
-  if (phase_ == Phase::kIdle && !HasArrived()) {
+  if (phase_ == Phase::kIdle && !stream_.HasArrived()) {
     stream_.ShutdownSend();
     Close();
   }
-}
-
-// Whether there is more to read. In a drain that is still answered: whoever sent it had not been told.
-bool HttpConnection::HasArrived() {
-  error_code ignored;
-  return stream_.socket().available(ignored) > 0;
 }
 
 void HttpConnection::Abort() {

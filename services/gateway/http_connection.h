@@ -73,7 +73,6 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void ContinueWrite();
   void OnWritten();
   void ProbeHalfClosed();
-  bool HasArrived();
   void Abandon();
   void Close();
   // The request's last byte is sent, or its caller is gone.

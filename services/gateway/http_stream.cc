@@ -66,7 +66,9 @@ size_t HttpStream::StepHandshake(error_code& error) {
   return 0;
 }
 
-size_t HttpStream::StepRead(asio::mutable_buffer buffer, error_code& error) {
+size_t HttpStream::read_some(asio::mutable_buffer buffer, error_code& error) {
+  error.clear();
+  if (!has_tls()) return socket_.read_some(buffer, error);
   if (broken_) {
     error = asio::error::connection_aborted;
     return 0;
@@ -98,6 +100,11 @@ size_t HttpStream::write_some(asio::const_buffer buffer, error_code& error) {
   if (broken_ && !error) error = asio::error::connection_aborted;
   if (written > 0 && error == asio::error::would_block) error.clear();  // the next try says it again
   return written;
+}
+
+bool HttpStream::HasArrived() {
+  error_code ignored;
+  return socket_.available(ignored) > 0 || (has_tls() && SSL_has_pending(session_.get()) == 1);
 }
 
 void HttpStream::ShutdownSend() {

@@ -52,8 +52,12 @@ class HttpStream {
     return boost::asio::async_compose<Token, void(error_code, size_t)>(
         Operation<Transfer<false>>{*this, {FirstOf<boost::asio::const_buffer>(buffers)}}, token, socket_);
   }
-  // What goes out without waiting; would_block when nothing does.
+  // What comes in and goes out without waiting; would_block when nothing does: `ready` says when to try again.
+  size_t read_some(boost::asio::mutable_buffer buffer, error_code& error);
   size_t write_some(boost::asio::const_buffer buffer, error_code& error);
+  tcp::socket::wait_type ready() const { return wait_for_; }
+  // Whether there are bytes that nobody has read yet.
+  bool HasArrived();
 
   // Says that we send no more.
   void ShutdownSend();
@@ -76,7 +80,7 @@ class HttpStream {
     std::conditional_t<kIsRead, boost::asio::mutable_buffer, boost::asio::const_buffer> buffer;
     size_t Step(HttpStream& stream, error_code& error) const {
       if constexpr (kIsRead) {
-        return stream.StepRead(buffer, error);
+        return stream.read_some(buffer, error);
       } else {
         return stream.write_some(buffer, error);
       }
@@ -137,7 +141,6 @@ class HttpStream {
   }
 
   size_t StepHandshake(error_code& error);
-  size_t StepRead(boost::asio::mutable_buffer buffer, error_code& error);
   // What OpenSSL's `result` means.
   error_code ErrorOf(int result);
 
