@@ -9,9 +9,9 @@
 
 #include "services/common/flags.h"
 #include "services/common/tls_source.h"
-#include "services/gateway/admission.h"
-#include "services/gateway/http_server.h"
-#include "services/gateway/worker_link.h"
+#include "services/gateway/admission/admission.h"
+#include "services/gateway/http/http_server.h"
+#include "services/gateway/workers/worker_link.h"
 
 namespace swiftlet {
 

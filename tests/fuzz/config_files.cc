@@ -11,7 +11,7 @@
 #include "engine/base/check.h"
 #include "engine/model/model_config.h"
 #include "services/common/flags.h"
-#include "services/gateway/api_key_file.h"
+#include "services/gateway/admission/api_key_file.h"
 #include "services/text/encode/tokenizer_config.h"
 #include "services/tokenizer/generation_defaults.h"
 #include "tests/fuzz/input.h"

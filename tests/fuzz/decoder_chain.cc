@@ -5,8 +5,8 @@
 
 #include "engine/base/check.h"
 #include "engine/base/strict_json.h"
+#include "services/gateway/http/sse.h"
 #include "services/gateway/json_writer.h"
-#include "services/gateway/sse.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/utf8.h"
 #include "tests/services/text/decode/decoded.h"

@@ -3,7 +3,7 @@
 // are.
 #pragma once
 
-#include "services/gateway/http_exchange.h"
+#include "services/gateway/http/http_exchange.h"
 
 namespace swiftlet {
 

@@ -8,7 +8,7 @@
 
 #include "engine/base/check.h"
 #include "services/common/errors.h"
-#include "services/gateway/sse.h"
+#include "services/gateway/http/sse.h"
 #include "services/gateway/transcode/call_headers.h"
 #include "services/gateway/transcode/request_builder.h"
 #include "services/gateway/transcode/response_json.h"

@@ -8,8 +8,8 @@
 #include <memory>
 #include <optional>
 
-#include "services/gateway/http_exchange.h"
-#include "services/gateway/method_call.h"
+#include "services/gateway/http/http_exchange.h"
+#include "services/gateway/inference/method_call.h"
 #include "services/gateway/transcode/binding.h"
 
 namespace swiftlet {

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <vector>
 
-#include "services/gateway/generation.h"
+#include "services/gateway/generation/generation.h"
 
 namespace swiftlet {
 

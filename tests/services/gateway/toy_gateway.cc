@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "services/gateway/resolve_request.h"
+#include "services/gateway/generation/resolve_request.h"
 #include "services/text/decode/choice_decoder.h"
 
 namespace swiftlet {

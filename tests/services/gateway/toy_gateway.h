@@ -8,7 +8,7 @@
 
 #include <boost/asio/io_context.hpp>
 
-#include "services/gateway/generator.h"
+#include "services/gateway/generation/generator.h"
 #include "tests/services/gateway/toy_model.h"
 #include "tests/services/gateway/toy_tokenizer.h"
 #include "tests/services/gateway/toy_worker.h"

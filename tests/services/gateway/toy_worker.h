@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "services/gateway/worker_transport.h"
+#include "services/gateway/workers/worker_transport.h"
 #include "tests/services/gateway/virtual_clock.h"
 
 namespace swiftlet {

@@ -1,7 +1,7 @@
 #include "services/gateway/clock.h"
-#include "services/gateway/gateway_metrics.h"
-#include "services/gateway/otlp_exporter.h"
-#include "services/gateway/request_log.h"
+#include "services/gateway/telemetry/gateway_metrics.h"
+#include "services/gateway/telemetry/otlp_exporter.h"
+#include "services/gateway/telemetry/request_log.h"
 #include "tools/cc/metrics_doc/processes.h"
 
 namespace swiftlet {
