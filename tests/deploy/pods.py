@@ -87,6 +87,16 @@ class Cluster:
         self.pods.append(pod)
         return pod
 
+    def install(self) -> dict[str, list["Pod"]]:
+        """All Deployments at once, as `helm install` does: nothing waits for another. By component, when all are ready."""
+        pods = {component: [] for component in ("tokenizer", "worker", "gateway")}
+        for found in of_kind(self.objects, "Deployment"):
+            started = [self.start(found) for _ in range(found["spec"]["replicas"])]
+            pods[started[0].component] += started
+        for pod in itertools.chain(*pods.values()):
+            pod.wait_ready()
+        return pods
+
     def kill(self) -> None:
         for pod in self.pods:
             if pod.program.running():

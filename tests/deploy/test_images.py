@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 
 import pytest
-from processes import Program, get, wait_until
+from processes import Program, get
 
 from chart import ROOT
 from pods import network
@@ -112,15 +112,8 @@ def test_they_serve_from_read_only_roots_as_nobody(contexts, checkpoint, tmp_pat
             programs.append(Program(pathlib.Path("/usr/bin/unshare"), "--mount", "bash", "-ec", IN_A_READ_ONLY_ROOT, str(root),
                                     str(checkpoint), f"/usr/bin/swiftlet-{program}", f"--host={host}", *own,
                                     log=tmp_path / f"{program}.log"))
-
-        def ready() -> bool:
-            assert all(program.running() for program in programs), [program.output()[-1000:] for program in programs]
-            try:
-                return get(8002, "/readyz", host)[0] == 200
-            except OSError:
-                return False
-
-        wait_until(ready, 60, "the service of the images is ready")
+        for started, admin_port in zip(programs, (8102, 8202, 8002)):
+            started.wait_ready(admin_port, host)
         assert '"demo"' in get(8000, "/v1/models", host)[1]
         for program in reversed(programs):
             program.stop()

@@ -38,19 +38,8 @@ def cluster(binaries, checkpoint, tmp_path):
     running.kill()
 
 
-def install(cluster) -> dict[str, list]:
-    """All Deployments at once, as `helm install` does: nothing waits for another."""
-    pods = {component: [] for component in ("tokenizer", "worker", "gateway")}
-    for found in of_kind(cluster.objects, "Deployment"):
-        started = [cluster.start(found) for _ in range(found["spec"]["replicas"])]
-        pods[started[0].component] += started
-    for pod in (pod for each in pods.values() for pod in each):
-        pod.wait_ready()
-    return pods
-
-
 def test_a_rollout_under_load_costs_no_caller_anything(cluster):
-    pods = install(cluster)
+    pods = cluster.install()
     known = [(pod.address, pod.port("http")) for pod in pods["gateway"]]
     streams = Streams(lambda: list(known), 32, "demo", max_tokens=48, headers=BEARER)
     taken = {}
@@ -74,7 +63,7 @@ def test_a_rollout_under_load_costs_no_caller_anything(cluster):
 
 def test_sigterm_drains_all_at_once_while_streams_run(cluster):
     """`helm uninstall`: every Pod gets SIGTERM at the same time; what was accepted is answered to its end."""
-    pods = install(cluster)
+    pods = cluster.install()
     streams = Streams(lambda: [(pod.address, pod.port("http")) for pod in pods["gateway"]], 32, "demo", max_tokens=200,
                       headers=BEARER)
     time.sleep(0.5)

@@ -64,7 +64,7 @@ def test_every_metric_is_documented(cluster, process):
     for name in ("swiftlet_build_info", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds",
                  "process_start_time_seconds"):
         assert name in families(text)
-    assert not any(line.startswith("swiftlet_gpu_power") for line in text.splitlines()), "there is no GPU here"
+    assert not any(line.startswith("swiftlet_gpu_power") for line in text.splitlines()), "a worker on the CPU has none"
 
 
 def test_what_requests_took_is_there(cluster):

@@ -60,13 +60,6 @@ def at_once(count: int, action) -> list:
     return results
 
 
-def resident_bytes(program: Program) -> int:
-    for line in Path(f"/proc/{program.process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(f"{program.name} has no VmRSS")
-
-
 @dataclass
 class Gateway:
     """One more gateway before the processes of a cluster."""

@@ -18,8 +18,8 @@ from independent_client import closed_loop, open_loop
 from processes import Background, Program, free_port, wait_until
 
 
-def bench(binaries: pathlib.Path, *flags: str, seconds: float = 60) -> subprocess.CompletedProcess:
-    return subprocess.run([binaries / "swiftlet", "bench", "--quiet", *map(str, flags)], capture_output=True, text=True, timeout=seconds)
+def bench(binaries: pathlib.Path, *flags: str) -> subprocess.CompletedProcess:
+    return subprocess.run([binaries / "swiftlet", "bench", "--quiet", *map(str, flags)], capture_output=True, text=True, timeout=60)
 
 
 def measured(binaries: pathlib.Path, tmp_path: pathlib.Path, *flags: str) -> dict:

@@ -1,55 +1,35 @@
 """`swiftlet chat` at a terminal and in a pipeline, against the real service and against a server that says what it should not."""
 
-import http.server
 import json
 import pathlib
 import ssl
 import subprocess
-import threading
-import time
 
 import pytest
 
 from certificates import Authority
 from processes import Cluster
+from scripted_server import Handler, ScriptedServer
 from terminal import Terminal
 
 
-class Scripted(http.server.ThreadingHTTPServer):
-    """Speaks just enough of the API. `chunks` are the deltas of the next answers; `status` refuses; `hold` keeps streams open."""
+class Scripted(ScriptedServer):
+    """Speaks just enough of the API. `chunks` are the deltas of the next answers, without an end if `broken_off`; `status` refuses."""
 
     def __init__(self, tls: ssl.SSLContext | None = None):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        if tls:
-            self.socket = tls.wrap_socket(self.socket, server_side=True)
-        self.daemon_threads = True
-        self.bodies: list[dict] = []
         self.chunks: list[dict] = [{"content": "fine"}]
-        self.status, self.headers = 200, {}
-        self.hold = self.broken_off = False
-        self.hung_up = threading.Event()
+        self.broken_off = False
         self.authorization = None
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        super().__init__(_Handler, tls)
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-    def answer(self, body: bytes, status: int = 200, headers: dict | None = None) -> None:
-        self.send_response(status)
-        for name, value in ({"Content-Length": str(len(body))} | (headers or {})).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
+class _Handler(Handler):
     def refused(self) -> bool:
-        server = self.server
-        if server.status != 200:
-            error = {"error": {"message": f"refused with {server.status}\x1b[31m\nreally", "code": "x"}}
-            self.answer(json.dumps(error).encode(), server.status, server.headers)
-        return server.status != 200
+        status = self.server.status
+        if status != 200:
+            error = {"error": {"message": f"refused with {status}\x1b[31m\nreally", "code": "x"}}
+            self.answer(json.dumps(error).encode(), status=status, Retry_After="7")
+        return status != 200
 
     def do_GET(self):
         self.server.authorization = self.headers["Authorization"]
@@ -57,33 +37,22 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.answer(json.dumps({"data": [{"id": "first"}, {"id": "second"}]}).encode())
 
     def do_POST(self):
-        server = self.server
-        server.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.take_body()
         if self.refused():
             return
-        self.send_response(200)
-        self.end_headers()
-        for chunk in server.chunks:
-            self.wfile.write(b"data: " + json.dumps({"choices": [{"index": 0, "delta": chunk}]}).encode() + b"\n\n")
-        try:
-            while server.hold:
-                self.wfile.write(b": ping\n\n")
-                time.sleep(0.02)
-        except OSError:
-            server.hung_up.set()
-            return
-        if not server.broken_off:
-            usage = {"completion_tokens": 3, "completion_tokens_details": {"reasoning_tokens": 1}}
-            self.wfile.write(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n")
+        self.begin_stream()
+        for chunk in self.server.chunks:
+            self.event({"choices": [{"index": 0, "delta": chunk}]})
+        if self.hold_stream() and not self.server.broken_off:
+            self.event({"choices": [], "usage": {"completion_tokens": 3, "completion_tokens_details": {"reasoning_tokens": 1}}})
+            self.wfile.write(b"data: [DONE]\n\n")
 
 
 @pytest.fixture
 def scripted():
     server = Scripted()
     yield server
-    server.hold = False
-    server.shutdown()
-    server.server_close()
+    server.stop()
 
 
 @pytest.fixture
@@ -205,7 +174,7 @@ def test_no_color_is_respected(scripted, chat):
 
 @pytest.mark.parametrize("status, exit_code, words", [(401, 77, "--api-key-file"), (429, 69, "try again in 7 s"), (503, 69, "503")])
 def test_refusals_are_one_line(scripted, binaries, status, exit_code, words):
-    scripted.status, scripted.headers = status, {"Retry-After": "7"}
+    scripted.status = status
     done = piped(binaries, "x\n", "--url", scripted.url)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (exit_code, "", 1), done.stderr
     assert f"refused with {status}␛[31m really" in done.stderr and words in done.stderr
@@ -243,5 +212,4 @@ def test_key_comes_from_a_file_and_the_server_from_behind_tls(binaries, tmp_path
         wrong = piped(binaries, "x\n", "--url", secured.url.replace("127.0.0.1", "localhost"), "--ssl-ca-certs", str(folder / "ca.crt"))
         assert wrong.returncode == 69 and "hostname mismatch" in wrong.stderr.lower(), wrong.stderr
     finally:
-        secured.shutdown()
-        secured.server_close()
+        secured.stop()

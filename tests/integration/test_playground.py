@@ -1,15 +1,13 @@
 """The page that --playground serves, in a real Chromium: what a person does with it, and what a model cannot do to it."""
 
-import http.server
-import json
 import re
-import threading
 import urllib.request
 
 import pytest
 
 from browser import Browser, find_chromium
 from processes import Cluster, get
+from scripted_server import Handler, ScriptedServer
 
 PHONE = {"width": 390, "height": 844, "phone": True, "dark": True}
 
@@ -101,31 +99,16 @@ def test_person_asks_thinks_aloud_stops_and_starts_anew(served, browser):
     assert not [problem for problem in page.problems if "400" not in problem], page.problems
 
 
-class Scripted(http.server.ThreadingHTTPServer):
+class Scripted(ScriptedServer):
     """Serves the gateway's own page and headers, and answers as the test says."""
 
     def __init__(self, page: bytes, policy: str):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.daemon_threads = True
         self.page, self.policy = page, policy
-        self.text, self.hold, self.status = "fine", False, 200
-        self.bodies: list[dict] = []
-        self.hung_up = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_port}/"
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.text = "fine"
+        super().__init__(_Handler)
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-    def answer(self, body: bytes, kind: str = "application/json", status: int = 200, **headers) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
-
+class _Handler(Handler):
     def do_GET(self):
         if self.path == "/":
             self.answer(self.server.page, "text/html; charset=utf-8", Content_Security_Policy=self.server.policy)
@@ -133,22 +116,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.answer(b'{"data":[{"id":"demo"}]}')
 
     def do_POST(self):
-        server = self.server
-        server.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        if server.status != 200:
-            return self.answer(b'{"error":{"message":"too busy"}}', status=server.status, Retry_After="7")
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.end_headers()
-        delta = {"choices": [{"delta": {"content": server.text}}], "usage": {"completion_tokens": 1}}
-        self.wfile.write(b"data: " + json.dumps(delta).encode() + b"\n\n")
-        try:
-            while server.hold:
-                self.wfile.write(b": ping\n\n")
-                server.hung_up.wait(0.02)
+        self.take_body()
+        if self.server.status != 200:
+            return self.answer(b'{"error":{"message":"too busy"}}', status=self.server.status, Retry_After="7")
+        self.begin_stream()
+        self.event({"choices": [{"delta": {"content": self.server.text}}], "usage": {"completion_tokens": 1}})
+        if self.hold_stream():
             self.wfile.write(b"data: [DONE]\n\n")
-        except OSError:
-            server.hung_up.set()
 
 
 @pytest.fixture
@@ -156,9 +130,7 @@ def scripted(served):
     with urllib.request.urlopen(url_of(served)) as response:
         server = Scripted(response.read(), response.headers["Content-Security-Policy"])
     yield server
-    server.hold = False
-    server.shutdown()
-    server.server_close()
+    server.stop()
 
 
 def test_nothing_that_a_model_writes_acts(scripted, browser):

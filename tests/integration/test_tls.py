@@ -287,9 +287,6 @@ def test_http_callers_can_be_asked_for_certificates(secured, binaries, tmp_path)
                 wrapped.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert wrapped.recv(4096), "closed without an alert"
         # An idle connection under TLS is small.
-        def resident_kib() -> int:
-            return int(next(line for line in open(f"/proc/{own.process.pid}/status") if line.startswith("VmRSS")).split()[1])
-
         def connect() -> ssl.SSLSocket:
             wrapped = secured.context(secured.caller).wrap_socket(socket.create_connection(("127.0.0.1", ports[0])), server_hostname="localhost")
             wrapped.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -297,9 +294,9 @@ def test_http_callers_can_be_asked_for_certificates(secured, binaries, tmp_path)
             return wrapped
 
         warm = [connect() for _ in range(50)]
-        before = resident_kib()
+        before = own.resident_bytes()
         idle = [connect() for _ in range(300)]
-        each_kib = (resident_kib() - before) / len(idle)
+        each_kib = (own.resident_bytes() - before) / 1024 / len(idle)
         print(f"an idle connection under TLS: {each_kib:.1f} KiB")
         if "asan" not in str(binaries) and "tsan" not in str(binaries):
             assert each_kib <= 40
