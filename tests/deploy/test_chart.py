@@ -187,3 +187,38 @@ def test_every_flag_is_the_charts_or_in_the_values(binaries, program):
     assert not in_values & by_the_chart
     assert not flags - in_values - by_the_chart, "a new flag: add it to helm/make_schema and run that, or list it above"
     assert not in_values - flags, "no flag any more: take it from helm/make_schema and run that"
+
+
+ABSENT = "/nowhere/at/all"
+
+
+def bounds(program: str) -> dict[str, dict]:
+    return {name: rule for name, rule in getattr(MAKE_SCHEMA, f"{program.upper()}_FLAGS").items() if rule.get("type") in ("integer", "number")}
+
+
+def last_line(binaries, program: str, *flags: str) -> str:
+    """Of a program that cannot start."""
+    ports = ["--port=0", "--admin-port=0"] + (["--grpc-port=0"] if program == "gateway" else [])
+    ended = subprocess.run([binaries / f"swiftlet-{program}", "--host=127.0.0.1", *ports, *flags], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 78, ended.stderr
+    return ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("program, needed", [("gateway", ()), ("tokenizer", ("--model",)), ("worker", ("--device=cpu", "--model"))])
+def test_what_the_schema_refuses_the_program_refuses(binaries, checkpoint, program, needed):
+    for name, rule in bounds(program).items():
+        if name == "gpu-memory-utilization":  # read on a GPU alone
+            continue
+        beyond = [rule[end] + step for end, step in (("minimum", -1), ("maximum", 1)) if end in rule]
+        assert beyond, name
+        for value in beyond:
+            line = last_line(binaries, program, *needed, *([checkpoint] if needed else []), f"--{name}={value}")
+            assert f"--{name}" in line, (value, line)
+
+
+@pytest.mark.parametrize("program, absent", [("gateway", ("--ssl-keyfile=x", "--ssl-certfile")), ("tokenizer", ("--model",)), ("worker", ("--model",))])
+@pytest.mark.parametrize("end", ["minimum", "maximum"])
+def test_the_program_takes_what_the_schema_takes(binaries, program, absent, end):
+    """All flags at once, beside one thing that is not there."""
+    given = [f"--{name}={rule[end]}" for name, rule in bounds(program).items() if end in rule]
+    assert ABSENT in last_line(binaries, program, *absent, ABSENT, *given)
