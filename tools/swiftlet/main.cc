@@ -1,6 +1,7 @@
 // swiftlet: the command people type. Each subcommand is a folder beside this file and a row of the table.
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
+#include <sysexits.h>
 
 #include <cstdio>
 #include <cstring>
@@ -17,8 +18,6 @@
 
 namespace swiftlet {
 namespace {
-
-constexpr int kWrongUsage = 64;  // EX_USAGE
 
 struct Command {
   const char* name;
@@ -57,14 +56,14 @@ int Main(int argc, char** argv) {
   }
   if (name.empty()) {
     std::fputs(Usage().c_str(), stderr);
-    return kWrongUsage;
+    return EX_USAGE;
   }
   const std::string nearest = NearestName(name, names);
   const std::string line = absl::StrCat(
       "swiftlet: unknown command \"", name, "\"",
       nearest.empty() ? "; swiftlet --help lists all" : absl::StrCat("; did you mean ", nearest, "?"), "\n");
   std::fputs(line.c_str(), stderr);
-  return kWrongUsage;
+  return EX_USAGE;
 }
 
 }  // namespace

@@ -111,14 +111,7 @@ void AnswerReader::TakeEvent(std::string_view data) {
     times_.completion_tokens = event->completion_tokens;
     times_.cached_tokens = event->cached_tokens;
   }
-  if (!event->has_text) return;
-  if (times_.events++ == 0) {
-    times_.first_text_ns = now_ns_;
-  } else {
-    gaps_ns_.push_back(now_ns_ - times_.last_text_ns);
-    times_.longest_gap_ns = std::max(times_.longest_gap_ns, gaps_ns_.back());
-  }
-  times_.last_text_ns = now_ns_;
+  if (event->has_text) times_.TakeText(now_ns_);
 }
 
 bool AnswerReader::Record(int64_t now_ns, const Goodput& limits, Measurements& measured) {
@@ -137,7 +130,7 @@ bool AnswerReader::Record(int64_t now_ns, const Goodput& limits, Measurements& m
     measured.Fail("broken stream", "it ended without [DONE]");
   } else {
     times_.end_ns = now_ns;
-    measured.TakeAnswer(times_, gaps_ns_, limits);
+    measured.TakeAnswer(times_, limits);
     return true;
   }
   return false;

@@ -2,7 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
-#include <sys/resource.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "engine/base/status_macros.h"
+#include "services/common/file_limit.h"
 #include "services/common/stop_signal.h"
 #include "tools/swiftlet/bench/bench_flags.h"
 #include "tools/swiftlet/bench/load_generator.h"
@@ -33,10 +34,8 @@ namespace swiftlet::bench {
 namespace {
 
 constexpr int kFailedRequests = 1;
-constexpr int kWrongUsage = 64;   // EX_USAGE
-constexpr int kUnavailable = 69;  // EX_UNAVAILABLE
-constexpr int kCannotWrite = 73;  // EX_CANTCREAT
 constexpr std::chrono::milliseconds kWatchInterval{50};
+constexpr int32_t kWarmupStreams = 8;                    // of an open loop
 constexpr int64_t kWarmupFirstIndex = int64_t{1} << 50;  // prompts of their own
 constexpr int64_t kPointIndexStep = int64_t{1} << 32;    // each point of a sweep likewise
 
@@ -67,14 +66,6 @@ class Watch {
   LiveFigures last_;
 };
 
-// As many connections as the system allows: 1,024 streams need more than the usual 1,024 files.
-void RaiseFileLimit() {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 absl::Status WriteFile(const char* flag, const std::string& path, const std::string& text) {
   std::ofstream file(path);
   file << text;
@@ -86,42 +77,41 @@ absl::Status WriteFile(const char* flag, const std::string& path, const std::str
 // A run, or those of a sweep: as far as they came.
 absl::Status RunAll(const Options& options, const Dataset& dataset, StopSignal& stop, std::vector<RunResult>* results) {
   Watch watch(stop, options.live);
-  const auto run = [&](const RunShape& shape) {
-    absl::StatusOr<RunResult> result = RunLoad(options, dataset, shape, std::ref(watch));
+  const auto run = [&](const Options& point, int64_t first_index) {
+    absl::StatusOr<RunResult> result = RunLoad(point, dataset, first_index, std::ref(watch));
     watch.EndRun();
     return result;
   };
   if (options.warmup_requests > 0) {
-    const int32_t streams = options.concurrency > 0 ? options.concurrency : 8;
-    ASSIGN_OR_RETURN(
-        const RunResult warm,
-        run({.concurrency = streams, .requests = options.warmup_requests, .first_index = kWarmupFirstIndex}));
+    Options warmup = options;
+    warmup.arrivals.rate = 0;
+    if (warmup.concurrency == 0) warmup.concurrency = kWarmupStreams;
+    warmup.requests = options.warmup_requests;
+    warmup.duration_s = 0;
+    ASSIGN_OR_RETURN(const RunResult warm, run(warmup, kWarmupFirstIndex));
     if (warm.interrupted) return absl::OkStatus();
   }
-  RunShape shape{.open_loop = options.open_loop,
-                 .rate = options.arrivals.rate,
-                 .concurrency = options.concurrency,
-                 .requests = options.requests,
-                 .duration_s = options.duration_s};
   if (options.sweep.values.empty()) {
-    ASSIGN_OR_RETURN(RunResult result, run(shape));
+    ASSIGN_OR_RETURN(RunResult result, run(options, 0));
     std::fputs(RunTable(options, result).c_str(), stdout);
     results->push_back(std::move(result));
     return absl::OkStatus();
   }
   std::fputs(SweepTableHead(options).c_str(), stdout);
+  Options point = options;
+  int64_t first_index = 0;
   for (const double value : options.sweep.values) {
     if (options.sweep.over_rate) {
-      shape.rate = value;
+      point.arrivals.rate = value;
     } else {
-      shape.concurrency = static_cast<int32_t>(value);
+      point.concurrency = static_cast<int32_t>(value);
     }
-    ASSIGN_OR_RETURN(RunResult result, run(shape));
+    ASSIGN_OR_RETURN(RunResult result, run(point, first_index));
     std::fputs(SweepTableLine(options, result).c_str(), stdout);
     std::fflush(stdout);
     results->push_back(std::move(result));
     if (results->back().interrupted) break;
-    shape.first_index += kPointIndexStep;
+    first_index += kPointIndexStep;
   }
   return absl::OkStatus();
 }
@@ -147,11 +137,11 @@ int Profile(char** argv) {
   execv(program.c_str(), argv);
   std::fprintf(stderr, "swiftlet bench: --profile is done by %s, which cannot be run: %s\n", program.c_str(),
                std::generic_category().message(errno).c_str());
-  return kUnavailable;
+  return EX_UNAVAILABLE;
 }
 
 int ExitCode(const absl::Status& status) {
-  return absl::IsInvalidArgument(status) ? kWrongUsage : kUnavailable;
+  return absl::IsInvalidArgument(status) ? EX_USAGE : EX_UNAVAILABLE;
 }
 
 int Fail(int code, const absl::Status& status) {
@@ -164,20 +154,20 @@ int Fail(int code, const absl::Status& status) {
 int BenchCommand(int argc, char** argv) {
   if (std::find(argv, argv + argc, std::string_view("--profile")) != argv + argc) return Profile(argv);
   absl::StatusOr<std::optional<Options>> read = ReadOptions(argc, argv);
-  if (!read.ok()) return Fail(kWrongUsage, read.status());
+  if (!read.ok()) return Fail(EX_USAGE, read.status());
   if (!read->has_value()) return 0;
   Options options = **std::move(read);
   Dataset dataset;
   if (!options.dataset_path.empty()) {
     absl::StatusOr<Dataset> entries = ReadDataset(
         options.dataset_path, {.chat = options.endpoint == Endpoint::kChat, .token_ids = options.token_ids});
-    if (!entries.ok()) return Fail(kWrongUsage, entries.status());
+    if (!entries.ok()) return Fail(EX_USAGE, entries.status());
     dataset = *std::move(entries);
   }
   // Both files are made now: a path that cannot be written is no news for the end of an hour.
   for (const auto& [flag, path] : {std::pair("--json", options.json_path), std::pair("--plot", options.plot_path)}) {
     if (path.empty()) continue;
-    if (const absl::Status written = WriteFile(flag, path, ""); !written.ok()) return Fail(kWrongUsage, written);
+    if (const absl::Status written = WriteFile(flag, path, ""); !written.ok()) return Fail(EX_USAGE, written);
   }
   StopSignal stop;
   RaiseFileLimit();
@@ -190,7 +180,7 @@ int BenchCommand(int argc, char** argv) {
   const absl::Status status = RunAll(options, dataset, stop, &results);
   const absl::Status written = WriteReports(options, results, machine, server);
   if (!status.ok()) return Fail(ExitCode(status), status);
-  if (!written.ok()) return Fail(kCannotWrite, written);
+  if (!written.ok()) return Fail(EX_CANTCREAT, written);
   for (const RunResult& result : results) {
     if (result.measured.failed() > 0 || result.measured.completed == 0) return kFailedRequests;
   }

@@ -204,10 +204,10 @@ TEST(Measurements, DividesGapsByTheTokensOfAnEvent) {
                     .first_text_ns = 2000,
                     .last_text_ns = 8000,
                     .end_ns = 9000,
-                    .longest_gap_ns = 4000,
                     .events = 3,
-                    .completion_tokens = 5};
-  measured.TakeAnswer(times, {2000, 4000}, {});
+                    .completion_tokens = 5,
+                    .gaps_ns = {2000, 4000}};
+  measured.TakeAnswer(times, {});
   EXPECT_EQ(measured.time_to_first_token.PercentileNs(50), 1000);
   EXPECT_EQ(measured.inter_token.PercentileNs(50), 1000);
   EXPECT_NEAR(static_cast<double>(measured.inter_token.PercentileNs(100)), 2000, 1);
@@ -222,12 +222,12 @@ TEST(Measurements, GoodIsWithinEveryLimit) {
                           .first_text_ns = 200'000'000,
                           .last_text_ns = 400'000'000,
                           .end_ns = 400'000'000,
-                          .longest_gap_ns = 30'000'000,
                           .events = 11,
-                          .completion_tokens = 11};
+                          .completion_tokens = 11,
+                          .gaps_ns = {20'000'000, 30'000'000, 10'000'000}};
   const auto good = [&](const char* limits) {
     Measurements measured;
-    measured.TakeAnswer(times, {}, *ParseGoodput(limits));
+    measured.TakeAnswer(times, *ParseGoodput(limits));
     return measured.good == 1;
   };
   EXPECT_TRUE(good("ttft:200ms,tpot:20ms,gap:30ms,e2e:0.4s"));

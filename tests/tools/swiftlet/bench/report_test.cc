@@ -29,7 +29,7 @@ absl::StatusOr<std::optional<Options>> Read(std::vector<const char*> words) {
 TEST(BenchFlags, DefaultsAreAClosedLoopOfChats) {
   const auto options = Read({});
   ASSERT_TRUE(options.ok()) << options.status();
-  EXPECT_FALSE((*options)->open_loop);
+  EXPECT_FALSE((*options)->open_loop());
   EXPECT_EQ((*options)->concurrency, 32);
   EXPECT_EQ((*options)->requests, 1000);
   EXPECT_EQ((*options)->target.port, "8000");
@@ -38,13 +38,13 @@ TEST(BenchFlags, DefaultsAreAClosedLoopOfChats) {
 
 TEST(BenchFlags, OneFlagDecidesWhatOthersMean) {
   EXPECT_EQ((**Read({"--rate", "5"})).concurrency, 0);
-  EXPECT_TRUE((**Read({"--rate", "5"})).open_loop);
+  EXPECT_TRUE((**Read({"--rate", "5"})).open_loop());
   EXPECT_EQ((**Read({"--duration", "5"})).requests, 0);
   EXPECT_EQ((**Read({"--duration", "5", "--requests", "7"})).requests, 7);
   EXPECT_EQ((**Read({"--endpoint", "grpc"})).target.port, "8001");
   EXPECT_TRUE((**Read({"--endpoint", "grpc"})).token_ids);
   EXPECT_FALSE((**Read({"--endpoint", "completions", "--prompts", "text"})).token_ids);
-  EXPECT_TRUE((**Read({"--sweep", "rate:1,2"})).open_loop);
+  EXPECT_TRUE((**Read({"--sweep", "rate:1,2"})).open_loop());
 }
 
 TEST(BenchFlags, CommandHidesTheKey) {
@@ -117,7 +117,7 @@ RunResult SomeResult(int32_t scale) {
                     .end_ns = 30'000'000 * scale,
                     .events = 128,
                     .completion_tokens = 128};
-  for (int i = 0; i < 4; ++i) result.measured.TakeAnswer(times, {}, *ParseGoodput("ttft:15ms"));
+  for (int i = 0; i < 4; ++i) result.measured.TakeAnswer(times, *ParseGoodput("ttft:15ms"));
   result.measured.Fail("500", "x");
   result.measured.Refuse("too many");
   result.client.busiest_thread_share = 0.95;
