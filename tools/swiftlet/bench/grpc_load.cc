@@ -121,7 +121,7 @@ class Load {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
         continue;
       }
-      Begin(*load_.pacer.Take(now_ns));
+      BeginNext();  // none where the run was stopped meanwhile
     }
     all_begun_ = true;
   }
@@ -141,9 +141,10 @@ class Load {
     Progress::Add(load_.progress.begun, 1);
     ++num_open_;
     Call* const tag = call.release();  // TakeAll owns it from its first operation on
+    if (due.at_ns > 0)
+      load_.measured.send_lateness.Add(now_ns - due.at_ns);  // this thread's alone; TakeAll has the rest
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      if (due.at_ns > 0) late_ns_.push_back(now_ns - due.at_ns);
       open_.insert(tag);
     }
     tag->reader = stub_->PrepareAsyncGenerate(&tag->context, request, &queue_);
@@ -152,7 +153,8 @@ class Load {
 
   void TakeAll() {
     bool cancelled = false;
-    while (num_open_ > 0 || !all_begun_ || !resume_at_ns_.empty()) {
+    // all_begun_ first: a call that is begun before it is set is then counted.
+    while (!all_begun_ || num_open_ > 0 || !resume_at_ns_.empty()) {
       void* tag = nullptr;
       bool ok = false;
       const auto tick = std::chrono::system_clock::now() + std::chrono::nanoseconds(kTickNs);
@@ -167,7 +169,6 @@ class Load {
         BeginNext();
       }
     }
-    for (const int64_t late_ns : late_ns_) load_.measured.send_lateness.Add(late_ns);
   }
 
   void Take(Call& call, bool ok) {
@@ -237,8 +238,7 @@ class Load {
   std::atomic<bool> all_begun_{false};
   std::deque<int64_t> resume_at_ns_;  // closed loop: streams that pause
   std::mutex mutex_;
-  std::set<Call*> open_;          // guarded by mutex_, as the next
-  std::vector<int64_t> late_ns_;  // open loop: of each call
+  std::set<Call*> open_;  // guarded by mutex_
 };
 
 }  // namespace
