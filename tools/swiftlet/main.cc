@@ -39,6 +39,13 @@ std::string Usage() {
   return text;
 }
 
+// The exit code of a command that ended with `code`: what it wrote may not have found room.
+int Written(int code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  std::fputs("swiftlet: standard output cannot be written\n", stderr);
+  return code == 0 ? EX_IOERR : code;
+}
+
 int Main(int argc, char** argv) {
   const std::string name = argc < 2 ? "" : argv[1];
   if (name == "--help" || name == "help") {
@@ -51,7 +58,7 @@ int Main(int argc, char** argv) {
   }
   std::vector<std::string> names;
   for (const Command& command : kCommands) {
-    if (name == command.name) return command.run(argc - 1, argv + 1);
+    if (name == command.name) return Written(command.run(argc - 1, argv + 1));
     names.emplace_back(command.name);
   }
   if (name.empty()) {

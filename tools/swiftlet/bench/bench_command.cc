@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
+#include <sys/ioctl.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "engine/base/status_macros.h"
+#include "engine/base/string_view.h"
 #include "services/common/file_limit.h"
 #include "services/common/stop_signal.h"
 #include "tools/swiftlet/bench/bench_flags.h"
@@ -29,6 +31,7 @@
 #include "tools/swiftlet/bench/report_json.h"
 #include "tools/swiftlet/bench/report_table.h"
 #include "tools/swiftlet/bench/served_model.h"
+#include "tools/swiftlet/client/terminal_text.h"
 
 namespace swiftlet::bench {
 namespace {
@@ -47,31 +50,44 @@ class Watch {
   // Waits some time; false when the run is to end.
   bool operator()(const LiveFigures& live) {
     if (live_ && live.elapsed_s - last_.elapsed_s >= 1) {
-      std::fprintf(stderr, "\r%6.1f s  %ld begun, %ld ended, %ld of them not answered; %.0f events/s   ",
-                   live.elapsed_s, static_cast<long>(live.begun), static_cast<long>(live.ended),
-                   static_cast<long>(live.not_completed),
-                   static_cast<double>(live.tokens - last_.tokens) / (live.elapsed_s - last_.elapsed_s));
+      const std::string line = absl::StrFormat(
+          "%6.1f s  %d begun, %d ended, %d of them not answered; %.0f events/s", live.elapsed_s, live.begun, live.ended,
+          live.not_completed, static_cast<double>(live.tokens - last_.tokens) / (live.elapsed_s - last_.elapsed_s));
+      // A line that is wider than the terminal could not be overwritten.
+      std::fprintf(stderr, "\r%.*s\x1b[K", Columns() - 1, line.c_str());
       last_ = live;
     }
     return absl::IsDeadlineExceeded(stop_.WaitFor(kWatchInterval));
   }
   void EndRun() {
-    if (live_) std::fprintf(stderr, "\r%*s\r", 90, "");
+    if (live_) std::fputs("\r\x1b[K", stderr);
     last_ = {};
   }
 
  private:
+  static int Columns() {
+    winsize size = {};
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  }
+
   StopSignal& stop_;
   const bool live_;
   LiveFigures last_;
 };
 
-absl::Status WriteFile(const char* flag, const std::string& path, const std::string& text) {
-  std::ofstream file(path);
+absl::Status WriteFile(const char* flag, const std::string& path, const std::string& text,
+                       std::ios::openmode mode = std::ios::trunc) {
+  std::ofstream file(path, mode);
   file << text;
   if (file.flush()) return absl::OkStatus();
   return absl::UnknownError(
       absl::StrCat(flag, ": ", path, " cannot be written: ", std::generic_category().message(errno)));
+}
+
+// The server's words are in it, its model's name for one.
+void Show(const std::string& table) {
+  std::fputs(TerminalText(table).c_str(), stdout);
+  std::fflush(stdout);
 }
 
 // A run, or those of a sweep: as far as they came.
@@ -93,11 +109,11 @@ absl::Status RunAll(const Options& options, const Dataset& dataset, StopSignal& 
   }
   if (options.sweep.values.empty()) {
     ASSIGN_OR_RETURN(RunResult result, run(options, 0));
-    std::fputs(RunTable(options, result).c_str(), stdout);
+    Show(RunTable(options, result));
     results->push_back(std::move(result));
     return absl::OkStatus();
   }
-  std::fputs(SweepTableHead(options).c_str(), stdout);
+  Show(SweepTableHead(options));
   Options point = options;
   int64_t first_index = 0;
   for (const double value : options.sweep.values) {
@@ -107,8 +123,7 @@ absl::Status RunAll(const Options& options, const Dataset& dataset, StopSignal& 
       point.concurrency = static_cast<int32_t>(value);
     }
     ASSIGN_OR_RETURN(RunResult result, run(point, first_index));
-    std::fputs(SweepTableLine(options, result).c_str(), stdout);
-    std::fflush(stdout);
+    Show(SweepTableLine(options, result));
     results->push_back(std::move(result));
     if (results->back().interrupted) break;
     first_index += kPointIndexStep;
@@ -145,7 +160,7 @@ int ExitCode(const absl::Status& status) {
 }
 
 int Fail(int code, const absl::Status& status) {
-  std::fprintf(stderr, "swiftlet bench: %s\n", std::string(status.message()).c_str());
+  std::fprintf(stderr, "swiftlet bench: %s\n", TerminalLine(ToStd(status.message())).c_str());
   return code;
 }
 
@@ -164,10 +179,12 @@ int BenchCommand(int argc, char** argv) {
     if (!entries.ok()) return Fail(EX_USAGE, entries.status());
     dataset = *std::move(entries);
   }
-  // Both files are made now: a path that cannot be written is no news for the end of an hour.
+  // Both files are made now: a path that cannot be written is no news for the end of an hour. What stands in them is
+  // the last run's until there is something to replace it.
   for (const auto& [flag, path] : {std::pair("--json", options.json_path), std::pair("--plot", options.plot_path)}) {
     if (path.empty()) continue;
-    if (const absl::Status written = WriteFile(flag, path, ""); !written.ok()) return Fail(EX_USAGE, written);
+    if (const absl::Status written = WriteFile(flag, path, "", std::ios::app); !written.ok())
+      return Fail(EX_USAGE, written);
   }
   StopSignal stop;
   RaiseFileLimit();

@@ -12,6 +12,8 @@
 #include "engine/base/status_macros.h"
 #include "services/common/flags.h"
 #include "services/common/tls_source.h"
+#include "tools/swiftlet/client/api_key.h"
+#include "tools/swiftlet/client/terminal_text.h"
 #include "tools/swiftlet/client/tls_context.h"
 
 namespace swiftlet::bench {
@@ -132,12 +134,13 @@ absl::Status ReadRoute(const Texts& texts, Options& options) {
   if (options.server_name.empty()) options.server_name = options.target.host;
   RETURN_IF_ERROR(Need(texts.api_keys.size() <= 1, "--api-key: several given; one is needed"));
   if (!texts.api_keys.empty()) options.api_key = texts.api_keys.front();
+  RETURN_IF_ERROR(CheckApiKey("--api-key", options.api_key));
   options.token_ids = texts.prompts == "ids" || (texts.prompts == "auto" && options.endpoint != Endpoint::kChat);
   return Need(!(options.token_ids && options.endpoint == Endpoint::kChat),
               "--prompts: a chat has no prompt of ids; --endpoint completions or grpc has");
 }
 
-// As typed, without what --api-key says.
+// As typed, without what --api-key says; UTF-8 whatever was typed, as it goes into JSON.
 std::string CommandText(int argc, const char* const* argv) {
   std::vector<std::string> words = {"swiftlet"};
   for (int i = 0; i < argc; ++i) {
@@ -145,7 +148,7 @@ std::string CommandText(int argc, const char* const* argv) {
     const bool hides = i > 0 && std::string_view(argv[i - 1]) == "--api-key";
     words.push_back(hides ? "***" : absl::StartsWith(word, "--api-key=") ? "--api-key=***" : word);
   }
-  return absl::StrJoin(words, " ");
+  return TerminalText(absl::StrJoin(words, " "));
 }
 
 }  // namespace

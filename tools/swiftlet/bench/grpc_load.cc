@@ -141,8 +141,8 @@ class Load {
     Progress::Add(load_.progress.begun, 1);
     ++num_open_;
     Call* const tag = call.release();  // TakeAll owns it from its first operation on
-    if (due.at_ns > 0)
-      load_.measured.send_lateness.Add(now_ns - due.at_ns);  // this thread's alone; TakeAll has the rest
+    // The thread that begins calls is alone with this; all other figures are TakeAll's.
+    if (due.at_ns > 0) load_.measured.send_lateness.Add(now_ns - due.at_ns);
     {
       std::lock_guard<std::mutex> lock(mutex_);
       open_.insert(tag);

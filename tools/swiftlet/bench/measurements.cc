@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tools/swiftlet/bench/steady_time.h"
+#include "tools/swiftlet/client/terminal_text.h"
 
 namespace swiftlet::bench {
 
@@ -51,12 +52,12 @@ void Measurements::TakeAnswer(const AnswerTimes& times, const Goodput& limits) {
 void Measurements::Fail(const std::string& code, const std::string& message) {
   last_end_ns = NowNs();
   Failures& found = failures[code];
-  if (found.count++ == 0) found.example = message;
+  if (found.count++ == 0) found.example = TerminalLine(message);
 }
 
 void Measurements::Refuse(const std::string& message) {
   last_end_ns = NowNs();
-  if (refused++ == 0) refused_example = message;
+  if (refused++ == 0) refused_example = TerminalLine(message);
 }
 
 void Measurements::Append(const Measurements& other) {

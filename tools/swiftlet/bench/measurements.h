@@ -29,7 +29,7 @@ struct AnswerTimes {
 
 struct Failures {
   int64_t count = 0;
-  std::string example;  // the first one's message
+  std::string example;  // the first one's message, as a line of UTF-8 that a terminal may be shown
 };
 
 struct Measurements {

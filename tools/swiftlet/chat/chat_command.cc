@@ -1,6 +1,5 @@
 #include "tools/swiftlet/chat/chat_command.h"
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -12,12 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include "engine/base/file.h"
-#include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
 #include "services/common/flags.h"
 #include "services/common/tls_source.h"
 #include "tools/swiftlet/chat/chat_session.h"
+#include "tools/swiftlet/client/api_key.h"
 #include "tools/swiftlet/client/model_list.h"
 #include "tools/swiftlet/client/terminal_text.h"
 #include "tools/swiftlet/client/tls_context.h"
@@ -25,21 +23,9 @@
 namespace swiftlet {
 namespace {
 
-constexpr size_t kMaxKeyBytes = 4096;
-
 int Fail(const absl::Status& status, int code) {
   std::fputs(absl::StrCat("swiftlet chat: ", TerminalText(ToStd(status.message())), "\n").c_str(), stderr);
   return code;
-}
-
-// The key that stands alone in a file.
-absl::StatusOr<std::string> ReadKey(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxKeyBytes));
-  const std::string key(absl::StripAsciiWhitespace(text));
-  if (key.empty() || key.find_first_of(" \t\r\n") != std::string::npos) {
-    return absl::InvalidArgumentError(absl::StrCat("--api-key-file ", path, ": the key alone must stand in it"));
-  }
-  return key;
 }
 
 bool Wanted(const std::string& choice, bool automatic) {
@@ -84,9 +70,14 @@ int ChatCommand(int argc, char** argv) {
   if (api_keys.size() + (api_key_file.empty() ? 0 : 1) > 1) {
     return Fail(absl::InvalidArgumentError("one key is sent: --api-key once, or --api-key-file"), EX_USAGE);
   }
-  if (!api_keys.empty()) options.api_key = api_keys.front();
+  if (!api_keys.empty()) {
+    options.api_key = api_keys.front();
+    if (const absl::Status status = CheckApiKey("--api-key", options.api_key); !status.ok()) {
+      return Fail(status, EX_USAGE);
+    }
+  }
   if (!api_key_file.empty()) {
-    auto key = ReadKey(api_key_file);
+    auto key = ReadApiKey("--api-key-file", api_key_file);
     if (!key.ok()) return Fail(key.status(), EX_USAGE);
     options.api_key = *std::move(key);
   }

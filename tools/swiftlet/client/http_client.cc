@@ -21,6 +21,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/base/strict_json.h"
 #include "engine/base/string_view.h"
+#include "tools/swiftlet/client/terminal_text.h"
 #include "tools/swiftlet/client/tls_context.h"
 
 namespace swiftlet {
@@ -38,7 +39,7 @@ constexpr size_t kMaxErrorBytes = 1 << 16;
 constexpr size_t kMaxGetBytes = 1 << 24;
 
 using Request = http::request<http::string_body>;
-using OnBytes = std::function<void(std::string_view)>;
+using OnBytes = std::function<bool(std::string_view)>;
 
 absl::StatusCode CodeOf(int status) {
   switch (status) {
@@ -95,7 +96,7 @@ asio::awaitable<absl::Status> Exchange(Stream& stream, const Request& request, c
     if (error && error != http::error::need_buffer) co_return lost(error);
     const std::string_view bytes(chunk.data(), chunk.size() - parser.get().body().size);
     if (good) {
-      on_bytes(bytes);
+      if (!on_bytes(bytes)) break;
     } else {
       refusal.append(bytes);
       if (refusal.size() > kMaxErrorBytes) break;
@@ -116,25 +117,23 @@ absl::Status HttpError(int status, std::string_view body, std::string_view retry
     if (text != nullptr && text->is_string()) message = std::string(text->as_string());
   }
   if (message.empty()) message = absl::StrCat("the server said: ", ToAbsl(body.substr(0, 200)));
-  for (char& character : message) {
-    if (character == '\n' || character == '\r') character = ' ';
-  }
   absl::StrAppend(&message, " (HTTP ", status);
   if (!retry_after.empty()) absl::StrAppend(&message, "; try again in ", ToAbsl(retry_after), " s");
   absl::StrAppend(&message, ")");
-  return absl::Status(CodeOf(status), message);
+  return absl::Status(CodeOf(status), TerminalLine(message));
 }
 
 struct HttpClient::Impl {
   explicit Impl(HttpClientOptions given) : options(std::move(given)) {}
 
-  asio::awaitable<absl::Status> Connect(beast::tcp_stream& stream, tcp::resolver& resolver) {
+  asio::awaitable<absl::Status> Connect(beast::tcp_stream& stream, tcp::resolver& resolver, const bool& stopped) {
     const std::string where = options.url.authority();
     beast::error_code error;
     const auto endpoints = co_await resolver.async_resolve(options.url.host, options.url.port,
                                                            asio::redirect_error(asio::use_awaitable, error));
     if (error)
       co_return absl::UnavailableError(absl::StrCat("cannot resolve ", options.url.host, ": ", error.message()));
+    if (stopped) co_return absl::CancelledError("stopped");  // just then: there was no socket to close
     stream.expires_after(kConnectTime);
     co_await stream.async_connect(endpoints, asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return absl::UnavailableError(absl::StrCat("cannot connect to ", where, ": ", error.message()));
@@ -142,17 +141,19 @@ struct HttpClient::Impl {
     co_return absl::OkStatus();
   }
 
-  // `end` is called when the call has its result; `stop` is given what breaks it off.
+  // `stop` is given what breaks it off.
   asio::awaitable<absl::Status> Run(const Request& request, const OnBytes& on_bytes, std::function<void()>& stop) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     tcp::resolver resolver(executor);
     asio::ssl::stream<beast::tcp_stream> secure(executor, *tls);
     beast::tcp_stream& plain = secure.next_layer();
+    bool stopped = false;
     stop = [&] {
+      stopped = true;
       resolver.cancel();
       plain.close();
     };
-    absl::Status status = co_await Connect(plain, resolver);
+    absl::Status status = co_await Connect(plain, resolver, stopped);
     if (status.ok() && options.url.tls) {
       beast::error_code error;
       AskFor(options.server_name, secure.native_handle());
@@ -225,14 +226,16 @@ absl::StatusOr<HttpClient> HttpClient::Create(HttpClientOptions options) {
 absl::StatusOr<std::string> HttpClient::Get(const std::string& path) {
   std::string body;
   const absl::Status status = impl_->Call(http::verb::get, path, "", [&](std::string_view bytes) {
-    if (body.size() < kMaxGetBytes) body.append(bytes);
+    body.append(bytes);
+    return body.size() <= kMaxGetBytes;
   });
   if (!status.ok()) return status;
+  if (body.size() > kMaxGetBytes) return absl::UnavailableError(absl::StrCat(path, " has no end"));
   return body;
 }
 
 absl::Status HttpClient::Post(const std::string& path, std::string body,
-                              std::function<void(std::string_view)> on_bytes) {
+                              std::function<bool(std::string_view)> on_bytes) {
   return impl_->Call(http::verb::post, path, std::move(body), on_bytes);
 }
 

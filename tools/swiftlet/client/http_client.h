@@ -30,12 +30,13 @@ class HttpClient {
   HttpClient(HttpClient&&) noexcept;
   ~HttpClient();
 
-  // The body of a 200 answer, within 10 s. Errors are one line for people. UNAVAILABLE: nobody is there, or it went
-  // away; UNAUTHENTICATED, RESOURCE_EXHAUSTED, NOT_FOUND, INVALID_ARGUMENT and the like as the HTTP status says, with
-  // the server's own message.
+  // The body of a 200 answer, within 10 s; at most 16 MiB. Errors are one line for people. UNAVAILABLE: nobody is
+  // there, or it went away; UNAUTHENTICATED, RESOURCE_EXHAUSTED, NOT_FOUND, INVALID_ARGUMENT and the like as the HTTP
+  // status says, with the server's own message.
   absl::StatusOr<std::string> Get(const std::string& path);
-  // Sends a JSON body and hands on what a 200 answer brings, as it comes.
-  absl::Status Post(const std::string& path, std::string body, std::function<void(std::string_view bytes)> on_bytes);
+  // Sends a JSON body and hands on what a 200 answer brings, as it comes, until it ends or `on_bytes` returns false: OK
+  // both. No longer than 300 s without a byte.
+  absl::Status Post(const std::string& path, std::string body, std::function<bool(std::string_view bytes)> on_bytes);
 
  private:
   struct Impl;
@@ -43,7 +44,7 @@ class HttpClient {
   std::unique_ptr<Impl> impl_;
 };
 
-// What an answer that is not 200 says, as one line. Pure.
+// What an answer that is not 200 says, as one line that a terminal may be shown. Pure.
 absl::Status HttpError(int status, std::string_view body, std::string_view retry_after);
 
 }  // namespace swiftlet

@@ -90,7 +90,7 @@ int Supervise(const ServePlan& plan, StopSignal& stop) {
   }
   if (*ready) {
     std::fputs(plan.banner.c_str(), stdout);
-    std::fflush(stdout);
+    if (std::fflush(stdout) != 0) std::clearerr(stdout);  // that nobody reads the banner is no fault
   }
   if (stop.Wait().ok()) {
     Say("stopping");

@@ -97,6 +97,14 @@ TEST(StreamEvent, ReadsUsageAndErrors) {
   EXPECT_TRUE(ReadStreamEvent(R"({"error":{"message":"m"}})")->has_error);
 }
 
+TEST(StreamEvent, CountsThatNobodyCanHaveAreNone) {
+  for (const char* count : {"-1", "9223372036854775807", "99999999999", "\"7\"", "null", "[3]"}) {
+    const auto event = ReadStreamEvent("{\"usage\":{\"completion_tokens\":" + std::string(count) + "}}");
+    ASSERT_TRUE(event.has_value()) << count;
+    EXPECT_EQ(event->completion_tokens, 0) << count;
+  }
+}
+
 TEST(StreamEvent, EveryBeginningOfAnEventIsNoEvent) {
   const std::string json = R"({"choices":[{"delta":{"content":"a\\\"\u00e4"},"n":-1.5e3,"b":true}],"usage":null})";
   ASSERT_TRUE(ReadStreamEvent(json).has_value());
@@ -196,6 +204,26 @@ TEST(AnswerReader, SaysWhatIsWrongWithAnAnswer) {
   EXPECT_THAT(failure(plain + "data: {\"choices\n\ndata: [DONE]\n\n", true), HasSubstr("broken stream: no JSON"));
   EXPECT_EQ(failure(Chunked(kAnswer).substr(0, 300), true), "cut");
   EXPECT_EQ(failure(plain + "data: [DONE]\n\n", true), "");
+}
+
+TEST(AnswerReader, GivesUpAnEventWithoutEnd) {
+  Measurements measured;
+  AnswerReader reader(0);
+  boost::beast::error_code error;
+  reader.Take(std::string(kHead) + "\r\n", 1, error);
+  const std::string piece(1 << 20, 'x');
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(reader.Take(piece, 1, error), piece.size());
+  ASSERT_TRUE(reader.TakeEnd());
+  EXPECT_FALSE(reader.Record(1, {}, measured));
+  EXPECT_EQ(measured.failures["broken stream"].example, "an event without an end");
+}
+
+TEST(Measurements, ExamplesAreLinesOfUtf8ThatDoNotAct) {
+  Measurements measured;
+  measured.Fail("500", "a\n\x1b]0;b\x07\xe9");
+  measured.Refuse("\x1b[2J");
+  EXPECT_EQ(measured.failures["500"].example, "a ␛]0;b␇\xef\xbf\xbd");
+  EXPECT_EQ(measured.refused_example, "␛[2J");
 }
 
 TEST(Measurements, DividesGapsByTheTokensOfAnEvent) {

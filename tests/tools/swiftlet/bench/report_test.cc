@@ -52,6 +52,7 @@ TEST(BenchFlags, CommandHidesTheKey) {
   EXPECT_EQ((*options)->command, "swiftlet bench --api-key *** --model=m");
   EXPECT_EQ((**Read({"--api-key=secret"})).command, "swiftlet bench --api-key=***");
   EXPECT_EQ((*options)->api_key, "secret");
+  EXPECT_EQ((**Read({"--json", "\xe9.json"})).command, "swiftlet bench --json \xef\xbf\xbd.json");  // for JSON
 }
 
 TEST(BenchFlags, WrongValuesAreOneLineThatNamesTheFlag) {
@@ -72,6 +73,7 @@ TEST(BenchFlags, WrongValuesAreOneLineThatNamesTheFlag) {
       {{"--ssl-ca-certs", "x"}, "--url must begin with https://"},
       {{"--url", "https://a", "--ssl-certfile", "x"}, "--ssl-certfile and --ssl-keyfile"},
       {{"--api-key", "a,b"}, "--api-key: several"},
+      {{"--api-key", "a b"}, "--api-key: a key is"},
       {{"--goodput", "ttft"}, "--goodput: \"ttft\""},
       {{"--goodput", "ttft:0ms"}, "--goodput"},
       {{"--goodput", "tttf:1ms"}, "--goodput"},
@@ -144,8 +146,8 @@ TEST(Warnings, SayWhyTheFiguresAreInDoubt) {
   result.measured.cached_tokens = 51;
   for (int i = 0; i < 10; ++i) result.measured.send_lateness.Add(11'000'000);
   EXPECT_THAT(Warnings(options, result),
-              ElementsAre(HasSubstr("the bottleneck"), HasSubstr("waited for one for 11 %"),
-                          HasSubstr("p99 11.0 ms"), HasSubstr("51 % of the prompts' tokens")));
+              ElementsAre(HasSubstr("the bottleneck"), HasSubstr("waited for one for 11 %"), HasSubstr("p99 11.0 ms"),
+                          HasSubstr("51 % of the prompts' tokens")));
   options.dataset_path = "x";  // such prompts may well have a prefix in common
   EXPECT_EQ(Warnings(options, result).size(), 3u);
 }
