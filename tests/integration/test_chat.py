@@ -26,7 +26,7 @@ class Scripted(http.server.ThreadingHTTPServer):
         self.bodies: list[dict] = []
         self.chunks: list[dict] = [{"content": "fine"}]
         self.status, self.headers = 200, {}
-        self.hold = self.broken_off = False
+        self.hold = self.broken_off = self.stays_open = False
         self.hung_up = threading.Event()
         self.authorization = None
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server_port}"
@@ -75,6 +75,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not server.broken_off:
             usage = {"completion_tokens": 3, "completion_tokens_details": {"reasoning_tokens": 1}}
             self.wfile.write(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n")
+        if server.stays_open:
+            server.hung_up.wait(60)
 
 
 @pytest.fixture
@@ -193,6 +195,29 @@ def test_pipeline_gets_the_answers_alone(scripted, binaries):
     assert (done.returncode, done.stdout, done.stderr) == (1, "fine\n", "swiftlet chat: the answer broke off\n")
 
 
+def test_answer_is_over_when_the_server_says_so(scripted, binaries):
+    scripted.stays_open = True  # a connection that is kept open behind it is nothing to wait for
+    begun = time.monotonic()
+    done = piped(binaries, "one\ntwo\n", "--url", scripted.url)
+    assert (done.returncode, done.stdout) == (0, "fine\nfine\n") and time.monotonic() - begun < 30
+    scripted.hung_up.set()
+
+
+def test_answers_that_cannot_be_written_are_a_failure(scripted, binaries):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([binaries / "swiftlet", "chat", "--url", scripted.url], input=b"one\n", stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 74 and done.stderr.endswith(b"swiftlet: standard output cannot be written\n"), done
+
+
+def test_bytes_that_are_no_utf8_are_shown_as_such_and_enter_still_ends_the_line(scripted, chat):
+    with chat("--url", scripted.url) as terminal:
+        terminal.wait_for("> ")
+        terminal.line("caf\udce9")  # as a terminal of Latin-1 sends it
+        terminal.wait_for("tokens")
+        assert scripted.bodies[-1]["messages"][-1]["content"] == "caf\ufffd"
+        end(terminal)
+
+
 def test_no_color_is_respected(scripted, chat):
     scripted.chunks = [{"reasoning_content": "hm"}, {"content": "fine"}]
     with chat("--url", scripted.url, environment={"NO_COLOR": "1"}) as terminal:
@@ -217,6 +242,7 @@ def test_refusals_are_one_line(scripted, binaries, status, exit_code, words):
     (["--urll", "x"], 64, "did you mean --url?"),
     (["--set", "heat=3"], 64, "unknown setting"),
     (["--api-key-file", "/nowhere"], 64, "/nowhere"),
+    (["--api-key", "open sesame"], 64, "--api-key: a key is"),
     (["--model", "third"], 64, 'no model "third"; it has first, second'),
 ])
 def test_wrong_flags_are_one_line(scripted, binaries, flags, exit_code, words):
