@@ -15,6 +15,7 @@
 
 #include "engine/base/string_view.h"
 #include "services/common/build_info.h"
+#include "services/common/file_limit.h"
 #include "services/common/grpc_channel.h"
 #include "services/common/grpc_server.h"
 #include "services/common/idle_memory.h"
@@ -25,7 +26,6 @@
 #include "services/gateway/admission/api_key_file.h"
 #include "services/gateway/admission/api_keys.h"
 #include "services/gateway/endpoints.h"
-#include "services/gateway/file_limit.h"
 #include "services/gateway/gateway_flags.h"
 #include "services/gateway/generation/generator.h"
 #include "services/gateway/grpc/grpc_service.h"

@@ -52,7 +52,8 @@ class Terminal:
         return shown
 
     def type(self, text: str) -> None:
-        os.write(self._master, text.encode())
+        """A byte that is no UTF-8 is typed as its surrogate."""
+        os.write(self._master, text.encode(errors="surrogateescape"))
 
     def line(self, text: str) -> None:
         self.type(text + "\r")

@@ -16,6 +16,7 @@ import pytest
 
 from independent_client import closed_loop, open_loop
 from processes import Background, Program, free_port, wait_until
+from terminal import Terminal
 
 
 def bench(binaries: pathlib.Path, *flags: str) -> subprocess.CompletedProcess:
@@ -73,6 +74,7 @@ def test_wrong_use_is_one_line(cluster, binaries, tmp_path):
                                 (["--url", f"http://127.0.0.1:{free_port()}"], 69, "cannot connect"),
                                 (["--url", f"http://127.0.0.1:{free_port()}", "--endpoint", "grpc"], 69, "UNAVAILABLE"),
                                 (["--url", "http://no-such-host.invalid"], 69, "cannot resolve"),
+                                (["--url", url, "--endpoint", "grpc", "--api-key", "k\u00e9y"], 64, "--api-key: a key is"),
                                 (["--ratte", "3"], 64, "did you mean --rate?")]:
         ended = bench(binaries, *flags)
         assert ended.returncode == status and ended.stdout == "" and ended.stderr.startswith("swiftlet bench: "), (flags, ended)
@@ -139,6 +141,7 @@ async def hang(reader, writer):
 @pytest.mark.parametrize("answer, counted, said", [
     (plain("503 Busy", b'{"error":{"message":"not now"}}'), "503", "not now"),
     (plain("500 Oops", b"<html>"), "500", "<html>"),
+    (plain("500 Oops", b"\x1b]0;owned\x07\nf\xfcr"), "500", "\u241b]0;owned\u2407 f\ufffdr"),
     (plain("200 OK", b'{"choices":[]}'), "not a stream", "text/event-stream"),
     (STREAM + EVENT, "broken stream", "[DONE]"),
     (STREAM.replace(b"Connection: close", b"Transfer-Encoding: chunked") + b"ff\r\n" + EVENT, "broken stream", "closed the connection within"),
@@ -147,7 +150,7 @@ async def hang(reader, writer):
     (b"", "broken stream", "without an answer"),
     (b"SSH-2.0-OpenSSH\r\n\r\n", "no HTTP", ""),
     (hang, "timeout", "0.5 s"),
-], ids=["503", "500", "no stream", "no end", "cut", "no JSON", "error event", "closed", "no HTTP", "hang"])
+], ids=["503", "500", "500 that would act", "no stream", "no end", "cut", "no JSON", "error event", "closed", "no HTTP", "hang"])
 def test_failures_are_counted_and_explained(binaries, tmp_path, answer, counted, said):
     with Scripted(answer) as server:
         result = measured(binaries, tmp_path, "--url", f"http://127.0.0.1:{server.port}", "--requests", "3", "--concurrency", "3", "--timeout", "0.5")
@@ -181,6 +184,21 @@ def test_interrupt_prints_what_was_measured(binaries, tmp_path):
         text = process.communicate(timeout=20)[0]
     result = json.loads((tmp_path / "i.json").read_text())
     assert result["interrupted"] and result["completed"] >= 1 and result["cut_off"] == 2 and "interrupted: 2 requests" in text, text
+
+
+def test_last_results_stay_until_there_are_new_ones(binaries, tmp_path):
+    (tmp_path / "kept.json").write_text("{}")
+    ended = bench(binaries, "--url", f"http://127.0.0.1:{free_port()}", "--json", tmp_path / "kept.json")
+    assert ended.returncode == 69 and (tmp_path / "kept.json").read_text() == "{}", ended
+
+
+def test_live_line_fits_the_terminal(binaries):
+    with Scripted(hang) as server, Terminal(binaries / "swiftlet", "bench", "--url", f"http://127.0.0.1:{server.port}", "--concurrency", "2", columns=30) as terminal:
+        terminal.wait_for(" begun, ")
+        terminal.interrupt()
+        assert terminal.wait() == 1
+        lines = [line.partition(b"\x1b[K")[0] for line in terminal.raw.split(b"\r") if b" begun, " in line]
+    assert lines and all(len(line) < 30 for line in lines), lines
 
 
 def listens(port: int) -> bool:

@@ -4,6 +4,7 @@ import json
 import pathlib
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -18,7 +19,7 @@ class Scripted(ScriptedServer):
 
     def __init__(self, tls: ssl.SSLContext | None = None):
         self.chunks: list[dict] = [{"content": "fine"}]
-        self.broken_off = False
+        self.broken_off = self.stays_open = False
         self.authorization = None
         super().__init__(_Handler, tls)
 
@@ -46,6 +47,8 @@ class _Handler(Handler):
         if self.hold_stream() and not self.server.broken_off:
             self.event({"choices": [], "usage": {"completion_tokens": 3, "completion_tokens_details": {"reasoning_tokens": 1}}})
             self.wfile.write(b"data: [DONE]\n\n")
+        if self.server.stays_open:
+            self.server.hung_up.wait(60)
 
 
 @pytest.fixture
@@ -162,6 +165,29 @@ def test_pipeline_gets_the_answers_alone(scripted, binaries):
     assert (done.returncode, done.stdout, done.stderr) == (1, "fine\n", "swiftlet chat: the answer broke off\n")
 
 
+def test_answer_is_over_when_the_server_says_so(scripted, binaries):
+    scripted.stays_open = True  # a connection that is kept open behind it is nothing to wait for
+    begun = time.monotonic()
+    done = piped(binaries, "one\ntwo\n", "--url", scripted.url)
+    assert (done.returncode, done.stdout) == (0, "fine\nfine\n") and time.monotonic() - begun < 30
+    scripted.hung_up.set()
+
+
+def test_answers_that_cannot_be_written_are_a_failure(scripted, binaries):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([binaries / "swiftlet", "chat", "--url", scripted.url], input=b"one\n", stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 74 and done.stderr.endswith(b"swiftlet: standard output cannot be written\n"), done
+
+
+def test_bytes_that_are_no_utf8_are_shown_as_such_and_enter_still_ends_the_line(scripted, chat):
+    with chat("--url", scripted.url) as terminal:
+        terminal.wait_for("> ")
+        terminal.line("caf\udce9")  # as a terminal of Latin-1 sends it
+        terminal.wait_for("tokens")
+        assert scripted.bodies[-1]["messages"][-1]["content"] == "caf\ufffd"
+        end(terminal)
+
+
 def test_no_color_is_respected(scripted, chat):
     scripted.chunks = [{"reasoning_content": "hm"}, {"content": "fine"}]
     with chat("--url", scripted.url, environment={"NO_COLOR": "1"}) as terminal:
@@ -186,6 +212,7 @@ def test_refusals_are_one_line(scripted, binaries, status, exit_code, words):
     (["--urll", "x"], 64, "did you mean --url?"),
     (["--set", "heat=3"], 64, "unknown setting"),
     (["--api-key-file", "/nowhere"], 64, "/nowhere"),
+    (["--api-key", "open sesame"], 64, "--api-key: a key is"),
     (["--model", "third"], 64, 'no model "third"; it has first, second'),
 ])
 def test_wrong_flags_are_one_line(scripted, binaries, flags, exit_code, words):

@@ -1,6 +1,7 @@
 // swiftlet: the command people type. Each subcommand is a folder beside this file and a row of the table.
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
+#include <sysexits.h>
 
 #include <cstdio>
 #include <cstring>
@@ -17,8 +18,6 @@
 
 namespace swiftlet {
 namespace {
-
-constexpr int kWrongUsage = 64;  // EX_USAGE
 
 struct Command {
   const char* name;
@@ -40,6 +39,13 @@ std::string Usage() {
   return text;
 }
 
+// The exit code of a command that ended with `code`: what it wrote may not have found room.
+int Written(int code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  std::fputs("swiftlet: standard output cannot be written\n", stderr);
+  return code == 0 ? EX_IOERR : code;
+}
+
 int Main(int argc, char** argv) {
   const std::string name = argc < 2 ? "" : argv[1];
   if (name == "--help" || name == "help") {
@@ -52,19 +58,19 @@ int Main(int argc, char** argv) {
   }
   std::vector<std::string> names;
   for (const Command& command : kCommands) {
-    if (name == command.name) return command.run(argc - 1, argv + 1);
+    if (name == command.name) return Written(command.run(argc - 1, argv + 1));
     names.emplace_back(command.name);
   }
   if (name.empty()) {
     std::fputs(Usage().c_str(), stderr);
-    return kWrongUsage;
+    return EX_USAGE;
   }
   const std::string nearest = NearestName(name, names);
   const std::string line = absl::StrCat(
       "swiftlet: unknown command \"", name, "\"",
       nearest.empty() ? "; swiftlet --help lists all" : absl::StrCat("; did you mean ", nearest, "?"), "\n");
   std::fputs(line.c_str(), stderr);
-  return kWrongUsage;
+  return EX_USAGE;
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "services/common/build_info.h"
 #include "tools/swiftlet/bench/warnings.h"
+#include "tools/swiftlet/client/terminal_text.h"
 
 namespace swiftlet::bench {
 namespace {
@@ -42,7 +43,7 @@ object Origin(const Options& options, const Machine& machine, const std::string&
   json["prompts"] = options.token_ids ? "ids" : "text";
   json["input_tokens"] = options.input_tokens.ToString();
   json["output_tokens"] = options.output_tokens.ToString();
-  json["dataset"] = options.dataset_path;
+  json["dataset"] = TerminalText(options.dataset_path);  // UTF-8, whatever the path is
   json["seed"] = options.seed;
   json["goodput_limits"] = options.goodput.ToString();
   json["percentile_error"] = 0.0005;

@@ -20,9 +20,10 @@ std::string Text(const object* in, std::string_view key) {
   return found != nullptr && found->is_string() ? std::string(found->as_string()) : std::string();
 }
 
-std::optional<int64_t> Number(const object* in, std::string_view key) {
+std::optional<int64_t> Count(const object* in, std::string_view key) {
   const auto* found = in == nullptr ? nullptr : in->if_contains(key);
-  return found != nullptr && found->is_int64() ? std::optional(found->as_int64()) : std::nullopt;
+  return found != nullptr && found->is_int64() && found->as_int64() >= 0 ? std::optional(found->as_int64())
+                                                                         : std::nullopt;
 }
 
 }  // namespace
@@ -41,8 +42,8 @@ AnswerEvent ReadAnswerEvent(std::string_view data) {
     return event;
   }
   const object* usage = Object(body, "usage");
-  event.tokens = Number(usage, "completion_tokens");
-  event.thinking_tokens = Number(Object(usage, "completion_tokens_details"), "reasoning_tokens");
+  event.tokens = Count(usage, "completion_tokens");
+  event.thinking_tokens = Count(Object(usage, "completion_tokens_details"), "reasoning_tokens");
   const auto* choices = body->if_contains("choices");
   if (choices == nullptr || !choices->is_array() || choices->as_array().empty()) return event;
   const object* choice = choices->as_array()[0].if_object();

@@ -1,8 +1,7 @@
 #include "tools/swiftlet/chat/chat_command.h"
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,60 +11,21 @@
 #include <utility>
 #include <vector>
 
-#include "engine/base/file.h"
-#include "engine/base/status_macros.h"
-#include "engine/base/strict_json.h"
 #include "engine/base/string_view.h"
-#include "services/common/flag_names.h"
 #include "services/common/flags.h"
 #include "services/common/tls_source.h"
 #include "tools/swiftlet/chat/chat_session.h"
+#include "tools/swiftlet/client/api_key.h"
+#include "tools/swiftlet/client/model_list.h"
 #include "tools/swiftlet/client/terminal_text.h"
+#include "tools/swiftlet/client/tls_context.h"
 
 namespace swiftlet {
 namespace {
 
-constexpr int kWrongUsage = 64;    // EX_USAGE
-constexpr int kUnavailable = 69;   // EX_UNAVAILABLE
-constexpr int kNoPermission = 77;  // EX_NOPERM
-constexpr size_t kMaxKeyBytes = 4096;
-
 int Fail(const absl::Status& status, int code) {
   std::fputs(absl::StrCat("swiftlet chat: ", TerminalText(ToStd(status.message())), "\n").c_str(), stderr);
   return code;
-}
-
-// The key that stands alone in a file.
-absl::StatusOr<std::string> ReadKey(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxKeyBytes));
-  const std::string key(absl::StripAsciiWhitespace(text));
-  if (key.empty() || key.find_first_of(" \t\r\n") != std::string::npos) {
-    return absl::InvalidArgumentError(absl::StrCat("--api-key-file ", path, ": the key alone must stand in it"));
-  }
-  return key;
-}
-
-absl::StatusOr<std::vector<std::string>> ModelNames(HttpClient& client) {
-  ASSIGN_OR_RETURN(const std::string body, client.Get("/v1/models"));
-  const auto value = ParseStrictJson(body);
-  std::vector<std::string> names;
-  const auto* data = value.ok() && value->is_object() ? value->as_object().if_contains("data") : nullptr;
-  if (data != nullptr && data->is_array()) {
-    for (const auto& model : data->as_array()) {
-      const auto* id = model.is_object() ? model.as_object().if_contains("id") : nullptr;
-      if (id != nullptr && id->is_string()) names.emplace_back(id->as_string());
-    }
-  }
-  if (names.empty()) return absl::UnavailableError("/v1/models lists no model; is the server one of OpenAI's API?");
-  return names;
-}
-
-// The wanted one, or the first.
-absl::StatusOr<std::string> ChooseModel(const std::vector<std::string>& names, const std::string& wanted) {
-  if (wanted.empty()) return names.front();
-  if (std::find(names.begin(), names.end(), wanted) != names.end()) return wanted;
-  return absl::NotFoundError(
-      absl::StrCat("the server has no model \"", wanted, "\"; it has ", absl::StrJoin(names, ", ")));
 }
 
 bool Wanted(const std::string& choice, bool automatic) {
@@ -99,29 +59,30 @@ int ChatCommand(int argc, char** argv) {
   tls.AddTo(flags, "certificate (and chain) to show the server, PEM",
             "CA certificates that the server's must come from; the system's if not given");
   const auto next = flags.Parse(argc, argv);
-  if (!next.ok()) return Fail(next.status(), kWrongUsage);
+  if (!next.ok()) return Fail(next.status(), EX_USAGE);
   if (*next == Flags::Next::kExit) return 0;
 
   HttpClientOptions options;
   const auto parsed = ParseServerUrl(url);
   if (!parsed.ok())
-    return Fail(absl::InvalidArgumentError(absl::StrCat("--url: ", parsed.status().message())), kWrongUsage);
+    return Fail(absl::InvalidArgumentError(absl::StrCat("--url: ", parsed.status().message())), EX_USAGE);
   options.url = *parsed;
   if (api_keys.size() + (api_key_file.empty() ? 0 : 1) > 1) {
-    return Fail(absl::InvalidArgumentError("one key is sent: --api-key once, or --api-key-file"), kWrongUsage);
+    return Fail(absl::InvalidArgumentError("one key is sent: --api-key once, or --api-key-file"), EX_USAGE);
   }
-  if (!api_keys.empty()) options.api_key = api_keys.front();
+  if (!api_keys.empty()) {
+    options.api_key = api_keys.front();
+    if (const absl::Status status = CheckApiKey("--api-key", options.api_key); !status.ok()) {
+      return Fail(status, EX_USAGE);
+    }
+  }
   if (!api_key_file.empty()) {
-    auto key = ReadKey(api_key_file);
-    if (!key.ok()) return Fail(key.status(), kWrongUsage);
+    auto key = ReadApiKey("--api-key-file", api_key_file);
+    if (!key.ok()) return Fail(key.status(), EX_USAGE);
     options.api_key = *std::move(key);
   }
-  if (tls.paths.certificate.empty() != tls.paths.key.empty()) {
-    return Fail(absl::InvalidArgumentError("--ssl-certfile and --ssl-keyfile go together"), kWrongUsage);
-  }
-  options.certificate = tls.paths.certificate;
-  options.key = tls.paths.key;
-  options.ca_certs = tls.paths.authorities;
+  if (const absl::Status status = CheckCallerTls(tls.paths); !status.ok()) return Fail(status, EX_USAGE);
+  options.tls = tls.paths;
 
   const bool person = isatty(STDIN_FILENO) != 0;
   const bool terminal = isatty(STDOUT_FILENO) != 0;
@@ -131,17 +92,17 @@ int ChatCommand(int argc, char** argv) {
     options.interrupt_descriptor = interrupts->descriptor();
   }
   auto client = HttpClient::Create(std::move(options));
-  if (!client.ok()) return Fail(client.status(), kWrongUsage);
-  const auto names = ModelNames(*client);
+  if (!client.ok()) return Fail(client.status(), EX_USAGE);
+  const auto names = ListModels(*client);
   if (absl::IsCancelled(names.status())) return 130;
   if (absl::IsUnauthenticated(names.status()) || absl::IsPermissionDenied(names.status())) {
     return Fail(
         absl::Status(names.status().code(), absl::StrCat(names.status().message(), "; --api-key-file gives a key")),
-        kNoPermission);
+        EX_NOPERM);
   }
-  if (!names.ok()) return Fail(names.status(), kUnavailable);
+  if (!names.ok()) return Fail(names.status(), EX_UNAVAILABLE);
   const auto name = ChooseModel(*names, model);
-  if (!name.ok()) return Fail(name.status(), kWrongUsage);
+  if (!name.ok()) return Fail(name.status(), EX_USAGE);
 
   Conversation conversation(*name);
   conversation.SetSystem(system);
@@ -149,7 +110,7 @@ int ChatCommand(int argc, char** argv) {
     const size_t equals = std::min(setting.find('='), setting.size());
     const absl::Status status =
         conversation.Set(setting.substr(0, equals), setting.substr(std::min(equals + 1, setting.size())));
-    if (!status.ok()) return Fail(absl::InvalidArgumentError(absl::StrCat("--set: ", status.message())), kWrongUsage);
+    if (!status.ok()) return Fail(absl::InvalidArgumentError(absl::StrCat("--set: ", status.message())), EX_USAGE);
   }
   const AnswerStyle style = {.colour = Wanted(colour, terminal), .thinking = Wanted(thinking, terminal)};
   if (person) {

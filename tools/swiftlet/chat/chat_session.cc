@@ -128,13 +128,18 @@ bool ChatSession::Ask(std::string question) {
     if (!event.error.empty() && error.empty()) error = event.error;
     printer.Take(event, AnswerPrinter::Clock::now());
   };
-  const absl::Status status = client_.Post("/v1/chat/completions", conversation_.RequestBody(question),
-                                           [&](std::string_view bytes) { reader.Feed(bytes, on_data); });
+  const absl::Status status =
+      client_.Post("/v1/chat/completions", conversation_.RequestBody(question), [&](std::string_view bytes) {
+        if (!reader.Feed(bytes, on_data) && error.empty()) {
+          error = "the server sent an event without an end";
+        }
+        return !done && error.empty();
+      });
   printer.Finish();
   const bool stopped = absl::IsCancelled(status);
   if (stopped) {
     interrupts_->Clear();
-  } else if (!status.ok() && !done) {  // how the connection ends after the answer is nobody's concern
+  } else if (!status.ok()) {
     error = std::string(status.message());
   } else if (!done && error.empty()) {
     error = "the answer broke off";

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cwchar>
 #include <iostream>
+#include <optional>
+#include <utility>
 
 namespace swiftlet {
 namespace {
@@ -73,8 +75,11 @@ class TerminalReader : public LineReader {
   static int GetCharacter(EditLine* edit, wchar_t* character) { return Of(edit).NextCharacter(character); }
 
   // 1, or 0 at the end, or -1 to leave el_gets.
-  int NextCharacter(wchar_t* character) {
-    std::mbstate_t state = {};
+  int NextByte(char* byte) {
+    if (put_back_.has_value()) {
+      *byte = *std::exchange(put_back_, std::nullopt);
+      return 1;
+    }
     for (;;) {
       pollfd waiting[] = {{STDIN_FILENO, POLLIN, 0}, {interrupts_.descriptor(), POLLIN, 0}};
       if (poll(waiting, 2, -1) < 0) {
@@ -85,15 +90,23 @@ class TerminalReader : public LineReader {
         interrupted_ = true;
         return -1;
       }
-      char byte;
-      const ssize_t count = read(STDIN_FILENO, &byte, 1);
+      const ssize_t count = read(STDIN_FILENO, byte, 1);
       if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-      if (count <= 0) return 0;
+      return count > 0 ? 1 : 0;
+    }
+  }
+
+  // Likewise.
+  int NextCharacter(wchar_t* character) {
+    std::mbstate_t state = {};
+    for (bool is_first = true;; is_first = false) {
+      char byte;
+      if (const int got = NextByte(&byte); got != 1) return got;
       const size_t used = std::mbrtowc(character, &byte, 1, &state);
       if (used == static_cast<size_t>(-2)) continue;  // more bytes belong to it
       if (used == static_cast<size_t>(-1)) {
-        state = {};
         *character = L'\xFFFD';
+        if (!is_first) put_back_ = byte;  // what cut a character short is one itself: Enter, behind Latin-1's e acute
       }
       return 1;
     }
@@ -104,6 +117,7 @@ class TerminalReader : public LineReader {
   History* history_ = nullptr;
   EditLine* edit_ = nullptr;
   std::string prompt_;
+  std::optional<char> put_back_;
   bool interrupted_ = false;
 };
 

@@ -1,9 +1,6 @@
 #include "tools/swiftlet/client/http_client.h"
 
 #include <absl/strings/str_cat.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <openssl/x509_vfy.h>
 
 #include <array>
 #include <chrono>
@@ -21,8 +18,11 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
+#include "engine/base/status_macros.h"
 #include "engine/base/strict_json.h"
 #include "engine/base/string_view.h"
+#include "tools/swiftlet/client/terminal_text.h"
+#include "tools/swiftlet/client/tls_context.h"
 
 namespace swiftlet {
 namespace {
@@ -33,11 +33,13 @@ namespace http = beast::http;
 using asio::ip::tcp;
 
 constexpr auto kConnectTime = std::chrono::seconds(10);
+constexpr auto kGetTime = std::chrono::seconds(10);   // for the whole answer
+constexpr auto kSilence = std::chrono::seconds(300);  // to the next byte of a stream; servers of streams send pings
 constexpr size_t kMaxErrorBytes = 1 << 16;
 constexpr size_t kMaxGetBytes = 1 << 24;
 
 using Request = http::request<http::string_body>;
-using OnBytes = std::function<void(std::string_view)>;
+using OnBytes = std::function<bool(std::string_view)>;
 
 absl::StatusCode CodeOf(int status) {
   switch (status) {
@@ -62,21 +64,25 @@ absl::StatusCode CodeOf(int status) {
 
 // The request and its answer over a connection that stands.
 template <typename Stream>
-asio::awaitable<absl::Status> Exchange(Stream& stream, const Request& request, std::chrono::seconds silence,
-                                       const OnBytes& on_bytes) {
-  const auto lost = [](const beast::error_code& error) {
-    return absl::UnavailableError(error == beast::error::timeout
-                                      ? "the server has been silent for too long"
-                                      : absl::StrCat("the connection broke: ", error.message()));
+asio::awaitable<absl::Status> Exchange(Stream& stream, const Request& request, const OnBytes& on_bytes) {
+  const bool is_stream = request.method() == http::verb::post;
+  const auto lost = [is_stream](const beast::error_code& error) {
+    return absl::UnavailableError(error != beast::error::timeout
+                                      ? absl::StrCat("the connection broke: ", error.message())
+                                  : is_stream ? "the server has been silent for too long"
+                                              : absl::StrCat("no whole answer in ", kGetTime.count(), " s"));
+  };
+  const auto wait_on = [&] {
+    if (is_stream) beast::get_lowest_layer(stream).expires_after(kSilence);
   };
   beast::error_code error;
-  beast::get_lowest_layer(stream).expires_after(silence);
+  beast::get_lowest_layer(stream).expires_after(is_stream ? kSilence : kGetTime);
   co_await http::async_write(stream, request, asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return lost(error);
   beast::flat_buffer buffer;
   http::response_parser<http::buffer_body> parser;
   parser.body_limit(boost::none);
-  beast::get_lowest_layer(stream).expires_after(silence);
+  wait_on();
   co_await http::async_read_header(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return lost(error);
   const bool good = parser.get().result() == http::status::ok;
@@ -85,12 +91,12 @@ asio::awaitable<absl::Status> Exchange(Stream& stream, const Request& request, s
   while (!parser.is_done()) {
     parser.get().body().data = chunk.data();
     parser.get().body().size = chunk.size();
-    beast::get_lowest_layer(stream).expires_after(silence);
+    wait_on();
     co_await http::async_read_some(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
     if (error && error != http::error::need_buffer) co_return lost(error);
     const std::string_view bytes(chunk.data(), chunk.size() - parser.get().body().size);
     if (good) {
-      on_bytes(bytes);
+      if (!on_bytes(bytes)) break;
     } else {
       refusal.append(bytes);
       if (refusal.size() > kMaxErrorBytes) break;
@@ -99,11 +105,6 @@ asio::awaitable<absl::Status> Exchange(Stream& stream, const Request& request, s
   if (good) co_return absl::OkStatus();
   const beast::string_view retry_after = parser.get()[http::field::retry_after];
   co_return HttpError(parser.get().result_int(), refusal, {retry_after.data(), retry_after.size()});
-}
-
-std::string TlsReason(const beast::error_code& error, SSL* ssl) {
-  const long verdict = SSL_get_verify_result(ssl);
-  return verdict == X509_V_OK ? error.message() : X509_verify_cert_error_string(verdict);
 }
 
 }  // namespace
@@ -116,47 +117,23 @@ absl::Status HttpError(int status, std::string_view body, std::string_view retry
     if (text != nullptr && text->is_string()) message = std::string(text->as_string());
   }
   if (message.empty()) message = absl::StrCat("the server said: ", ToAbsl(body.substr(0, 200)));
-  for (char& character : message) {
-    if (character == '\n' || character == '\r') character = ' ';
-  }
   absl::StrAppend(&message, " (HTTP ", status);
   if (!retry_after.empty()) absl::StrAppend(&message, "; try again in ", ToAbsl(retry_after), " s");
   absl::StrAppend(&message, ")");
-  return absl::Status(CodeOf(status), message);
+  return absl::Status(CodeOf(status), TerminalLine(message));
 }
 
 struct HttpClient::Impl {
   explicit Impl(HttpClientOptions given) : options(std::move(given)) {}
 
-  absl::Status PrepareTls() {
-    const auto wrong = [](const char* flag, const std::string& path, const beast::error_code& error) {
-      return absl::InvalidArgumentError(absl::StrCat(flag, " ", path, ": ", error.message()));
-    };
-    beast::error_code error;
-    tls.set_verify_mode(asio::ssl::verify_peer, error);
-    if (options.ca_certs.empty()) {
-      tls.set_default_verify_paths(error);
-    } else if (tls.load_verify_file(options.ca_certs, error); error) {
-      return wrong("--ssl-ca-certs", options.ca_certs, error);
-    }
-    if (!options.certificate.empty()) {
-      if (tls.use_certificate_chain_file(options.certificate, error); error) {
-        return wrong("--ssl-certfile", options.certificate, error);
-      }
-      if (tls.use_private_key_file(options.key, asio::ssl::context::pem, error); error) {
-        return wrong("--ssl-keyfile", options.key, error);
-      }
-    }
-    return absl::OkStatus();
-  }
-
-  asio::awaitable<absl::Status> Connect(beast::tcp_stream& stream, tcp::resolver& resolver) {
+  asio::awaitable<absl::Status> Connect(beast::tcp_stream& stream, tcp::resolver& resolver, const bool& stopped) {
     const std::string where = options.url.authority();
     beast::error_code error;
     const auto endpoints = co_await resolver.async_resolve(options.url.host, options.url.port,
                                                            asio::redirect_error(asio::use_awaitable, error));
     if (error)
       co_return absl::UnavailableError(absl::StrCat("cannot resolve ", options.url.host, ": ", error.message()));
+    if (stopped) co_return absl::CancelledError("stopped");  // just then: there was no socket to close
     stream.expires_after(kConnectTime);
     co_await stream.async_connect(endpoints, asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return absl::UnavailableError(absl::StrCat("cannot connect to ", where, ": ", error.message()));
@@ -164,37 +141,33 @@ struct HttpClient::Impl {
     co_return absl::OkStatus();
   }
 
-  // `end` is called when the call has its result; `stop` is given what breaks it off.
+  // `stop` is given what breaks it off.
   asio::awaitable<absl::Status> Run(const Request& request, const OnBytes& on_bytes, std::function<void()>& stop) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    const std::chrono::seconds silence(options.silence_seconds);
     tcp::resolver resolver(executor);
-    asio::ssl::stream<beast::tcp_stream> secure(executor, tls);
+    asio::ssl::stream<beast::tcp_stream> secure(executor, *tls);
     beast::tcp_stream& plain = secure.next_layer();
+    bool stopped = false;
     stop = [&] {
+      stopped = true;
       resolver.cancel();
       plain.close();
     };
-    absl::Status status = co_await Connect(plain, resolver);
+    absl::Status status = co_await Connect(plain, resolver, stopped);
     if (status.ok() && options.url.tls) {
-      const std::string where = options.url.authority();
       beast::error_code error;
-      // OpenSSL's own check of the name, which can say that this was it.
-      SSL* const ssl = secure.native_handle();
-      if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), options.url.host.c_str()) != 1) {
-        SSL_set1_host(ssl, options.url.host.c_str());
-        SSL_set_tlsext_host_name(ssl, options.url.host.c_str());
-      }
+      AskFor(options.server_name, secure.native_handle());
       plain.expires_after(kConnectTime);
       co_await secure.async_handshake(asio::ssl::stream_base::client, asio::redirect_error(asio::use_awaitable, error));
       if (error) {
-        status = absl::UnavailableError(absl::StrCat("TLS with ", where, " failed: ", TlsReason(error, ssl)));
+        status = absl::UnavailableError(absl::StrCat("TLS with ", options.url.authority(),
+                                                     " failed: ", HandshakeProblem(error, secure.native_handle())));
       }
     }
     if (status.ok() && options.url.tls) {
-      status = co_await Exchange(secure, request, silence, on_bytes);
+      status = co_await Exchange(secure, request, on_bytes);
     } else if (status.ok()) {
-      status = co_await Exchange(plain, request, silence, on_bytes);
+      status = co_await Exchange(plain, request, on_bytes);
     }
     stop = [] {};
     co_return status;
@@ -234,7 +207,7 @@ struct HttpClient::Impl {
   }
 
   HttpClientOptions options;
-  asio::ssl::context tls{asio::ssl::context::tls_client};
+  std::unique_ptr<asio::ssl::context> tls = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_client);
 };
 
 HttpClient::HttpClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -242,9 +215,10 @@ HttpClient::HttpClient(HttpClient&&) noexcept = default;
 HttpClient::~HttpClient() = default;
 
 absl::StatusOr<HttpClient> HttpClient::Create(HttpClientOptions options) {
+  if (options.server_name.empty()) options.server_name = options.url.host;
   auto impl = std::make_unique<Impl>(std::move(options));
   if (impl->options.url.tls) {
-    if (const absl::Status status = impl->PrepareTls(); !status.ok()) return status;
+    ASSIGN_OR_RETURN(impl->tls, MakeTlsContext(impl->options.tls, impl->options.server_name));
   }
   return HttpClient(std::move(impl));
 }
@@ -252,14 +226,16 @@ absl::StatusOr<HttpClient> HttpClient::Create(HttpClientOptions options) {
 absl::StatusOr<std::string> HttpClient::Get(const std::string& path) {
   std::string body;
   const absl::Status status = impl_->Call(http::verb::get, path, "", [&](std::string_view bytes) {
-    if (body.size() < kMaxGetBytes) body.append(bytes);
+    body.append(bytes);
+    return body.size() <= kMaxGetBytes;
   });
   if (!status.ok()) return status;
+  if (body.size() > kMaxGetBytes) return absl::UnavailableError(absl::StrCat(path, " has no end"));
   return body;
 }
 
 absl::Status HttpClient::Post(const std::string& path, std::string body,
-                              std::function<void(std::string_view)> on_bytes) {
+                              std::function<bool(std::string_view)> on_bytes) {
   return impl_->Call(http::verb::post, path, std::move(body), on_bytes);
 }
 

@@ -1,5 +1,5 @@
 // Calls to a running server for a person at a terminal: one at a time, each on a connection of its own, each ended
-// early when the caller says so. Blocks; used on one thread. (The load generator has a client of its own.)
+// early when the caller says so. Blocks; used on one thread. (The load of `swiftlet bench` has connections of its own.)
 #pragma once
 
 #include <absl/status/status.h>
@@ -10,18 +10,17 @@
 #include <string>
 #include <string_view>
 
+#include "services/common/tls_material.h"
 #include "tools/swiftlet/client/server_url.h"
 
 namespace swiftlet {
 
 struct HttpClientOptions {
   ServerUrl url;
-  std::string api_key;      // sent as a bearer token; empty: none
-  std::string ca_certs;     // PEM file that the server's certificate must come from; empty: the system's
-  std::string certificate;  // PEM files of our own, for a server that asks for one
-  std::string key;
+  std::string api_key;            // sent as a bearer token; empty: none
+  TlsPaths tls;                   // for https
+  std::string server_name;        // that the server's certificate must be made out to; empty: the URL's host
   int interrupt_descriptor = -1;  // when it can be read, the call under way ends CANCELLED; nothing is read from it
-  int silence_seconds = 300;      // longest wait for the next byte; servers of streams send pings
 };
 
 class HttpClient {
@@ -31,12 +30,13 @@ class HttpClient {
   HttpClient(HttpClient&&) noexcept;
   ~HttpClient();
 
-  // The body of a 200 answer. Errors are one line for people. UNAVAILABLE: nobody is there, or it went away;
-  // UNAUTHENTICATED, RESOURCE_EXHAUSTED, NOT_FOUND, INVALID_ARGUMENT and the like as the HTTP status says, with the
-  // server's own message.
+  // The body of a 200 answer, within 10 s; at most 16 MiB. Errors are one line for people. UNAVAILABLE: nobody is
+  // there, or it went away; UNAUTHENTICATED, RESOURCE_EXHAUSTED, NOT_FOUND, INVALID_ARGUMENT and the like as the HTTP
+  // status says, with the server's own message.
   absl::StatusOr<std::string> Get(const std::string& path);
-  // Sends a JSON body and hands on what a 200 answer brings, as it comes.
-  absl::Status Post(const std::string& path, std::string body, std::function<void(std::string_view bytes)> on_bytes);
+  // Sends a JSON body and hands on what a 200 answer brings, as it comes, until it ends or `on_bytes` returns false: OK
+  // both. No longer than 300 s without a byte.
+  absl::Status Post(const std::string& path, std::string body, std::function<bool(std::string_view bytes)> on_bytes);
 
  private:
   struct Impl;
@@ -44,7 +44,7 @@ class HttpClient {
   std::unique_ptr<Impl> impl_;
 };
 
-// What an answer that is not 200 says, as one line. Pure.
+// What an answer that is not 200 says, as one line that a terminal may be shown. Pure.
 absl::Status HttpError(int status, std::string_view body, std::string_view retry_after);
 
 }  // namespace swiftlet

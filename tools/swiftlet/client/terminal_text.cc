@@ -3,6 +3,8 @@
 #include <absl/strings/str_format.h>
 #include <utf8proc.h>
 
+#include <algorithm>
+
 namespace swiftlet {
 namespace {
 
@@ -43,6 +45,13 @@ std::string TerminalText(std::string_view text) {
     text.remove_prefix(length);
   }
   return out;
+}
+
+std::string TerminalLine(std::string_view text) {
+  std::string line = TerminalText(text);
+  std::replace_if(
+      line.begin(), line.end(), [](char byte) { return byte == '\n' || byte == '\t'; }, ' ');
+  return line;
 }
 
 }  // namespace swiftlet

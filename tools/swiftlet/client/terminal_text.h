@@ -12,4 +12,7 @@ namespace swiftlet {
 // UTF-8 becomes U+FFFD. The pieces of a stream may be given one by one, each whole in UTF-8.
 std::string TerminalText(std::string_view text);
 
+// The same in one line: line feeds and tabs become spaces.
+std::string TerminalLine(std::string_view text);
+
 }  // namespace swiftlet

@@ -1,6 +1,7 @@
 #include "tools/swiftlet/inspect/inspect_command.h"
 
 #include <absl/strings/str_cat.h>
+#include <sysexits.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -15,9 +16,6 @@
 
 namespace swiftlet {
 namespace {
-
-constexpr int kWrongUsage = 64;  // EX_USAGE
-constexpr int kNoInput = 66;     // EX_NOINPUT
 
 int Fail(absl::string_view message, int code) {
   std::fputs(absl::StrCat("swiftlet inspect: ", TerminalText(ToStd(message)), "\n").c_str(), stderr);
@@ -35,18 +33,18 @@ int InspectCommand(int argc, char** argv) {
   flags.Add("memory", &memory, "say how many sequences fit in this much, such as 80GB or 24GiB; repeatable");
   flags.Add("json", &as_json, "write JSON");
   const auto next = flags.Parse(argc, argv);
-  if (!next.ok()) return Fail(next.status().message(), kWrongUsage);
+  if (!next.ok()) return Fail(next.status().message(), EX_USAGE);
   if (*next == Flags::Next::kExit) return 0;
   std::vector<int64_t> memory_bytes;
   for (const std::string& size : memory) {
     const absl::Status status = ParseBytes(size, &memory_bytes.emplace_back());
-    if (!status.ok()) return Fail(absl::StrCat("--memory: ", status.message()), kWrongUsage);
+    if (!status.ok()) return Fail(absl::StrCat("--memory: ", status.message()), EX_USAGE);
   }
   std::error_code error;
   if (!std::filesystem::is_directory(directory, error)) {
     return Fail(
         absl::StrCat(directory, ": ", error ? error.message() : "a model directory is needed, and this is none"),
-        kNoInput);
+        EX_NOINPUT);
   }
   const ModelReport report = InspectModel(directory);
   std::fputs((as_json ? ReportJson(report, memory_bytes) : TerminalText(ReportText(report, memory_bytes))).c_str(),

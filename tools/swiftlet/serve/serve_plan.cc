@@ -179,14 +179,12 @@ ServePlan MakeServePlan(const ServeOptions& options, const std::string& bin,
     return absl::StartsWith(argument, "--ssl-certfile=") && !absl::EndsWith(argument, "=");
   });
   const bool page = std::find(to_gateway.begin(), to_gateway.end(), "--playground") != to_gateway.end();
-  plan.banner =
-      absl::StrCat("Swiftlet serves ", name, ".\n  OpenAI API  ", tls ? "https://" : "http://",
-                   Address(host, options.port), "/v1\n",
-                   page ? absl::StrCat("  playground  ", tls ? "https://" : "http://", Address(host, options.port), "/\n") : "",
-                   "  gRPC        ", Address(host, options.grpc_port),
-                   "\n  metrics     http://", Address(host, options.admin_port), "/metrics (gateway), http://",
-                   Address(kInternalHost, options.tokenizer_admin_port), "/metrics (tokenizer), http://",
-                   Address(kInternalHost, options.worker_admin_port), "/metrics (worker)\n");
+  plan.banner = absl::StrCat(
+      "Swiftlet serves ", name, ".\n  OpenAI API  ", tls ? "https://" : "http://", Address(host, options.port), "/v1\n",
+      page ? absl::StrCat("  playground  ", tls ? "https://" : "http://", Address(host, options.port), "/\n") : "",
+      "  gRPC        ", Address(host, options.grpc_port), "\n  metrics     http://", Address(host, options.admin_port),
+      "/metrics (gateway), http://", Address(kInternalHost, options.tokenizer_admin_port),
+      "/metrics (tokenizer), http://", Address(kInternalHost, options.worker_admin_port), "/metrics (worker)\n");
   return plan;
 }
 

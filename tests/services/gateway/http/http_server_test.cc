@@ -13,8 +13,8 @@
 #include <boost/asio/post.hpp>
 
 #include "engine/base/string_view.h"
+#include "services/common/file_limit.h"
 #include "services/common/limits.h"
-#include "services/gateway/file_limit.h"
 #include "tests/services/gateway/front_fixture.h"
 
 namespace swiftlet {

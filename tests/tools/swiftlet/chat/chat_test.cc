@@ -57,6 +57,7 @@ TEST(AnswerEvent, ReadsChunksUsageAndErrors) {
   EXPECT_EQ(chunk.tokens, 9);
   EXPECT_EQ(chunk.thinking_tokens, 4);
   EXPECT_EQ(ReadAnswerEvent(R"({"error":{"message":"gone"}})").error, "gone");
+  EXPECT_FALSE(ReadAnswerEvent(R"({"usage":{"completion_tokens":-9223372036854775808}})").tokens.has_value());
   for (const char* data : {"", "x", "[]", "3"}) EXPECT_NE(ReadAnswerEvent(data).error, "") << data;
   for (const char* data :
        {"{}", R"({"choices":null,"usage":null})", R"({"choices":[7]})", R"({"choices":[{"delta":[]}]})"}) {

@@ -1,4 +1,4 @@
-#include "services/gateway/file_limit.h"
+#include "services/common/file_limit.h"
 
 #include <sys/resource.h>
 
