@@ -9,13 +9,10 @@
 #include "engine/model/architectures.h"
 
 namespace swiftlet {
-namespace {
 
-int64_t PaddedToEight(int64_t size) {
-  return (size + 7) / 8 * 8;
+int64_t PaddedToEight(int64_t width) {
+  return (width + 7) / 8 * 8;
 }
-
-}  // namespace
 
 int64_t MemoryCost::kv_token_bytes() const {
   return kv_block_bytes / kKvBlockTokens;

@@ -23,6 +23,8 @@ struct MemoryCost {
 
 // Of the CPU backend, computing in `dtype`: bfloat16 or float32.
 absl::StatusOr<MemoryCost> CpuMemoryCost(const ModelConfig& config, DType dtype);
+// The GPU's kernels want widths in multiples of eight: vocabulary and intermediate size are padded with zeros.
+int64_t PaddedToEight(int64_t width);
 // Of the CUDA backend: float16.
 MemoryCost GpuMemoryCost(const ModelConfig& config);
 

@@ -79,6 +79,7 @@ void ModelService::SendLoop() {
     lock.unlock();
     const auto now = std::chrono::steady_clock::now();
     for (const auto& attachment : attachments) attachment->Flush(now);
+    for (const auto& attachment : attachments) attachment->WriteLines();
     attachments.clear();
     lock.lock();
   }

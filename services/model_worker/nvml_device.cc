@@ -6,13 +6,25 @@
 #include "engine/base/status_macros.h"
 
 namespace swiftlet {
+namespace {
 
-// Names, types and values as NVIDIA's "NVML API Reference Guide" documents them.
+// These, names and types as NVIDIA's "NVML API Reference Guide" documents them.
+constexpr int kSuccess = 0;
+constexpr int kSmClock = 1;
+constexpr int kMemoryClock = 2;
+constexpr int kGpuTemperature = 0;
+
+// What `function` writes, times `unit`.
+template <typename Number, typename Function, typename... Arguments>
+std::optional<double> Ask(double unit, Function* function, Arguments... arguments) {
+  Number number = 0;
+  if (function == nullptr || function(arguments..., &number) != kSuccess) return std::nullopt;
+  return static_cast<double>(number) * unit;
+}
+
+}  // namespace
+
 struct NvmlDevice::Functions {
-  static constexpr int kSuccess = 0;
-  static constexpr int kSmClock = 1;
-  static constexpr int kMemoryClock = 2;
-  static constexpr int kGpuTemperature = 0;
   struct Utilization {
     unsigned int gpu;  // percent
     unsigned int memory;
@@ -54,18 +66,6 @@ struct NvmlDevice::Functions {
   }
 };
 
-namespace {
-
-// What `function` writes, times `unit`.
-template <typename Number, typename Function, typename... Arguments>
-std::optional<double> Ask(double unit, Function* function, Arguments... arguments) {
-  Number number = 0;
-  if (function == nullptr || function(arguments..., &number) != 0) return std::nullopt;
-  return static_cast<double>(number) * unit;
-}
-
-}  // namespace
-
 NvmlDevice::NvmlDevice() : functions_(std::make_unique<Functions>()) {}
 
 absl::StatusOr<std::unique_ptr<NvmlDevice>> NvmlDevice::Open(const std::string& uuid, const std::string& library) {
@@ -73,17 +73,17 @@ absl::StatusOr<std::unique_ptr<NvmlDevice>> NvmlDevice::Open(const std::string& 
   std::unique_ptr<NvmlDevice> opened(new NvmlDevice);
   RETURN_IF_ERROR(opened->functions_->Load(nvml));
   const Functions& functions = *opened->functions_;
-  if (const int error = functions.init(); error != Functions::kSuccess) {
+  if (const int error = functions.init(); error != kSuccess) {
     opened->functions_->shutdown = nullptr;
     return absl::UnavailableError(absl::StrCat("nvmlInit: ", functions.error_string(error)));
   }
-  int error = Functions::kSuccess;
+  int error = kSuccess;
   for (const char* kind : {"GPU-", "MIG-"}) {
     opened->uuid_ = absl::StrCat(kind, uuid);
     error = functions.handle_by_uuid(opened->uuid_.c_str(), &opened->device_);
-    if (error != Functions::kSuccess) continue;
+    if (error != kSuccess) continue;
     unsigned int index = 0;
-    if (functions.index(opened->device_, &index) == Functions::kSuccess) opened->index_ = index;
+    if (functions.index(opened->device_, &index) == kSuccess) opened->index_ = index;
     return opened;
   }
   return absl::NotFoundError(absl::StrCat("NVML does not know GPU ", uuid, ": ", functions.error_string(error)));
@@ -96,12 +96,12 @@ NvmlDevice::~NvmlDevice() {
 GpuReading NvmlDevice::Read() const {
   GpuReading reading;
   Functions::Utilization utilization = {};
-  if (functions_->utilization != nullptr && functions_->utilization(device_, &utilization) == Functions::kSuccess) {
+  if (functions_->utilization != nullptr && functions_->utilization(device_, &utilization) == kSuccess) {
     reading.utilisation = utilization.gpu / 100.0;
     reading.memory_utilisation = utilization.memory / 100.0;
   }
   Functions::Memory memory = {};
-  if (functions_->memory != nullptr && functions_->memory(device_, &memory) == Functions::kSuccess) {
+  if (functions_->memory != nullptr && functions_->memory(device_, &memory) == kSuccess) {
     reading.memory_used_bytes = static_cast<double>(memory.used);
     reading.memory_total_bytes = static_cast<double>(memory.total);
   }
@@ -109,9 +109,9 @@ GpuReading NvmlDevice::Read() const {
   reading.power_watts = Ask<unsigned int>(1e-3, ask.power, device_);
   reading.power_limit_watts = Ask<unsigned int>(1e-3, ask.power_limit, device_);
   reading.energy_joules = Ask<unsigned long long>(1e-3, ask.energy, device_);
-  reading.sm_clock_hertz = Ask<unsigned int>(1e6, ask.clock, device_, +Functions::kSmClock);
-  reading.memory_clock_hertz = Ask<unsigned int>(1e6, ask.clock, device_, +Functions::kMemoryClock);
-  reading.temperature_celsius = Ask<unsigned int>(1, ask.temperature, device_, +Functions::kGpuTemperature);
+  reading.sm_clock_hertz = Ask<unsigned int>(1e6, ask.clock, device_, kSmClock);
+  reading.memory_clock_hertz = Ask<unsigned int>(1e6, ask.clock, device_, kMemoryClock);
+  reading.temperature_celsius = Ask<unsigned int>(1, ask.temperature, device_, kGpuTemperature);
   return reading;
 }
 

@@ -44,15 +44,11 @@ WorkerMetrics::WorkerMetrics(Metrics& metrics)
       graph_failures_(metrics.AddCounter("swiftlet_graph_failures_total",
                                          "Graphs that could not be captured; their steps run as single launches.")),
       gpu_metrics_(metrics) {
-  constexpr std::pair<FinishReason, const char*> kReasons[] = {{FinishReason::kStop, "stop"},
-                                                               {FinishReason::kLength, "length"},
-                                                               {FinishReason::kCancelled, "cancelled"},
-                                                               {FinishReason::kDeadline, "deadline"},
-                                                               {FinishReason::kError, "error"}};
-  for (const auto& [reason, name] : kReasons) {
+  for (const FinishReason reason : {FinishReason::kStop, FinishReason::kLength, FinishReason::kCancelled,
+                                    FinishReason::kDeadline, FinishReason::kError}) {
     ended_.emplace_back(
         reason, &metrics.AddCounter("swiftlet_sequences_total", "Sequences that ended after they were taken, by why.",
-                                    {{"finish_reason", name}}));
+                                    {{"finish_reason", std::string(FinishWord(reason))}}));
   }
   for (const char* reason : WorkerState::kRefusals) {
     refused_.push_back(&metrics.AddCounter("swiftlet_rejections_total", "Requests this worker refused, by why.",

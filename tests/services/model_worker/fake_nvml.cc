@@ -1,18 +1,21 @@
-// A libnvidia-ml without a GPU behind it: the functions that nvml_device.cc looks up, and no header of ours. One test
-// steers it through fake_nvml_ functions.
+// A libnvidia-ml without a GPU behind it: the functions that nvml_device.cc looks up, and no header of ours. Tests
+// steer it through fake_nvml_ functions.
 #include <atomic>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 namespace {
 
 constexpr const char* kUuid = "GPU-01234567-89ab-cdef-0123-456789abcdef";
 int open_count = 0;
-std::atomic<bool> lost = false;
+std::atomic<bool> lost = false, hanging = false;
 
 int device = 0;
 
 template <typename Number>
 int Tell(void* asked, Number value, Number* out) {
+  while (hanging) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   if (lost) return 15;  // NVML_ERROR_GPU_IS_LOST
   if (asked != &device || open_count == 0) return 1;
   *out = value;
@@ -72,8 +75,11 @@ int nvmlDeviceGetTemperature(void* asked, int sensor, unsigned int* celsius) {
 int fake_nvml_open_count() {
   return open_count;
 }
-void fake_nvml_lose_device() {
-  lost = true;
+void fake_nvml_lose(bool is_lost) {
+  lost = is_lost;
+}
+void fake_nvml_hang(bool hangs) {
+  hanging = hangs;
 }
 
 }  // extern "C"

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "engine/base/check.h"
 #include "engine/base/dynamic_library.h"
 
 namespace swiftlet {
@@ -17,6 +18,35 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr char kUuid[] = "01234567-89ab-cdef-0123-456789abcdef";
+
+// What steers the fake library.
+struct FakeNvml {
+  int (*open_count)() = nullptr;
+  void (*lose)(bool) = nullptr;
+  void (*hang)(bool) = nullptr;
+};
+
+FakeNvml OpenFakeNvml() {
+  const auto library = DynamicLibrary::Open({SWIFTLET_FAKE_NVML});
+  CHECK(library.ok()) << library.status().ToString();
+  FakeNvml fake;
+  for (const absl::Status& status :
+       {library->Load("fake_nvml_open_count", &fake.open_count), library->Load("fake_nvml_lose", &fake.lose),
+        library->Load("fake_nvml_hang", &fake.hang)}) {
+    CHECK(status.ok()) << status.ToString();
+  }
+  return fake;
+}
+
+// Scrapes until there is a figure of the power, or none; at most some seconds.
+std::string RenderUntilPowerIs(bool there, Metrics& metrics) {
+  std::string text = metrics.Render();
+  for (int i = 0; i < 1000 && (text.find("swiftlet_gpu_power_watts{") != std::string::npos) != there; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    text = metrics.Render();
+  }
+  return text;
+}
 
 TEST(NvmlDevice, IsUnavailableWithoutADriver) {
   const auto device = NvmlDevice::Open(kUuid, "libswiftlet-no-such-nvml.so.1");
@@ -42,19 +72,14 @@ TEST(GpuMetrics, HasNoSeriesWithoutADevice) {
 }
 
 TEST(GpuMetrics, ShowsWhatTheDeviceTellsUntilItIsLost) {
-  const auto library = DynamicLibrary::Open({SWIFTLET_FAKE_NVML});
-  ASSERT_TRUE(library.ok()) << library.status();
-  int (*open_count)() = nullptr;
-  void (*lose_device)() = nullptr;
-  ASSERT_TRUE(library->Load("fake_nvml_open_count", &open_count).ok());
-  ASSERT_TRUE(library->Load("fake_nvml_lose_device", &lose_device).ok());
+  const FakeNvml fake = OpenFakeNvml();
   Metrics metrics;
   {
     GpuMetrics gpu(metrics);
     metrics.AddCollector([&] { gpu.Collect(); });
     auto device = NvmlDevice::Open(kUuid, SWIFTLET_FAKE_NVML);
     ASSERT_TRUE(device.ok()) << device.status();
-    EXPECT_EQ(open_count(), 1);
+    EXPECT_EQ(fake.open_count(), 1);
     gpu.Watch(*std::move(device), {.period = std::chrono::milliseconds(5)});
     std::string text = metrics.Render();
     for (const char* line : {
@@ -72,15 +97,28 @@ TEST(GpuMetrics, ShowsWhatTheDeviceTellsUntilItIsLost) {
       EXPECT_THAT(text, HasSubstr(line));
     }
     EXPECT_THAT(text, Not(HasSubstr("power_limit"))) << "this library does not tell";
-    lose_device();
-    for (int i = 0; i < 1000 && text.find("swiftlet_gpu_power") != std::string::npos; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-      text = metrics.Render();
-    }
+    fake.lose(true);
+    text = RenderUntilPowerIs(false, metrics);
     EXPECT_THAT(text, Not(HasSubstr("swiftlet_gpu_power_watts")));
     EXPECT_THAT(text, Not(HasSubstr("swiftlet_gpu_energy")));
+    fake.lose(false);
   }
-  EXPECT_EQ(open_count(), 0);
+  EXPECT_EQ(fake.open_count(), 0);
+}
+
+// A scrape never waits for the driver.
+TEST(GpuMetrics, AreGoneWhileTheDriverHangs) {
+  const FakeNvml fake = OpenFakeNvml();
+  Metrics metrics;
+  GpuMetrics gpu(metrics);
+  metrics.AddCollector([&] { gpu.Collect(); });
+  auto device = NvmlDevice::Open(kUuid, SWIFTLET_FAKE_NVML);
+  ASSERT_TRUE(device.ok()) << device.status();
+  gpu.Watch(*std::move(device), {.period = std::chrono::milliseconds(5), .stale = std::chrono::milliseconds(200)});
+  fake.hang(true);
+  EXPECT_THAT(RenderUntilPowerIs(false, metrics), Not(HasSubstr("swiftlet_gpu_power_watts")));
+  fake.hang(false);
+  EXPECT_THAT(RenderUntilPowerIs(true, metrics), HasSubstr("swiftlet_gpu_power_watts{gpu=\"3\"} 612.5\n"));
 }
 
 }  // namespace
