@@ -32,9 +32,7 @@ absl::Status EncodeLine::End(absl::Status status, const v1::EncodeResponse& repl
   }
   fields.emplace_back("kind", kind_);
   fields.emplace_back("model", LogTextPrefix(model_, kMaxModelBytes));
-  if (!status.ok()) {
-    fields.emplace_back("error", ErrorCode(status).value_or(std::string(DefaultErrorCode(status.code()))));
-  }
+  if (!status.ok()) fields.emplace_back("error", ErrorWord(status));
   fields.emplace_back("tokens", reply.ids_size());
   fields.emplace_back("total_us", duration_cast<microseconds>(now - begin_).count());
   if (left_out > 0) fields.emplace_back("lines_left_out_before", left_out);

@@ -32,7 +32,8 @@ class GrpcEncodeStream : public grpc::ClientBidiReactor<v1::EncodeRequest, v1::E
 
   const std::shared_ptr<v1::TokenizerService::Stub>& stub() const { return stub_; }
   bool ended();
-  // False: the stream takes no more calls; `request` and `done` are as they were. `done` runs on one of gRPC's threads.
+  // False: the stream takes no more calls; `request` and `done` are as they were. `done` runs on one of gRPC's threads,
+  // or, of what is refused here, before this returns.
   bool Encode(v1::EncodeRequest& request, Done& done);
   // `done` is not called any more, unless it runs already.
   void Forget(uint64_t call_id);

@@ -22,14 +22,13 @@ namespace {
 
 using Stub = v1::TokenizerService::Stub;
 
-// One unary call and all that must live as long as it.
-template <typename Request, typename Response>
-struct UnaryCall : public InFlightCalls::Call {
+// The one unary call, and all that must live as long as it.
+struct InfoCall : public InFlightCalls::Call {
   void Cancel() override { context.TryCancel(); }
 
   grpc::ClientContext context;
-  Request request;
-  Response response;
+  v1::GetInfoRequest request;
+  v1::GetInfoResponse response;
 };
 
 void SetTimeout(grpc::ClientContext& context, int64_t timeout_us) {
@@ -105,7 +104,7 @@ class GrpcTokenizerClient : public TokenizerClient {
   }
 
   void GetInfo(int64_t timeout_us, Callback<v1::GetInfoResponse> done) override {
-    auto call = std::make_shared<UnaryCall<v1::GetInfoRequest, v1::GetInfoResponse>>();
+    auto call = std::make_shared<InfoCall>();
     SetTimeout(call->context, timeout_us);
     calls_.Add(call);
     stub()->async()->GetInfo(&call->context, &call->request, &call->response,

@@ -49,10 +49,6 @@ constexpr std::string_view kClearHttpAnswer =
 
 using Parser = http::request_parser<http::string_body>;
 
-std::string_view View(beast::string_view text) {
-  return {text.data(), text.size()};
-}
-
 Arrival ArrivalOf(const HttpRequest& request) {
   return {.door = "http",
           .method = request.method,
@@ -252,7 +248,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
     const error_code body_error =
         read_body && !parser.is_done() ? ParseReceived(buffer_, parser, /*to_end=*/true) : error_code();
     if (body_error == http::error::need_more) {
-      if (absl::EqualsIgnoreCase(ToAbsl(View(parser.get()[http::field::expect])), "100-continue")) {
+      if (absl::EqualsIgnoreCase(ToAbsl(parser.get()[http::field::expect]), "100-continue")) {
         head_ = "HTTP/1.1 100 Continue\r\n\r\n";
         Flush();
       }
@@ -372,7 +368,7 @@ void HttpConnection::Begin(HttpResponse response, bool streaming) {
   streaming_ = streaming;
   chunked_ = streaming && !http_1_0_;
   absl::StrAppend(&head_, "HTTP/1.1 ", response.status, " ",
-                  ToAbsl(View(http::obsolete_reason(http::int_to_status(response.status)))),
+                  ToAbsl(http::obsolete_reason(http::int_to_status(response.status))),
                   "\r\nDate: ", ToAbsl(host_->date()), "\r\nContent-Type: ", response.content_type, "\r\n");
   for (const auto& [name, value] : response.headers) absl::StrAppend(&head_, name, ": ", value, "\r\n");
   if (!streaming) {

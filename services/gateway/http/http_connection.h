@@ -43,7 +43,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void Start();
   // Enforces the time limits and keeps quiet streams open; called every HttpServerOptions::tick.
   void Tick(Clock::time_point now);
-  // Closes as soon as no answer is under way.
+  // Closes after the answer that is under way, or the one to a request that has come already.
   void Drain();
   // Closes now; the caller sees a reset.
   void Abort();

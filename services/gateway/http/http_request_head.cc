@@ -16,7 +16,6 @@
 
 namespace swiftlet {
 
-namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 
@@ -25,15 +24,11 @@ namespace {
 constexpr size_t kMaxTargetBytes = 8 << 10;
 constexpr ptrdiff_t kMaxFields = 100;
 
-std::string_view View(beast::string_view text) {
-  return {text.data(), text.size()};
-}
-
 // The values of a header that may come several times, with commas between.
 std::string AllOf(const http::request_header<>& head, std::string_view name) {
   std::string all;
-  for (auto [field, end] = head.equal_range({name.data(), name.size()}); field != end; ++field) {
-    absl::StrAppend(&all, all.empty() ? "" : ", ", ToAbsl(View(field->value())));
+  for (auto [field, end] = head.equal_range(name); field != end; ++field) {
+    absl::StrAppend(&all, all.empty() ? "" : ", ", ToAbsl(field->value()));
   }
   return all;
 }
@@ -81,14 +76,14 @@ absl::Status CheckRequestHead(const http::request_header<>& head) {
   if (head.target().empty() || head.target().front() != '/') return malformed("the target is not a path");
   if (head.count(http::field::authorization) > 1) return malformed("more than one Authorization header");
   if (const size_t count = head.count(http::field::transfer_encoding); count > 0) {
-    if (count > 1 || !absl::EqualsIgnoreCase(ToAbsl(View(head[http::field::transfer_encoding])), "chunked")) {
+    if (count > 1 || !absl::EqualsIgnoreCase(ToAbsl(head[http::field::transfer_encoding]), "chunked")) {
       return malformed("Transfer-Encoding other than chunked");
     }
     if (head.version() == 10) return malformed("Transfer-Encoding in HTTP/1.0");
     if (head.count(http::field::content_length) > 0) return malformed("both Transfer-Encoding and Content-Length");
   }
   if (const size_t count = head.count(http::field::content_length); count > 0) {
-    const std::string_view value = View(head[http::field::content_length]);
+    const std::string_view value = head[http::field::content_length];
     if (count > 1 || value.find_first_not_of("0123456789") != value.npos) return malformed("Content-Length");
   }
   return absl::OkStatus();
@@ -96,17 +91,17 @@ absl::Status CheckRequestHead(const http::request_header<>& head) {
 
 HttpRequest RequestOfHead(const http::request_header<>& head) {
   HttpRequest request;
-  request.method = std::string(View(head.method_string()));
-  const std::string_view target = View(head.target());
+  request.method = std::string(head.method_string());
+  const std::string_view target = head.target();
   request.path = std::string(target.substr(0, target.find('?')));
   if (const size_t mark = target.find('?'); mark != target.npos) request.query = std::string(target.substr(mark + 1));
   request.accept = AllOf(head, "Accept");
-  request.grpc_timeout = std::string(View(head["Grpc-Timeout"]));
-  request.authorization = std::string(View(head[http::field::authorization]));
-  request.content_encoding = std::string(View(head[http::field::content_encoding]));
-  request.content_type = std::string(View(head[http::field::content_type]));
-  request.request_id = CallerRequestId(View(head["X-Request-Id"]));
-  if (head.count("traceparent") == 1) request.traceparent = std::string(View(head["traceparent"]));
+  request.grpc_timeout = std::string(head["Grpc-Timeout"]);
+  request.authorization = std::string(head[http::field::authorization]);
+  request.content_encoding = std::string(head[http::field::content_encoding]);
+  request.content_type = std::string(head[http::field::content_type]);
+  request.request_id = CallerRequestId(head["X-Request-Id"]);
+  if (head.count("traceparent") == 1) request.traceparent = std::string(head["traceparent"]);
   request.tracestate = AllOf(head, "tracestate");
   return request;
 }

@@ -15,7 +15,6 @@
 #include "services/gateway/admission/api_keys.h"
 #include "services/gateway/json_writer.h"
 #include "services/gateway/openai/openai_api.h"
-#include "services/gateway/openapi/document.h"
 #include "services/gateway/playground/page.h"
 #include "services/gateway/telemetry/request_log.h"
 #include "services/gateway/transcode/transcoder.h"
@@ -58,8 +57,7 @@ constexpr Route kRoutes[] = {
     {"/v1/completions", Target::kCompletions, "POST", false},
 };
 constexpr std::string_view kModelPrefix = "/v1/models/";
-constexpr std::string_view kModelTemplate = "/v1/models/{model}";
-constexpr Route kModelRoute = {kModelPrefix, Target::kModel, "GET", false};
+constexpr Route kModelRoute = {"/v1/models/{model}", Target::kModel, "GET", false};
 constexpr Route kPageRoute = {"/", Target::kPage, "GET", true};
 constexpr Route kUnknownRoute = {"", Target::kUnknown, "", false};
 
@@ -113,17 +111,6 @@ std::optional<HttpResponse> CheckBody(const HttpRequest& head) {
 
 }  // namespace
 
-namespace {
-
-std::vector<DocumentedRoute> DocumentedRoutes(bool playground) {
-  std::vector<DocumentedRoute> routes;
-  for (const HttpRoutes::Listed& route : HttpRoutes::List(playground))
-    routes.push_back({route.path, route.method, route.open});
-  return routes;
-}
-
-}  // namespace
-
 HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health, Transcoder* transcoder,
                        bool playground)
     : api_(api),
@@ -131,12 +118,12 @@ HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health
       health_(health),
       transcoder_(transcoder),
       page_(playground ? std::optional(PlaygroundPage()) : std::nullopt),
-      openapi_(OpenApiDocument(DocumentedRoutes(playground), transcoder != nullptr ? &transcoder->table() : nullptr,
+      openapi_(OpenApiDocument(List(playground), transcoder != nullptr ? &transcoder->table() : nullptr,
                                api.strict_parameters())) {}
 
 std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
   const Route& route = FindRoute(head.path, page_.has_value());
-  head.route = route.target == Target::kModel ? kModelTemplate : route.path;
+  head.route = route.path;
   if (head.entry != nullptr) head.entry->quiet = route.open;
   if (!route.open) {
     absl::StatusOr<std::shared_ptr<KeyAccount>> account = keys_.Check(head.authorization);
@@ -194,8 +181,8 @@ void HttpRoutes::Handle(HttpRequest request, std::shared_ptr<HttpExchange> excha
   }
 }
 
-std::vector<HttpRoutes::Listed> HttpRoutes::List(bool playground) {
-  std::vector<Listed> listed = {{kModelRoute.path, kModelRoute.method, kModelRoute.open}};
+std::vector<ListedRoute> HttpRoutes::List(bool playground) {
+  std::vector<ListedRoute> listed = {{kModelRoute.path, kModelRoute.method, kModelRoute.open}};
   for (const Route& route : kRoutes) listed.push_back({route.path, route.method, route.open});
   if (playground) listed.push_back({kPageRoute.path, kPageRoute.method, kPageRoute.open});
   return listed;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "services/gateway/http/http_exchange.h"
+#include "services/gateway/openapi/document.h"
 
 namespace swiftlet {
 
@@ -27,13 +28,8 @@ class HttpRoutes : public HttpHandler {
   std::optional<HttpResponse> Check(HttpRequest& head) override;
   void Handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override;
 
-  // Every route there is, for tests that walk them all.
-  struct Listed {
-    std::string_view path;
-    std::string_view method;
-    bool open;  // without a key
-  };
-  static std::vector<Listed> List(bool playground = false);
+  // Every route there is but the transcoder's.
+  static std::vector<ListedRoute> List(bool playground = false);
 
  private:
   HttpResponse Readiness() const;

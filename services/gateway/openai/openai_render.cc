@@ -1,5 +1,6 @@
 #include "services/gateway/openai/openai_render.h"
 
+#include "services/gateway/generation/finish_reason.h"
 #include "services/gateway/http/sse.h"
 #include "services/gateway/json_writer.h"
 
@@ -75,19 +76,6 @@ void AppendFinish(std::string& out, v1::FinishReason reason) {
 }
 
 }  // namespace
-
-std::string_view FinishReasonName(v1::FinishReason reason) {
-  switch (reason) {
-    case v1::FINISH_REASON_STOP:
-      return "stop";
-    case v1::FINISH_REASON_LENGTH:
-      return "length";
-    case v1::FINISH_REASON_TOOL_CALLS:
-      return "tool_calls";
-    default:
-      return "error";
-  }
-}
 
 ChunkRenderer::ChunkRenderer(const AnswerHead& head, bool with_usage) : style_(head.style) {
   head_ = sse::kDataPrefix;

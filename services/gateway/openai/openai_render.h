@@ -23,9 +23,6 @@ struct AnswerHead {
   std::string model;
 };
 
-// "stop", "length" or "tool_calls"; for anything else, whose status then tells more, "error".
-std::string_view FinishReasonName(v1::FinishReason reason);
-
 // What a chunk carries beside its delta, rendered.
 struct ChunkExtras {
   std::string_view echo = {};            // completions: text before the delta's

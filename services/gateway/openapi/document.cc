@@ -54,7 +54,7 @@ constexpr RouteFacts kFacts[] = {
     {"/version", "version", "The version that answers", "", "Version", ""},
     {"/openapi.json", "openapi", "This document", "", "Document", ""},
     {"/v1/models", "listModels", "The models that can be asked", "", "ModelList", ""},
-    {"/v1/models/", "getModel", "One of them", "", "Model", ""},
+    {"/v1/models/{model}", "getModel", "One of them", "", "Model", ""},
     {"/v1/chat/completions", "createChatCompletion", "Answers a conversation", "ChatCompletionRequest",
      "ChatCompletion", "ChatCompletionChunk"},
     {"/v1/completions", "createCompletion", "Continues a prompt", "CompletionRequest", "Completion", "Completion"},
@@ -196,12 +196,11 @@ class Writer {
     schemas_["DetokenizeRequest"] = DetokenizeBodySchema(strict_);
   }
 
-  void AddRoute(const DocumentedRoute& route) {
+  void AddRoute(const ListedRoute& route) {
     const auto facts = std::find_if(std::begin(kFacts), std::end(kFacts),
                                     [&](const RouteFacts& one) { return one.path == route.path; });
     CHECK(facts != std::end(kFacts)) << "document.cc says nothing of " << route.path;
-    const bool named = absl::EndsWith(ToAbsl(route.path), "/") && route.path != "/";
-    const std::string path = absl::StrCat(ToAbsl(route.path), named ? "{model}" : "");
+    const bool named = absl::EndsWith(ToAbsl(route.path), "{model}");
     json::object operation = {{"operationId", facts->name}, {"summary", facts->summary}};
     operation["tags"] = json::array{facts->answer.empty() ? "playground" : route.open ? "probes" : "OpenAI"};
     json::array parameters = {RequestIdHeader()};
@@ -223,7 +222,7 @@ class Writer {
     AddErrors({.needs_key = !route.open, .has_name = asks || named, .works = asks}, responses);
     operation["responses"] = std::move(responses);
     if (route.open) operation["security"] = json::array{};
-    Put(path, route.method, std::move(operation));
+    Put(std::string(route.path), route.method, std::move(operation));
   }
 
   void AddBindings(const BindingTable& table) {
@@ -359,7 +358,7 @@ class Writer {
     operation["responses"] = std::move(responses);
     for (const char* http : {"GET", "PUT", "POST", "DELETE", "PATCH"}) {
       if (binding.http_method == http || binding.http_method == "*") {
-        Put(binding.path.OpenApiPath(), http, operation);
+        Put(binding.route, http, operation);
       }
     }
   }
@@ -373,9 +372,9 @@ class Writer {
 
 }  // namespace
 
-std::string OpenApiDocument(std::span<const DocumentedRoute> routes, const BindingTable* bindings, bool strict) {
+std::string OpenApiDocument(std::span<const ListedRoute> routes, const BindingTable* bindings, bool strict) {
   Writer writer(strict);
-  for (const DocumentedRoute& route : routes) writer.AddRoute(route);
+  for (const ListedRoute& route : routes) writer.AddRoute(route);
   if (bindings != nullptr) writer.AddBindings(*bindings);
   return std::move(writer).Finish();
 }

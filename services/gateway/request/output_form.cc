@@ -17,15 +17,10 @@ namespace swiftlet {
 namespace {
 
 namespace json = boost::json;
+using members::Find;
 
 absl::Status Expected(const std::string& field, std::string_view what) {
   return InvalidField(field, absl::StrCat("`", field, "` must be ", ToAbsl(what)));
-}
-
-// Null is absent.
-const json::value* Find(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(json::string_view(name.data(), name.size()));
-  return value == nullptr || value->is_null() ? nullptr : value;
 }
 
 absl::StatusOr<std::string> StringMember(const json::object& object, std::string_view name, const std::string& field) {

@@ -12,7 +12,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
-#include "services/gateway/openai/openai_messages.h"
+#include "services/gateway/request/json_members.h"
 #include "services/gateway/request/valid_request.h"
 
 namespace swiftlet {

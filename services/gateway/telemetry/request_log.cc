@@ -12,6 +12,7 @@
 #include "services/common/errors.h"
 #include "services/common/log_text.h"
 #include "services/common/logging.h"
+#include "services/gateway/generation/finish_reason.h"
 #include "services/gateway/telemetry/gateway_metrics.h"
 #include "services/gateway/telemetry/request_spans.h"
 
@@ -37,7 +38,7 @@ struct Totals {
       resumptions += record.resumptions;
       if (generation.submit_us >= 0) submitted = true;
       for (const v1::FinishReason reason : record.finish_reasons) {
-        const absl::string_view name = ToAbsl(FinishReasonText(reason));
+        const absl::string_view name = ToAbsl(FinishReasonName(reason));
         if (std::find(finish_reasons.begin(), finish_reasons.end(), name) == finish_reasons.end()) {
           finish_reasons.push_back(name);
         }
@@ -55,27 +56,6 @@ struct Totals {
 };
 
 }  // namespace
-
-std::string ErrorWord(const absl::Status& status) {
-  return status.ok() ? "" : ErrorCode(status).value_or(std::string(DefaultErrorCode(status.code())));
-}
-
-std::string_view FinishReasonText(v1::FinishReason reason) {
-  switch (reason) {
-    case v1::FINISH_REASON_STOP:
-      return "stop";
-    case v1::FINISH_REASON_LENGTH:
-      return "length";
-    case v1::FINISH_REASON_TOOL_CALLS:
-      return "tool_calls";
-    case v1::FINISH_REASON_CANCELLED:
-      return "cancelled";
-    case v1::FINISH_REASON_DEADLINE:
-      return "deadline";
-    default:
-      return "error";
-  }
-}
 
 void RequestEntry::SetStatus(const absl::Status& status) {
   grpc_code = status.code();

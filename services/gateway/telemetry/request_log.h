@@ -21,11 +21,6 @@
 
 namespace swiftlet {
 
-// The code of an error, as its caller is told it; empty = OK.
-std::string ErrorWord(const absl::Status& status);
-// "stop", "length", ...: as lines and spans tell it.
-std::string_view FinishReasonText(v1::FinishReason reason);
-
 // One generation of a request; most have one.
 struct GenerationEntry {
   std::string id;     // ours

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "engine/base/string_view.h"
+#include "services/gateway/generation/finish_reason.h"
 
 namespace swiftlet {
 namespace {
@@ -20,7 +21,7 @@ bool IsChat(const RequestEntry& entry) {
 
 std::vector<std::string> FinishReasons(const GenerationEntry& generation) {
   std::vector<std::string> names;
-  for (const v1::FinishReason reason : generation.record.finish_reasons) names.emplace_back(FinishReasonText(reason));
+  for (const v1::FinishReason reason : generation.record.finish_reasons) names.emplace_back(FinishReasonName(reason));
   return names;
 }
 

@@ -35,6 +35,20 @@ FakeScript TextScript(const std::vector<std::string>& texts) {
   return script;
 }
 
+FakeScript NeverEnding(const ValidRequest&) {
+  FakeScript script = TextScript({"a", "b"});
+  script.steps.back()[0].finish_reason = v1::FINISH_REASON_UNSPECIFIED;
+  script.never_end = true;
+  return script;
+}
+
+FakeScript Flood(const ValidRequest&) {
+  FakeScript script;
+  for (int i = 0; i < 20000; ++i) script.steps.push_back({TextDelta(std::string(4096, 'x'))});
+  script.pause = std::chrono::microseconds(50);
+  return script;
+}
+
 class FakeGenerator::Run : public GenerationHandle, public std::enable_shared_from_this<Run> {
  public:
   Run(FakeGenerator& owner, FakeScript script, std::unique_ptr<GenerationSink> sink, boost::asio::any_io_executor home)

@@ -27,6 +27,10 @@ ChoiceDelta TextDelta(std::string text, v1::FinishReason finish = v1::FINISH_REA
 ChoiceDelta ReasoningDelta(std::string reasoning);
 // OK, with these texts as the steps, the last of which finishes with "stop".
 FakeScript TextScript(const std::vector<std::string>& texts);
+// Some text, and then nothing more.
+FakeScript NeverEnding(const ValidRequest&);
+// Endless text, 4 KiB a step.
+FakeScript Flood(const ValidRequest&);
 
 class FakeGenerator : public Generator {
  public:

@@ -58,12 +58,6 @@ v1::ChatRequest Hello() {
   return request;
 }
 
-FakeScript NeverEnding(const ValidRequest&) {
-  FakeScript script = TextScript({"a"});
-  script.never_end = true;
-  return script;
-}
-
 // All of the answer's text, its usage and its status.
 struct Answer {
   std::string text;
@@ -248,12 +242,7 @@ TEST(GrpcDoor, DeadlineBecomesTheGenerationsTimeout) {
 }
 
 TEST(GrpcDoor, CutsOffCallerThatDoesNotRead) {
-  Door door([](const ValidRequest&) {
-    FakeScript script;
-    for (int i = 0; i < 20000; ++i) script.steps.push_back({TextDelta(std::string(4096, 'x'))});
-    script.pause = std::chrono::microseconds(50);
-    return script;
-  });
+  Door door(Flood);
   grpc::ClientContext context;
   const auto reader = door.stub->Chat(&context, Hello());
   EXPECT_TRUE(Eventually([&] { return door.generator.num_abandoned() == 1; }));

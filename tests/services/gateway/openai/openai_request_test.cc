@@ -8,55 +8,14 @@
 #include <string>
 #include <vector>
 
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-
-#include "engine/base/strict_json.h"
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
-#include "services/gateway/request/validator.h"
+#include "tests/services/gateway/openai/openai_bodies.h"
 
 namespace swiftlet {
 namespace {
 
 using testing::ElementsAre;
-
-std::string Chat(std::string_view more) {
-  return absl::StrCat(R"({"model":"tiny","messages":[{"role":"user","content":"hi"}])", more.empty() ? "" : ",",
-                      ToAbsl(more), "}");
-}
-std::string ChatOf(std::string_view messages) {
-  return absl::StrCat(R"({"model":"tiny","messages":)", ToAbsl(messages), "}");
-}
-std::string Prompt(std::string_view prompt) {
-  return absl::StrCat(R"({"model":"tiny","prompt":)", ToAbsl(prompt), "}");
-}
-
-const std::vector<Generator::ServedModel> kModels = {{.name = "tiny", .max_model_len = 100, .ready = true}};
-
-absl::Status Check(std::string_view body, ParameterRoute route = kChatRoute) {
-  const auto request = ParseOpenAiRequest(body, route, false);
-  if (!request.ok()) return request.status();
-  for (const ValidRequest& generation : request->generations) {
-    const absl::Status status = Validate(generation, kOpenAiNames, kModels);
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
-// The field at fault; "" for OK.
-std::string Fault(std::string_view body, ParameterRoute route = kChatRoute) {
-  const absl::Status status = Check(body, route);
-  if (status.ok()) return "";
-  EXPECT_EQ(HttpStatusCode(status), 400) << status << " " << body;
-  return ErrorParam(status).value_or("no field");
-}
-
-ValidRequest Parse(std::string_view body, ParameterRoute route = kChatRoute) {
-  auto request = ParseOpenAiRequest(body, route, true);
-  EXPECT_TRUE(request.ok()) << request.status();
-  return request->generations.at(0);
-}
 
 TEST(OpenAiRequest, ReadsEveryServedParameter) {
   const auto request = ParseOpenAiRequest(
@@ -136,27 +95,6 @@ TEST(OpenAiRequest, ReadsTimeAndTemplateVariables) {
   EXPECT_EQ(std::get<ChatInput>(Parse(Chat(R"("chat_template_kwargs":{})")).input).template_kwargs, "");
 }
 
-TEST(OpenAiRequest, ContinuesAnAssistantsLastMessageUnlessToldOtherwise) {
-  const auto ending = [](std::string_view last, std::string_view more) {
-    const ValidRequest request = Parse(absl::StrCat(R"({"model":"tiny","messages":[{"role":"user","content":"x"},)",
-                                                    ToAbsl(last), "]", ToAbsl(more), "}"));
-    EXPECT_EQ(Validate(request, kOpenAiNames, kModels), absl::OkStatus());
-    const auto& chat = std::get<ChatInput>(request.input);
-    EXPECT_FALSE(chat.continue_final_message && chat.add_generation_prompt);
-    return chat.continue_final_message ? "continued" : chat.add_generation_prompt ? "opened" : "as it is";
-  };
-  const char* assistant = R"({"role":"assistant","content":"<think>\n"})";
-  EXPECT_STREQ(ending(assistant, ""), "continued");
-  EXPECT_STREQ(ending(assistant, R"(,"continue_final_message":true,"add_generation_prompt":false)"), "continued");
-  EXPECT_STREQ(ending(assistant, R"(,"add_generation_prompt":true)"), "opened");
-  EXPECT_STREQ(ending(assistant, R"(,"continue_final_message":false)"), "opened");
-  EXPECT_STREQ(ending(assistant, R"(,"continue_final_message":false,"add_generation_prompt":false)"), "as it is");
-  EXPECT_STREQ(ending(R"({"role":"assistant","content":""})", ""), "opened");
-  EXPECT_STREQ(ending(R"({"role":"assistant","content":"x","tool_calls":[{}]})", ""), "opened");
-  EXPECT_STREQ(ending(R"({"role":"user","content":"x"})", ""), "opened");
-  EXPECT_STREQ(ending(R"({"role":"user","content":"x"})", R"(,"add_generation_prompt":false)"), "as it is");
-}
-
 TEST(OpenAiRequest, LeavesOutWhatWasNotSaid) {
   const ValidRequest request = Parse(Chat(R"("temperature":null)"));
   EXPECT_FALSE(request.sampling.has_temperature());
@@ -168,72 +106,6 @@ TEST(OpenAiRequest, LeavesOutWhatWasNotSaid) {
 TEST(OpenAiRequest, MaxCompletionTokensWins) {
   EXPECT_EQ(Parse(Chat(R"("max_completion_tokens":5,"max_tokens":9)")).stop.max_tokens(), 5);
   EXPECT_EQ(Parse(Chat(R"("max_completion_tokens":5)")).stop.max_tokens(), 5);
-}
-
-TEST(OpenAiRequest, JoinsTextParts) {
-  const ValidRequest request =
-      Parse(ChatOf(R"([{"role":"system","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
-                 {"role":"assistant","content":null,"tool_calls":[{"id":"1","function":{"name":"f"}}]},
-                 {"role":"tool","tool_call_id":"1","content":"3","name":"f"},
-                 {"role":"assistant","content":"ok","reasoning_content":"r","refusal":null,"annotations":[]}])"));
-  const auto& messages = std::get<ChatInput>(request.input).messages;
-  ASSERT_EQ(messages.size(), 4u);
-  EXPECT_EQ(messages[0].content(), "ab");
-  EXPECT_FALSE(messages[1].has_content());
-  EXPECT_EQ(messages[1].tool_calls(), R"([{"id":"1","function":{"name":"f"}}])");
-  EXPECT_EQ(messages[2].tool_call_id(), "1");
-  EXPECT_EQ(messages[3].reasoning_content(), "r");
-  EXPECT_TRUE(Validate(request, kOpenAiNames, kModels).ok());
-}
-
-// The template prints earlier calls: what the caller sent must read the same at the tokenizer.
-TEST(OpenAiRequest, ToolCallsKeepTheirOrderAndTheirNumbers) {
-  const ValidRequest request = Parse(ChatOf(
-      R"([{"role":"assistant","content":null,"tool_calls":[{"type":"function","id":"1","function":{"name":"f",
-           "arguments":{"z":2,"a":2.0,"b":[0.1,-3,18446744073709551615],"c":{"é":"\n\u0041"}}}},{}]},
-          {"role":"assistant","content":"x","tool_calls":[]},
-          {"role":"user","content":"x","tool_calls":[]},
-          {"role":"user","content":"x","tool_calls":null}])"));
-  const auto& messages = std::get<ChatInput>(request.input).messages;
-  ASSERT_EQ(messages.size(), 4u);
-  const auto sent = ParseStrictJson(messages[0].tool_calls());
-  ASSERT_TRUE(sent.ok()) << sent.status();
-  EXPECT_THAT(messages[0].tool_calls(),
-              ::testing::StartsWith(R"([{"type":"function","id":"1","function":{"name":"f",)"));
-  const boost::json::object& arguments =
-      sent->get_array()[0].get_object().at("function").get_object().at("arguments").get_object();
-  std::vector<std::string> keys;
-  for (const auto& member : arguments) keys.emplace_back(member.key());
-  EXPECT_THAT(keys, ElementsAre("z", "a", "b", "c"));
-  EXPECT_TRUE(arguments.at("z").is_int64());
-  EXPECT_TRUE(arguments.at("a").is_double());
-  EXPECT_EQ(arguments.at("b").get_array()[0], 0.1);
-  EXPECT_EQ(arguments.at("b").get_array()[2], 18446744073709551615u);
-  EXPECT_EQ(arguments.at("c").get_object().at("é"), "\nA");
-  EXPECT_EQ(messages[1].tool_calls(), "[]");
-  EXPECT_FALSE(messages[3].has_tool_calls());
-  EXPECT_TRUE(Validate(request, kOpenAiNames, kModels).ok());
-}
-
-TEST(OpenAiRequest, NamesTheMessageAtFault) {
-  EXPECT_EQ(Fault(ChatOf("[]")), "messages");
-  EXPECT_EQ(Fault(R"({"model":"tiny"})"), "messages");
-  EXPECT_EQ(Fault(ChatOf("{}")), "messages");
-  EXPECT_EQ(Fault(ChatOf(R"("hi")")), "messages");
-  EXPECT_EQ(Fault(ChatOf(R"(["hi"])")), "messages[0]");
-  EXPECT_EQ(Fault(ChatOf(R"([{"content":"x"}])")), "messages[0].role");
-  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":"x"},{"role":"robot","content":"x"}])")), "messages[1].role");
-  EXPECT_EQ(Fault(ChatOf(R"([{"role":1,"content":"x"}])")), "messages[0].role");
-  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user"}])")), "messages[0].content");
-  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":null}])")), "messages[0].content");
-  EXPECT_EQ(Fault(ChatOf(R"([{"role":"assistant","content":null}])")), "messages[0].content");
-  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":7}])")), "messages[0].content");
-  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":[{"type":"image_url","image_url":{"url":"http://x"}}]}])")),
-            "messages[0].content[0].type");
-  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":[{"type":"text"}]}])")), "messages[0].content[0].text");
-  EXPECT_EQ(Fault(ChatOf(R"([{"role":"tool","content":"x"}])")), "messages[0].tool_call_id");
-  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":"x","name":"a\nb"}])")), "messages[0].name");
-  EXPECT_EQ(Fault(ChatOf(R"([{"role":"user","content":"x","tool_calls":[{}]}])")), "messages[0].tool_calls");
 }
 
 TEST(OpenAiRequest, NamesTheParameterOutOfRange) {
@@ -375,124 +247,6 @@ TEST(OpenAiRequest, RefusesOddPrompts) {
   const absl::Status status = Check(Prompt(ids + "]"), kCompletionsRoute);
   EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
   EXPECT_EQ(ErrorCode(status), "context_length_exceeded");
-}
-
-constexpr std::string_view kTools =
-    R"("tools":[{"type":"function","function":{"name":"f","description":"d","strict":true,"parameters":)"
-    R"({"type":"object","properties":{"z":{"type":"number"},"a":{}}}}},{"type":"function","function":{"name":"g-1"}}])";
-
-std::string WithTools(std::string_view more) {
-  return Chat(absl::StrCat(ToAbsl(kTools), more.empty() ? "" : ",", ToAbsl(more)));
-}
-
-TEST(OpenAiRequest, ReadsTools) {
-  ValidRequest request = Parse(WithTools(""));
-  EXPECT_EQ(request.form.kind, OutputForm::kToolCalls);
-  ASSERT_EQ(request.form.tools.size(), 2u);
-  EXPECT_EQ(request.form.tools[0].name, "f");
-  EXPECT_EQ(request.form.tools[0].schema, R"({"type":"object","properties":{"z":{"type":"number"},"a":{}}})");
-  EXPECT_EQ(request.form.tools[1].schema, "");
-  EXPECT_FALSE(request.form.calls_required);
-  EXPECT_TRUE(request.form.several_calls);
-  EXPECT_EQ(absl::StrCat("\"tools\":", std::get<ChatInput>(request.input).tools), ToAbsl(kTools));
-
-  EXPECT_FALSE(Parse(WithTools(R"("tool_choice":"auto")")).form.calls_required);
-  EXPECT_TRUE(Parse(WithTools(R"("tool_choice":"required")")).form.calls_required);
-  EXPECT_FALSE(Parse(WithTools(R"("parallel_tool_calls":false)")).form.several_calls);
-  // "none": the model is not told of them.
-  request = Parse(WithTools(R"("tool_choice":"none","response_format":{"type":"json_object"})"));
-  EXPECT_EQ(request.form.kind, OutputForm::kJsonObject);
-  EXPECT_EQ(std::get<ChatInput>(request.input).tools, "");
-  // A named one: told of all, calls that one, once.
-  request = Parse(WithTools(R"("tool_choice":{"type":"function","function":{"name":"g-1"}})"));
-  ASSERT_EQ(request.form.tools.size(), 1u);
-  EXPECT_EQ(request.form.tools[0].name, "g-1");
-  EXPECT_TRUE(request.form.calls_required);
-  EXPECT_FALSE(request.form.several_calls);
-  EXPECT_EQ(absl::StrCat("\"tools\":", std::get<ChatInput>(request.input).tools), ToAbsl(kTools));
-  for (const std::string_view nothing :
-       {R"("tools":[])", R"("tools":null,"tool_choice":"auto")", R"("tool_choice":"none")"}) {
-    EXPECT_EQ(Parse(Chat(nothing)).form.kind, OutputForm::kAny) << nothing;
-  }
-}
-
-TEST(OpenAiRequest, RefusesToolsByName) {
-  const auto tool = [](std::string_view function) {
-    return Chat(absl::StrCat(R"("tools":[{"type":"function","function":)", ToAbsl(function), "}]"));
-  };
-  EXPECT_EQ(Fault(Chat(R"("tools":{})")), "tools");
-  EXPECT_EQ(Fault(Chat(R"("tools":[1])")), "tools[0]");
-  EXPECT_EQ(Fault(Chat(R"("tools":[{}])")), "tools[0].type");
-  EXPECT_EQ(Fault(Chat(R"("tools":[{"type":"custom"}])")), "tools[0].type");
-  EXPECT_EQ(Fault(Chat(R"("tools":[{"type":"function"}])")), "tools[0].function");
-  EXPECT_EQ(Fault(Chat(R"("tools":[{"type":"function","function":"f"}])")), "tools[0].function");
-  EXPECT_EQ(Fault(tool("{}")), "tools[0].function.name");
-  for (const std::string_view name : {R"("")", R"("a b")", R"("é")", R"("a\"b")", "7"}) {
-    EXPECT_EQ(Fault(tool(absl::StrCat(R"({"name":)", ToAbsl(name), "}"))), "tools[0].function.name") << name;
-  }
-  EXPECT_EQ(Fault(tool(absl::StrCat(R"({"name":")", std::string(65, 'a'), "\"}"))), "tools[0].function.name");
-  EXPECT_EQ(Fault(tool(R"({"name":"f","description":1})")), "tools[0].function.description");
-  EXPECT_EQ(Fault(tool(R"({"name":"f","strict":"yes"})")), "tools[0].function.strict");
-  EXPECT_EQ(Fault(tool(R"({"name":"f","parameters":[]})")), "tools[0].function.parameters");
-  EXPECT_EQ(Fault(tool(R"({"name":"f","parameters":{"type":"array"}})")), "tools[0].function.parameters.type");
-  EXPECT_EQ(
-      Fault(
-          Chat(R"("tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"f"}}])")),
-      "tools[1].function.name");
-  std::string many;
-  for (int i = 0; i < 129; ++i)
-    absl::StrAppend(&many, i > 0 ? "," : "", R"({"type":"function","function":{"name":"f)", i, "\"}}");
-  EXPECT_EQ(Fault(Chat(absl::StrCat("\"tools\":[", many, "]"))), "tools");
-  EXPECT_EQ(
-      Fault(tool(absl::StrCat(R"({"name":"f","parameters":{"description":")", std::string(256 << 10, 'x'), "\"}}"))),
-      "tools");
-
-  EXPECT_EQ(Fault(WithTools(R"("tool_choice":"any")")), "tool_choice");
-  EXPECT_EQ(Fault(WithTools(R"("tool_choice":7)")), "tool_choice");
-  EXPECT_EQ(Fault(WithTools(R"("tool_choice":{})")), "tool_choice.type");
-  EXPECT_EQ(Fault(WithTools(R"("tool_choice":{"type":"allowed_tools"})")), "tool_choice.type");
-  EXPECT_EQ(Fault(WithTools(R"("tool_choice":{"type":"function"})")), "tool_choice.function");
-  EXPECT_EQ(Fault(WithTools(R"("tool_choice":{"type":"function","function":{"name":"h"}})")),
-            "tool_choice.function.name");
-  EXPECT_EQ(Fault(Chat(R"("tool_choice":"required")")), "tool_choice");
-  EXPECT_EQ(Fault(Chat(R"("tools":[],"tool_choice":{"type":"function","function":{"name":"f"}})")), "tool_choice");
-  EXPECT_EQ(Fault(WithTools(R"("parallel_tool_calls":1)")), "parallel_tool_calls");
-  EXPECT_EQ(Fault(WithTools(R"("response_format":{"type":"json_object"})")), "response_format");
-  // Names that nobody knows are counted, or refused.
-  const std::string odd = Chat(R"("tools":[{"type":"function","x":1,"function":{"name":"f","y":2}}])");
-  EXPECT_EQ(ParseOpenAiRequest(odd, kChatRoute, false)->num_unknown, 2);
-  EXPECT_EQ(ErrorParam(ParseOpenAiRequest(odd, kChatRoute, true).status()), "tools[0].x");
-}
-
-TEST(OpenAiRequest, ReadsResponseFormat) {
-  const auto format = [](std::string_view value) { return absl::StrCat(R"("response_format":)", ToAbsl(value)); };
-  EXPECT_EQ(Parse(Chat(format(R"({"type":"text"})"))).form.kind, OutputForm::kAny);
-  EXPECT_EQ(Parse(Chat(format(R"({"type":"json_object"})"))).form.kind, OutputForm::kJsonObject);
-  const std::string schema =
-      format(R"({"type":"json_schema","json_schema":{"name":"s","strict":true,"schema":{"type":"object","x":2.0}}})");
-  ValidRequest request = Parse(Chat(schema));
-  EXPECT_EQ(request.form.kind, OutputForm::kJsonSchema);
-  EXPECT_EQ(request.form.json_schema, R"({"type":"object","x":2E0})");
-  EXPECT_EQ(request.form.field, "response_format.json_schema.schema");
-  request = Parse(absl::StrCat(R"({"model":"tiny","prompt":"x",)", schema, "}"), kCompletionsRoute);
-  EXPECT_EQ(request.form.kind, OutputForm::kJsonSchema);
-
-  const auto fault = [&](std::string_view value) { return Fault(Chat(format(value))); };
-  const std::string in = "response_format.json_schema";
-  EXPECT_EQ(fault(R"("json")"), "response_format");
-  EXPECT_EQ(fault("{}"), "response_format.type");
-  EXPECT_EQ(fault(R"({"type":"structural_tag"})"), "response_format.type");
-  EXPECT_EQ(fault(R"({"type":"json_object","json_schema":{}})"), in);
-  EXPECT_EQ(fault(R"({"type":"json_schema"})"), in);
-  EXPECT_EQ(fault(R"({"type":"json_schema","json_schema":[]})"), in);
-  EXPECT_EQ(fault(R"({"type":"json_schema","json_schema":{"schema":{}}})"), in + ".name");
-  EXPECT_EQ(fault(R"({"type":"json_schema","json_schema":{"name":"a b","schema":{}}})"), in + ".name");
-  EXPECT_EQ(fault(R"({"type":"json_schema","json_schema":{"name":"s"}})"), in + ".schema");
-  EXPECT_EQ(fault(R"({"type":"json_schema","json_schema":{"name":"s","schema":"{}"}})"), in + ".schema");
-  EXPECT_EQ(fault(R"({"type":"json_schema","json_schema":{"name":"s","schema":{},"strict":1}})"), in + ".strict");
-  EXPECT_EQ(fault(absl::StrCat(R"({"type":"json_schema","json_schema":{"name":"s","schema":{"title":")",
-                               std::string(256 << 10, 'x'), "\"}}}")),
-            in + ".schema");
 }
 
 TEST(OpenAiRequest, ReadsHowMuchToThink) {

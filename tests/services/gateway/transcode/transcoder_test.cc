@@ -148,11 +148,7 @@ TEST(Transcoder, AsksForTheKeyFirst) {
 }
 
 TEST(Transcoder, CallerThatGoesAbandonsTheCall) {
-  Front front([](const ValidRequest&) {
-    FakeScript script = TextScript({"a"});
-    script.never_end = true;
-    return script;
-  });
+  Front front(NeverEnding);
   for (const std::string_view path : {kStream, std::string_view("/swiftlet/v1/chat")}) {
     const int before = front.generator.num_abandoned();
     HttpClient client = front.Connect();
