@@ -217,6 +217,7 @@ int Main(int argc, char** argv) {
         boost::asio::post(control_executor, [&] { stopped.set_value(); });
         stopped.get_future().wait();
         connector.Close();
+        transport.Close();
         control.Stop();
       },
       /*serving_later=*/true);

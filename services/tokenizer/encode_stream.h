@@ -1,6 +1,6 @@
 // One Encode stream: calls go to the pool, replies leave in the order in which they are ready. Alive until gRPC and
-// every call's job have let go. Threads: gRPC's callback threads (reads, ends of writes), the pool's (replies), any
-// (Close).
+// every call's job have let go. Threads: gRPC's callback threads (reads, ends of writes, short calls), the pool's
+// (other calls), any (Close).
 #pragma once
 
 #include <absl/status/status.h>
@@ -15,6 +15,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "services/common/line_limiter.h"
 #include "services/tokenizer/encode_pool.h"
 #include "services/tokenizer/tokenizer_metrics.h"
 #include "swiftlet/v1/tokenizer.pb.h"
@@ -24,11 +25,12 @@ namespace swiftlet {
 class EncodeStream final : public grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeResponse>,
                            public std::enable_shared_from_this<EncodeStream> {
  public:
-  // On the pool's threads: fills in the reply's ids.
+  // On the thread that runs the call: fills in the reply's ids.
   using Encoder = std::function<absl::Status(const v1::EncodeRequest& request, v1::EncodeResponse& reply)>;
 
-  // What is given by reference outlives the stream and its jobs. `on_done` is gRPC's last word.
-  EncodeStream(EncodePool& pool, TokenizerMetrics& metrics, Encoder encoder,
+  // What is given by reference outlives the stream and its jobs. `failures`: bounds the log's lines of what fails.
+  // `on_done` is gRPC's last word.
+  EncodeStream(EncodePool& pool, TokenizerMetrics& metrics, LineLimiter& failures, Encoder encoder,
                std::function<void(EncodeStream*)> on_done);
   // The first call, by who made it.
   void Start();
@@ -60,6 +62,7 @@ class EncodeStream final : public grpc::ServerBidiReactor<v1::EncodeRequest, v1:
 
   EncodePool& pool_;
   TokenizerMetrics& metrics_;
+  LineLimiter& failures_;
   const Encoder encoder_;
   const std::function<void(EncodeStream*)> on_done_;
   v1::EncodeRequest request_;  // the read in flight

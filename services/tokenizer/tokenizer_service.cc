@@ -11,7 +11,6 @@
 #include "services/common/errors.h"
 #include "services/common/grpc_errors.h"
 #include "services/tokenizer/chat_request.h"
-#include "services/tokenizer/encode_line.h"
 
 namespace swiftlet {
 
@@ -76,16 +75,10 @@ absl::StatusOr<const ServedModel*> TokenizerService::FindModel(const std::string
 
 grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeResponse>* TokenizerService::Encode(grpc::CallbackServerContext*) {
   const auto stream = std::make_shared<EncodeStream>(
-      pool_, metrics_,
+      pool_, metrics_, failure_lines_,
       [this](const v1::EncodeRequest& request, v1::EncodeResponse& reply) {
-        if (request.has_chat()) {
-          const EncodeLine line("chat", request.chat().model(), request.chat().trace(), failure_lines_);
-          return line.End(EncodeChat(request.chat(), reply), reply);
-        }
-        if (request.has_prompt()) {
-          const EncodeLine line("text", request.prompt().model(), request.prompt().trace(), failure_lines_);
-          return line.End(EncodePrompt(request.prompt(), reply), reply);
-        }
+        if (request.has_chat()) return EncodeChat(request.chat(), reply);
+        if (request.has_prompt()) return EncodePrompt(request.prompt(), reply);
         return absl::UnimplementedError("a call of a kind that this tokenizer does not know");
       },
       [this](EncodeStream* done) {

@@ -1,5 +1,5 @@
 // swiftlet.v1.TokenizerService: checks a request, hands it to the pool, answers from there. Owned by main, outlives the
-// gRPC server; its methods run on gRPC's threads and never encode.
+// gRPC server; its methods run on gRPC's threads.
 #pragma once
 
 #include <absl/status/status.h>
@@ -21,7 +21,7 @@ namespace swiftlet {
 
 class TokenizerService final : public v1::TokenizerService::CallbackService {
  public:
-  // All outlive the service. `local_time`: for templates that print the date; called on the pool's threads.
+  // All outlive the service. `local_time`: for templates that print the date; called on the threads that encode.
   TokenizerService(const ServedModels& models, EncodePool& pool, TokenizerMetrics& metrics,
                    std::function<absl::CivilSecond()> local_time);
 

@@ -143,26 +143,24 @@ void RequestConductor::Submit() {
     order.submit.mutable_trace()->set_tracestate(span.state);
   }
   if (submit_us_ < 0) submit_us_ = parts_.clock.NowUs() - arrival_us_;
-  state_ = State::kRunning;
-  placed_ = false;
-  parts_.workers.Submit(std::move(order));
+  auto worker = parts_.workers.Submit(std::move(order));
+  if (worker.ok()) {
+    state_ = State::kRunning;
+    worker_ = *std::move(worker);
+    wait_until_us_ = -1;
+    return;
+  }
+  work_id_ = 0;
+  if (absl::IsUnavailable(worker.status())) return WaitForWorker(worker.status());
+  End(WithRetryAfter(worker.status(), parts_.admission.RetryAfterMs()));
 }
 
 // ---- losing a worker
 
-void RequestConductor::OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) {
-  if (state_ != State::kRunning || epoch != journal_.epoch()) return;
-  placed_ = true;
-  worker_ = std::move(worker);
-  wait_until_us_ = -1;
-}
-
 void RequestConductor::OnWorkLost(uint32_t epoch, const absl::Status& status) {
   if (state_ != State::kRunning || epoch != journal_.epoch()) return;
   work_id_ = 0;
-  if (placed_) return Resume(status);
-  if (!absl::IsUnavailable(status)) return End(WithRetryAfter(status, parts_.admission.RetryAfterMs()));
-  WaitForWorker(status);
+  Resume(status);
 }
 
 void RequestConductor::WaitForWorker(const absl::Status& why) {

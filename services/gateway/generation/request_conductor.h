@@ -47,7 +47,6 @@ class RequestConductor final : public GenerationHandle,
   void Abandon() override;
   void End(const absl::Status& status);
 
-  void OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) override;
   void OnOutputs(std::span<v1::SequenceOutput* const> outputs) override;
   void OnWorkLost(uint32_t epoch, const absl::Status& status) override;
 
@@ -115,7 +114,6 @@ class RequestConductor final : public GenerationHandle,
   std::string answer_text_;                        // scratch
   std::shared_ptr<const v1::WorkerHello> worker_;  // the latest one; the next must equal it
   std::string avoid_worker_id_;
-  bool placed_ = false;  // kRunning: the current submission is at worker_
   int32_t resumptions_ = 0;
   int64_t wait_until_us_ = -1;  // kWaiting: when to give up; -1 = not waiting for a worker
   bool started_ = false;        // OnStart was called

@@ -40,9 +40,8 @@ struct GatewayMetrics::Watched {
     workers_routable.Set(static_cast<double>(now.workers_routable));
     tokenizers_known.Set(static_cast<double>(now.tokenizers_known));
     tokenizers_healthy.Set(static_cast<double>(now.tokenizers_healthy));
-    if (!now.workers.has_value()) return;
     std::map<std::string, double> requests_of, tokens_of;
-    for (const WorkerPool::Outstanding& worker : *now.workers) {
+    for (const WorkerPool::Outstanding& worker : now.workers) {
       requests_of[worker.address] = static_cast<double>(worker.requests);
       tokens_of[worker.address] = static_cast<double>(worker.tokens);
     }

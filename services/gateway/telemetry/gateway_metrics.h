@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,8 +27,8 @@ struct GatewayLoad {
   int64_t tokenizers_known = 0;
   int64_t tokenizers_healthy = 0;
   int64_t prompts_encoding = 0;
-  std::vector<std::string> models = {};                              // that are served
-  std::optional<std::vector<WorkerPool::Outstanding>> workers = {};  // those attached; nullopt = as before
+  std::vector<std::string> models = {};               // that are served
+  std::vector<WorkerPool::Outstanding> workers = {};  // those attached
 };
 
 class GatewayMetrics {

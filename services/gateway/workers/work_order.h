@@ -1,4 +1,4 @@
-// What passes between a RequestConductor, on its home executor, and the pool of workers, on the control executor.
+// What passes between a RequestConductor, on its home executor, and the pool of workers.
 #pragma once
 
 #include <absl/status/status.h>
@@ -17,12 +17,10 @@ namespace swiftlet {
 class WorkListener {
  public:
   virtual ~WorkListener() = default;
-  // The submission with this epoch is on its way to `worker`. Comes before its outputs.
-  virtual void OnPlaced(uint32_t epoch, std::shared_ptr<const v1::WorkerHello> worker) = 0;
   // All that one message of the worker says about this request; it may be taken apart.
   virtual void OnOutputs(std::span<v1::SequenceOutput* const> outputs) = 0;
-  // The submission with this epoch is over though its choices are not: UNAVAILABLE, the worker was lost, or it was not
-  // placed because there is none; RESOURCE_EXHAUSTED, the way to it is full. No output of it follows.
+  // The submission with this epoch is over though its choices are not: UNAVAILABLE, the worker was lost. No output of
+  // it follows.
   virtual void OnWorkLost(uint32_t epoch, const absl::Status& status) = 0;
 };
 

@@ -6,7 +6,6 @@
 #include <span>
 #include <utility>
 
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 
 #include "engine/base/check.h"
@@ -35,33 +34,35 @@ struct HomeBatch {
 
 }  // namespace
 
-// What one stream says, carried to the control executor under the number of its attempt.
+// What one stream says, under the number of its attempt.
 class WorkerLink::Events : public WorkerStreamEvents {
  public:
-  Events(std::weak_ptr<WorkerLink> link, Executor control, uint64_t attempt)
-      : link_(std::move(link)), control_(std::move(control)), attempt_(attempt) {}
+  Events(std::weak_ptr<WorkerLink> link, uint64_t attempt) : link_(std::move(link)), attempt_(attempt) {}
 
   void OnMessage(std::shared_ptr<v1::AttachResponse> message) override {
-    boost::asio::post(control_, [link = link_, attempt = attempt_, message = std::move(message)] {
-      if (const auto alive = link.lock()) alive->OnMessage(attempt, message);
-    });
+    const auto link = link_.lock();
+    if (link == nullptr) return;
+    const std::lock_guard<std::mutex> lock(link->mutex_);
+    if (link->attempt_ != attempt_) return;
+    // Callers wait for it, and it ends nothing.
+    if (link->attached() && (message->has_step_outputs() || message->has_heartbeat())) return link->OnMessage(message);
+    link->OnControl(attempt_, [message = std::move(message)](WorkerLink& then) { then.OnMessage(message); });
   }
   void OnClosed(const absl::Status& status) override {
-    boost::asio::post(control_, [link = link_, attempt = attempt_, status] {
-      if (const auto alive = link.lock()) alive->OnClosed(attempt, status);
-    });
+    const auto link = link_.lock();
+    if (link != nullptr) link->OnControl(attempt_, [status](WorkerLink& then) { then.OnClosed(status); });
   }
 
  private:
   const std::weak_ptr<WorkerLink> link_;
-  const Executor control_;
   const uint64_t attempt_;
 };
 
-WorkerLink::WorkerLink(std::string address, const Options& options, Executor control, Clock& clock,
+WorkerLink::WorkerLink(std::string address, const Options& options, std::mutex& mutex, Executor control, Clock& clock,
                        WorkerTransport& transport, std::function<void()> on_change)
     : address_(std::move(address)),
       options_(options),
+      mutex_(mutex),
       control_(std::move(control)),
       clock_(clock),
       transport_(transport),
@@ -75,13 +76,13 @@ void WorkerLink::Connect() {
   state_ = State::kConnecting;
   ++attempt_;
   last_received_us_ = clock_.NowUs();
-  stream_ = transport_.Open(address_, std::make_shared<Events>(weak_from_this(), control_, attempt_));
+  stream_ = transport_.Open(address_, std::make_shared<Events>(weak_from_this(), attempt_));
   v1::AttachRequest hello;
   hello.mutable_hello()->mutable_protocol()->set_oldest(attach_protocol::kOldest);
   hello.mutable_hello()->mutable_protocol()->set_newest(attach_protocol::kNewest);
   hello.mutable_hello()->set_gateway_id(options_.gateway_id);
   if (!Send(std::move(hello))) return Fail(absl::UnavailableError("the stream takes no message"));
-  timer_ = clock_.After(control_, options_.heartbeat_us, [this] { Tick(); });
+  SetTimer(options_.heartbeat_us, &WorkerLink::Tick);
 }
 
 void WorkerLink::Retire() {
@@ -109,25 +110,40 @@ bool WorkerLink::Send(v1::AttachRequest message) {
   return stream_->Send(std::move(message));
 }
 
-bool WorkerLink::Submit(const WorkOrder& order) {
+template <typename Function>
+void WorkerLink::OnControl(uint64_t attempt, Function function) {
+  boost::asio::post(control_, [weak = weak_from_this(), attempt, function = std::move(function)] {
+    const auto link = weak.lock();
+    if (link == nullptr) return;
+    const std::lock_guard<std::mutex> lock(link->mutex_);
+    if (link->attempt_ == attempt) function(*link);
+  });
+}
+
+void WorkerLink::SetTimer(int64_t delay_us, void (WorkerLink::*then)()) {
+  timer_ = clock_.After(control_, delay_us, [this, then] {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    (this->*then)();
+  });
+}
+
+bool WorkerLink::Submit(WorkOrder order) {
   CHECK(routable()) << address_;
-  v1::AttachRequest message;
-  *message.mutable_submit() = order.submit;
-  if (!Send(std::move(message))) return false;
-  if (routes_.empty()) last_step_us_ = clock_.NowUs();
+  const uint64_t request_id = order.submit.request_id();
   Route route;
-  route.listener = order.listener;
-  route.home = order.home;
+  route.listener = std::move(order.listener);
+  route.home = std::move(order.home);
   route.epoch = order.submit.epoch();
   route.num_open = order.submit.num_choices();
   route.open.assign(route.num_open, true);
   route.unacknowledged_tokens = order.submit.prompt_ids_size() + kTokensPerSequence * route.num_open;
+  v1::AttachRequest message;
+  *message.mutable_submit() = std::move(order.submit);
+  if (!Send(std::move(message))) return false;
+  if (routes_.empty()) last_step_us_ = clock_.NowUs();
   unacknowledged_tokens_ += route.unacknowledged_tokens;
-  const bool added = routes_.emplace(order.submit.request_id(), std::move(route)).second;
-  CHECK(added) << "request id " << order.submit.request_id() << " was used before";
-  boost::asio::post(order.home, [listener = order.listener, epoch = order.submit.epoch(), worker = worker_] {
-    if (const auto alive = listener.lock()) alive->OnPlaced(epoch, worker);
-  });
+  const bool added = routes_.emplace(request_id, std::move(route)).second;
+  CHECK(added) << "request id " << request_id << " was used before";
   return true;
 }
 
@@ -138,8 +154,9 @@ bool WorkerLink::Cancel(uint64_t request_id) {
   routes_.erase(route);
   v1::AttachRequest message;
   message.mutable_cancel()->set_request_id(request_id);
+  if (Send(std::move(message))) return true;
   // A worker that cannot even be told to cancel would compute for nobody: the end of the stream tells it.
-  if (!Send(std::move(message))) Fail(absl::UnavailableError("the worker does not take messages"));
+  OnControl(attempt_, [](WorkerLink& link) { link.Fail(absl::UnavailableError("the worker does not take messages")); });
   return true;
 }
 
@@ -152,8 +169,7 @@ bool WorkerLink::HasCredit(int64_t prompt_tokens) const {
   return !has_load_ || load_.token_credit() >= prompt_tokens + unacknowledged_tokens_;
 }
 
-void WorkerLink::OnMessage(uint64_t attempt, const std::shared_ptr<v1::AttachResponse>& message) {
-  if (attempt != attempt_) return;
+void WorkerLink::OnMessage(const std::shared_ptr<v1::AttachResponse>& message) {
   last_received_us_ = clock_.NowUs();
   if (state_ == State::kConnecting) {
     if (!message->has_hello()) return Fail(absl::InternalError("the worker's first message is not Hello"));
@@ -251,7 +267,7 @@ void WorkerLink::Deliver(const std::shared_ptr<v1::AttachResponse>& message) {
   }
   for (HomeBatch& batch : batches) {
     const Executor home = batch.home;
-    boost::asio::dispatch(home, [message, deliveries = std::move(batch.deliveries)] {
+    boost::asio::post(home, [message, deliveries = std::move(batch.deliveries)] {
       for (const Delivery& delivery : deliveries) {
         if (const auto listener = delivery.listener.lock()) listener->OnOutputs(delivery.outputs);
       }
@@ -280,10 +296,7 @@ void WorkerLink::SendVocabulary() {
     }
     next_vocabulary_id_ = next;
   }
-  boost::asio::post(control_, [weak = weak_from_this(), attempt = attempt_] {
-    const auto alive = weak.lock();
-    if (alive != nullptr && alive->attempt_ == attempt) alive->SendVocabulary();
-  });
+  OnControl(attempt_, [](WorkerLink& link) { link.SendVocabulary(); });
 }
 
 void WorkerLink::Tick() {
@@ -304,11 +317,10 @@ void WorkerLink::Tick() {
     if (!Send(std::move(message))) return Fail(absl::UnavailableError("the worker does not take messages"));
     sent_since_tick_ = false;
   }
-  timer_ = clock_.After(control_, options_.heartbeat_us, [this] { Tick(); });
+  SetTimer(options_.heartbeat_us, &WorkerLink::Tick);
 }
 
-void WorkerLink::OnClosed(uint64_t attempt, const absl::Status& status) {
-  if (attempt != attempt_) return;
+void WorkerLink::OnClosed(const absl::Status& status) {
   Fail(absl::UnavailableError(absl::StrCat("the stream has ended: ", status.ToString())));
 }
 
@@ -326,7 +338,7 @@ void WorkerLink::Fail(const absl::Status& status) {
   } else {
     state_ = State::kBackoff;
     const int64_t jitter_us = std::uniform_int_distribution<int64_t>(0, backoff_us_ / 2)(jitter_);
-    timer_ = clock_.After(control_, backoff_us_ + jitter_us, [this] { Connect(); });
+    SetTimer(backoff_us_ + jitter_us, &WorkerLink::Connect);
     backoff_us_ = std::min(2 * backoff_us_, options_.longest_backoff_us);
   }
   LoseRoutes(absl::UnavailableError(problem_.message()));

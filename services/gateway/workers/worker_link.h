@@ -1,9 +1,12 @@
 // The stream between this gateway and one worker: Hello, heartbeats, reconnecting, and who waits for which output.
-// Knows the protocol, not the wire (WorkerTransport). Owned by WorkerPool; everything on the control executor.
+// Knows the protocol, not the wire (WorkerTransport). Owned by WorkerPool, whose lock guards it: its callers hold that,
+// what it hears takes it. Whatever opens, closes or waits happens on the control executor, where the timers are; Submit
+// and Cancel come from any thread.
 //
 //   kBackoff --timer--> kConnecting --Hello fits--> kAttached --closed, silent, or broke the protocol--> kBackoff
 //
-// The link always drains the stream: what it reads goes at once to the homes of those who wait, one post a home.
+// The link always drains the stream: a step's outputs go from the transport's thread at once to the homes of those who
+// wait, one post a home.
 #pragma once
 
 #include <absl/status/status.h>
@@ -11,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <random>
 #include <string>
@@ -42,9 +46,10 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
     std::function<std::shared_ptr<const DirectoryEntry>(const std::string&)> find_model = {};
   };
 
-  // `clock` and `transport` outlive the link. `on_change` runs when routable(), the model or retirement changed.
-  WorkerLink(std::string address, const Options& options, Executor control, Clock& clock, WorkerTransport& transport,
-             std::function<void()> on_change);
+  // What is given by reference outlives the link. `on_change` runs with the lock held when routable(), the model or
+  // retirement changed.
+  WorkerLink(std::string address, const Options& options, std::mutex& mutex, Executor control, Clock& clock,
+             WorkerTransport& transport, std::function<void()> on_change);
 
   void Connect();
   // The address is no longer listed: takes no new work and does not reconnect. Connect() takes that back.
@@ -53,7 +58,7 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   void Stop();
 
   // False: the way to the worker is full. Only while routable().
-  bool Submit(const WorkOrder& order);
+  bool Submit(WorkOrder order);
   // Tells the worker, and forgets who waits. False when the id is not under way here.
   bool Cancel(uint64_t request_id);
 
@@ -63,6 +68,7 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   bool retired() const { return retired_; }
   bool finished() const { return retired_ && state_ == State::kStopped; }
   // What the worker said of itself. Only while attached.
+  const std::shared_ptr<const v1::WorkerHello>& worker() const { return worker_; }
   const v1::ModelInfo& model() const { return worker_->model(); }
   const std::string& worker_id() const { return worker_->worker_id(); }
   int32_t protocol() const { return protocol_; }  // the version agreed on
@@ -94,19 +100,25 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
     uint64_t step = 0;
   };
 
-  void OnMessage(uint64_t attempt, const std::shared_ptr<v1::AttachResponse>& message);
-  void OnClosed(uint64_t attempt, const absl::Status& status);
+  void OnMessage(const std::shared_ptr<v1::AttachResponse>& message);
+  void OnClosed(const absl::Status& status);
   absl::Status TakeHello(const v1::WorkerHello& hello);
   void TakeLoad(const v1::WorkerLoad& load);
   void Deliver(const std::shared_ptr<v1::AttachResponse>& message);
   void SendVocabulary();
   void Tick();
+  // Runs `function(link)` there soon, with the lock, unless that stream is no longer ours.
+  template <typename Function>
+  void OnControl(uint64_t attempt, Function function);
+  // Runs `then` there, with the lock.
+  void SetTimer(int64_t delay_us, void (WorkerLink::*then)());
   void Fail(const absl::Status& status);
   void LoseRoutes(const absl::Status& status);
   bool Send(v1::AttachRequest message);
 
   const std::string address_;
   const Options options_;
+  std::mutex& mutex_;  // the pool's
   const Executor control_;
   Clock& clock_;
   WorkerTransport& transport_;

@@ -3,13 +3,12 @@
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
-#include <chrono>
-#include <future>
 #include <set>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 
+#include "engine/base/status_macros.h"
 #include "services/common/attach_protocol.h"
 #include "services/gateway/workers/worker_choice.h"
 
@@ -43,6 +42,7 @@ WorkerPool::WorkerPool(const Options& options, Executor control, Clock& clock, W
 void WorkerPool::SetAddresses(std::vector<std::string> addresses) {
   boost::asio::post(control_, [this, addresses = std::move(addresses)] {
     const std::set<std::string> listed(addresses.begin(), addresses.end());
+    const Lock lock(mutex_);
     for (const auto& [address, link] : links_) {
       if (!listed.contains(address)) link->Retire();
     }
@@ -52,8 +52,8 @@ void WorkerPool::SetAddresses(std::vector<std::string> addresses) {
         WorkerLink::Options options = options_.link;
         options.jitter_seed += ++links_made_;
         options.find_model = [this](const std::string& name) { return directory_.Find(name); };
-        link =
-            std::make_shared<WorkerLink>(address, options, control_, clock_, transport_, [this] { OnLinkChanged(); });
+        link = std::make_shared<WorkerLink>(address, options, mutex_, control_, clock_, transport_,
+                                            [this] { OnLinkChanged(); });
         link->Connect();
       } else if (link->retired()) {
         link->Connect();
@@ -71,25 +71,16 @@ void WorkerPool::OnLinkChanged() {
 }
 
 void WorkerPool::Publish() {
-  publishing_ = false;
-  std::erase_if(links_, [](const auto& entry) { return entry.second->finished(); });
   std::vector<v1::ModelInfo> routable;
-  int64_t attached = 0;
-  for (const auto& [address, link] : links_) {
-    if (link->attached()) ++attached;
-    if (link->routable()) routable.push_back(link->model());
+  {
+    const Lock lock(mutex_);
+    publishing_ = false;
+    std::erase_if(links_, [](const auto& entry) { return entry.second->finished(); });
+    for (const auto& [address, link] : links_) {
+      if (link->routable()) routable.push_back(link->model());
+    }
   }
-  known_ = static_cast<int64_t>(links_.size());
-  attached_ = attached;
-  routable_ = static_cast<int64_t>(routable.size());
-  UpdateOutstanding();
   directory_.SetWorkers(std::move(routable));
-}
-
-void WorkerPool::UpdateOutstanding() {
-  int64_t outstanding = 0;
-  for (const auto& [address, link] : links_) outstanding += link->outstanding();
-  outstanding_ = outstanding;
 }
 
 absl::StatusOr<WorkerLink*> WorkerPool::Choose(const WorkOrder& order) const {
@@ -124,56 +115,47 @@ absl::StatusOr<WorkerLink*> WorkerPool::Choose(const WorkOrder& order) const {
   return links[ChooseWorker(candidates, hash, options_.spill_ratio)];
 }
 
-void WorkerPool::Place(const WorkOrder& order) {
-  const absl::StatusOr<WorkerLink*> link = Choose(order);
-  absl::Status status = link.status();
-  if (link.ok()) {
-    if ((*link)->Submit(order)) return UpdateOutstanding();
-    status = absl::ResourceExhaustedError(absl::StrCat("the way to worker ", (*link)->address(), " is full"));
-  }
-  boost::asio::post(order.home, [listener = order.listener, epoch = order.submit.epoch(), status] {
-    if (const auto alive = listener.lock()) alive->OnWorkLost(epoch, status);
-  });
-}
-
-void WorkerPool::Submit(WorkOrder order) {
-  boost::asio::post(control_, [this, order = std::move(order)] { Place(order); });
+absl::StatusOr<std::shared_ptr<const v1::WorkerHello>> WorkerPool::Submit(WorkOrder order) {
+  const Lock lock(mutex_);
+  ASSIGN_OR_RETURN(WorkerLink* const link, Choose(order));
+  if (link->Submit(std::move(order))) return link->worker();
+  return absl::ResourceExhaustedError(absl::StrCat("the way to worker ", link->address(), " is full"));
 }
 
 void WorkerPool::Cancel(uint64_t request_id) {
-  boost::asio::post(control_, [this, request_id] {
-    for (const auto& [address, link] : links_) {
-      if (link->Cancel(request_id)) break;
-    }
-    UpdateOutstanding();
-  });
+  const Lock lock(mutex_);
+  for (const auto& [address, link] : links_) {
+    if (link->Cancel(request_id)) return;
+  }
 }
 
 void WorkerPool::Stop() {
   boost::asio::post(control_, [this] {
+    const Lock lock(mutex_);
     for (const auto& [address, link] : links_) link->Stop();
     links_.clear();
     OnLinkChanged();
   });
 }
 
-std::optional<std::vector<WorkerPool::Outstanding>> WorkerPool::ByWorker() {
-  constexpr std::chrono::milliseconds kPatience{200};
-  const auto told = std::make_shared<std::promise<std::vector<Outstanding>>>();
-  auto answer = told->get_future();
-  boost::asio::post(control_, [this, told] {
-    std::vector<Outstanding> workers;
-    for (const auto& [address, link] : links_) {
-      if (link->attached()) workers.push_back({address, link->outstanding(), link->LoadTokens()});
-    }
-    told->set_value(std::move(workers));
-  });
-  if (answer.wait_for(kPatience) != std::future_status::ready) return std::nullopt;
-  return answer.get();
+std::vector<WorkerPool::Outstanding> WorkerPool::ByWorker() const {
+  const Lock lock(mutex_);
+  std::vector<Outstanding> workers;
+  for (const auto& [address, link] : links_) {
+    if (link->attached()) workers.push_back({address, link->outstanding(), link->LoadTokens()});
+  }
+  return workers;
 }
 
 WorkerPool::Counts WorkerPool::counts() const {
-  return {known_, attached_, routable_, outstanding_};
+  const Lock lock(mutex_);
+  Counts counts = {.known = static_cast<int64_t>(links_.size())};
+  for (const auto& [address, link] : links_) {
+    counts.attached += link->attached() ? 1 : 0;
+    counts.routable += link->routable() ? 1 : 0;
+    counts.outstanding += link->outstanding();
+  }
+  return counts;
 }
 
 }  // namespace swiftlet

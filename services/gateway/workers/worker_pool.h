@@ -1,14 +1,15 @@
-// The workers this gateway is attached to, and which one gets a request. Public methods: any thread, they post to the
-// control executor, where all else happens. Owned by main; outlives the executor's last run.
+// The workers this gateway is attached to, and which one gets a request. Public methods: any thread. A request goes out
+// on the caller's thread and its outputs come back on the transport's, without a turn on another; which workers there
+// are and how they are is the control executor's to say. Owned by main; outlives the executor's last run and the
+// transport's last event.
 #pragma once
 
 #include <absl/status/statusor.h>
 
-#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -33,9 +34,10 @@ class WorkerPool {
 
   // The workers there are, as host:port. One that is no longer listed keeps what it runs and gets nothing new.
   void SetAddresses(std::vector<std::string> addresses);
-  // Exactly one of: outputs until every choice has finished; OnWorkLost.
-  void Submit(WorkOrder order);
-  // No output follows once the home executor has run what was posted before this took effect.
+  // The worker it is on its way to; then come, exactly one of: outputs until every choice has finished; OnWorkLost.
+  // UNAVAILABLE: there is none for it; RESOURCE_EXHAUSTED: the way to it is full.
+  absl::StatusOr<std::shared_ptr<const v1::WorkerHello>> Submit(WorkOrder order);
+  // No output follows once the home executor has run what was posted before.
   void Cancel(uint64_t request_id);
   // Closes all streams; every order is lost.
   void Stop();
@@ -44,7 +46,7 @@ class WorkerPool {
     int64_t known = 0;
     int64_t attached = 0;
     int64_t routable = 0;
-    int64_t outstanding = 0;  // submissions whose choices have not all finished; as of the last change of a link
+    int64_t outstanding = 0;  // submissions whose choices have not all finished
   };
   Counts counts() const;
 
@@ -54,29 +56,28 @@ class WorkerPool {
     int64_t requests = 0;  // of this gateway
     int64_t tokens = 0;    // WorkerLink::LoadTokens
   };
-  // Any thread but the control executor's: asks that, and waits a moment. Nullopt when it is busy for longer.
-  std::optional<std::vector<Outstanding>> ByWorker();
+  std::vector<Outstanding> ByWorker() const;
 
  private:
+  using Lock = std::lock_guard<std::mutex>;
+
+  // With the lock held.
   void OnLinkChanged();
-  void Publish();
-  void Place(const WorkOrder& order);
   // UNAVAILABLE where none will do.
   absl::StatusOr<WorkerLink*> Choose(const WorkOrder& order) const;
-  void UpdateOutstanding();
+  // On the control executor.
+  void Publish();
 
   const Options options_;
   const Executor control_;
   Clock& clock_;
   WorkerTransport& transport_;
   ModelDirectory& directory_;
+
+  mutable std::mutex mutex_;                                  // guards all below, and what is in the links
   std::map<std::string, std::shared_ptr<WorkerLink>> links_;  // by address
   uint64_t links_made_ = 0;
   bool publishing_ = false;  // a Publish is posted
-  std::atomic<int64_t> known_{0};
-  std::atomic<int64_t> attached_{0};
-  std::atomic<int64_t> routable_{0};
-  std::atomic<int64_t> outstanding_{0};
 };
 
 }  // namespace swiftlet

@@ -216,6 +216,7 @@ class GrpcPath : public testing::Test {
     });
     stopped.get_future().wait();
     connector_.Close();
+    transport_.Close();
     for (boost::asio::io_context* io : {&control_, &home_}) io->stop();
     for (std::thread& thread : threads_) thread.join();
   }

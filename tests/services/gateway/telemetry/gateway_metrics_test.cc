@@ -97,14 +97,12 @@ TEST(GatewayMetrics, AWorkersSeriesGoesWithTheWorker) {
   Metrics metrics;
   GatewayMetrics gateway(metrics);
   using Workers = std::vector<WorkerPool::Outstanding>;
-  std::optional<Workers> workers = Workers{{"a:8201", 2, 700}, {"b:8201", 1, 30}};
+  Workers workers = {{"a:8201", 2, 700}, {"b:8201", 1, 30}};
   gateway.Watch([&] { return GatewayLoad{.workers = workers}; });
   std::string text = metrics.Render();
   EXPECT_THAT(text, HasSubstr("swiftlet_gateway_worker_outstanding_tokens{worker=\"a:8201\"} 700\n"));
   EXPECT_THAT(text, HasSubstr("swiftlet_gateway_worker_outstanding_requests{worker=\"b:8201\"} 1\n"));
-  workers = std::nullopt;  // the control thread is busy
-  EXPECT_THAT(metrics.Render(), HasSubstr("{worker=\"a:8201\"} 700\n"));
-  workers = Workers{{"b:8201", 3, 31}};
+  workers = {{"b:8201", 3, 31}};
   text = metrics.Render();
   EXPECT_THAT(text, Not(HasSubstr("a:8201")));
   EXPECT_THAT(text, HasSubstr("swiftlet_gateway_worker_outstanding_tokens{worker=\"b:8201\"} 31\n"));

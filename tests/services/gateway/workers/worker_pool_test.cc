@@ -3,9 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <future>
-#include <optional>
 #include <set>
 
 #include "services/gateway/admission/key_account.h"
@@ -84,17 +81,30 @@ TEST(WorkerPool, TellsWhatEachWorkerHasToDo) {
   std::vector<ToyGateway::Started> started;
   for (int i = 0; i < 3; ++i) started.push_back(gateway.Start(TokenRequest(std::vector<int32_t>(64, 5), 200, 1)));
   gateway.RunFor(1000);
-  EXPECT_FALSE(gateway.workers.ByWorker().has_value()) << "the control executor stands still";
-  auto told = std::async(std::launch::async, [&] { return gateway.workers.ByWorker(); });
-  while (told.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
-    gateway.io.restart();
-    gateway.io.poll();
-  }
-  const auto workers = told.get();
-  ASSERT_TRUE(workers.has_value());
-  ASSERT_EQ(workers->size(), 2u);
-  EXPECT_EQ((*workers)[0].address, ToyGateway::WorkerAddress(0));
-  EXPECT_EQ((*workers)[0].requests + (*workers)[1].requests, 3);
+  const auto workers = gateway.workers.ByWorker();
+  ASSERT_EQ(workers.size(), 2u);
+  EXPECT_EQ(workers[0].address, ToyGateway::WorkerAddress(0));
+  EXPECT_EQ(workers[0].requests + workers[1].requests, 3);
+}
+
+TEST(WorkerPool, TellsAtOnceWhichWorkerGetsAnOrderOrWhyNoneDoes) {
+  ToyGateway gateway(1, 1);
+  WorkOrder order;
+  order.submit = GoldenSubmit(TokenRequest({1, 2, 3}, 5, 1));
+  order.submit.set_request_id(1'000'000);
+  order.needs.model = toy::kName;
+  order.home = gateway.io.get_executor();
+  absl::StatusCode code = gateway.workers.Submit(order).status().code();
+  EXPECT_EQ(code, absl::StatusCode::kUnavailable) << "of another tokenizer";
+  order.needs.tokenizer_hash = toy::Tokenized().tokenizer_hash();
+  order.needs.template_hash = toy::Tokenized().template_hash();
+  order.needs.logits_width = toy::kLogitsWidth;
+  const auto worker = gateway.workers.Submit(order);
+  ASSERT_TRUE(worker.ok()) << worker.status();
+  EXPECT_THAT((*worker)->worker_id(), ::testing::StartsWith(ToyGateway::WorkerAddress(0)));
+  EXPECT_EQ(gateway.workers.counts().outstanding, 1);
+  gateway.workers.Cancel(1'000'000);
+  EXPECT_EQ(gateway.workers.counts().outstanding, 0);
 }
 
 TEST(WorkerPool, JoinsOnlyWhatFits) {
