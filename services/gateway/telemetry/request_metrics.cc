@@ -1,7 +1,8 @@
 #include "services/gateway/telemetry/request_metrics.h"
 
 #include <algorithm>
-#include <utility>
+
+#include "services/gateway/telemetry/request_log.h"
 
 namespace swiftlet {
 namespace {
@@ -34,14 +35,10 @@ class RequestMetrics::Model : public ModelObserver {
         duration_(owner.duration_.Add(labels, RequestBuckets())),
         prompt_length_(owner.prompt_length_.Add(labels, LengthBuckets())),
         completion_length_(owner.completion_length_.Add(labels, LengthBuckets())) {
-    constexpr std::pair<v1::FinishReason, const char*> kReasons[] = {{v1::FINISH_REASON_STOP, "stop"},
-                                                                     {v1::FINISH_REASON_LENGTH, "length"},
-                                                                     {v1::FINISH_REASON_CANCELLED, "cancelled"},
-                                                                     {v1::FINISH_REASON_DEADLINE, "deadline"},
-                                                                     {v1::FINISH_REASON_ERROR, "error"}};
-    for (const auto& [reason, name] : kReasons) {
+    for (const v1::FinishReason reason : {v1::FINISH_REASON_STOP, v1::FINISH_REASON_LENGTH, v1::FINISH_REASON_CANCELLED,
+                                          v1::FINISH_REASON_DEADLINE, v1::FINISH_REASON_ERROR}) {
       Metrics::Labels with_reason = labels;
-      with_reason["finish_reason"] = name;
+      with_reason["finish_reason"] = FinishReasonText(reason);
       ended_[reason] = &owner.requests_.Add(with_reason);
     }
   }
