@@ -198,6 +198,27 @@ TEST(KeyAccount, BoundsTokensAMinute) {
   huge.Settle(5000, 200 * kSecondUs);
 }
 
+TEST(KeyAccount, WhatWasUsedStaysUsedUnderAnotherLimit) {
+  const auto account = std::make_shared<KeyAccount>("a", "a", KeyLimits{.tokens_per_minute = 600});
+  const auto ask = [&](int64_t tokens, int64_t now_us) {
+    auto permit = account->Begin(now_us);
+    const absl::Status status = account->Reserve(*permit, tokens, now_us);
+    permit->Settle(status.ok() ? tokens : 0, now_us);
+    return status;
+  };
+  EXPECT_TRUE(ask(500, 0).ok());
+  account->SetLimits({.tokens_per_minute = 6000});
+  EXPECT_EQ(RetryAfterMs(ask(200, 0)), 1000) << "100 are missing";
+  EXPECT_TRUE(ask(200, kSecondUs).ok());
+  account->SetLimits({.tokens_per_minute = 20});
+  EXPECT_EQ(RetryAfterMs(ask(1, kSecondUs)), 3000);
+  account->SetLimits({});
+  EXPECT_TRUE(ask(1'000'000, kSecondUs).ok());
+  account->SetLimits({.tokens_per_minute = 60});
+  EXPECT_TRUE(ask(60, kSecondUs).ok()) << "what was used without a limit does not count";
+  EXPECT_TRUE(absl::IsResourceExhausted(ask(1, kSecondUs)));
+}
+
 TEST(KeyAccount, NeverGivesMoreThanItsRate) {
   std::mt19937 random(9);
   const auto account = std::make_shared<KeyAccount>("a", "a", KeyLimits{.max_requests = 5, .tokens_per_minute = 6000});
