@@ -5,6 +5,7 @@
 
 #include <random>
 #include <set>
+#include <thread>
 
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
@@ -115,6 +116,37 @@ TEST(ApiKeys, FileKeysComeAndGoAndAccountsStay) {
   permit->Settle(0, 1);
   second->Settle(0, 1);
   EXPECT_EQ(ApiKeys({}).Check("").value(), nullptr);
+}
+
+TEST(ApiKeys, CallersCheckWhileTheFileIsReadAgain) {
+  ApiKeys keys({});
+  const auto read = [&](int64_t max_requests) {
+    keys.SetFileKeys({{"other", Sha256Hex("another-key"), {}},
+                      {"search", Sha256Hex(kKey), {.max_requests = max_requests, .tokens_per_minute = 1000}}});
+  };
+  read(2);
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.emplace_back([&] {
+      for (int64_t now_us = 0; now_us < 500; ++now_us) {
+        const auto account = keys.Check(absl::StrCat("Bearer ", kKey));
+        ASSERT_TRUE(account.ok()) << account.status();
+        auto permit = (*account)->Begin(now_us);
+        if (!permit.ok()) continue;
+        (*account)->Reserve(*permit, 100, now_us).IgnoreError();
+        permit->Settle(7, now_us);
+      }
+    });
+  }
+  for (int i = 0; i < 100; ++i) read(1 + i % 4);
+  for (std::thread& caller : callers) caller.join();
+  read(2);
+  const std::shared_ptr<KeyAccount> account = keys.Check(absl::StrCat("Bearer ", kKey)).value();
+  auto first = account->Begin(500), second = account->Begin(500);
+  EXPECT_TRUE(first.ok() && second.ok()) << "a request was not given back";
+  EXPECT_FALSE(account->Begin(500).ok());
+  first->Settle(0, 500);
+  second->Settle(0, 500);
 }
 
 TEST(ApiKeys, NamesOfTheFileAndKeysOfFlagsAreTenants) {
