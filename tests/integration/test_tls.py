@@ -16,7 +16,7 @@ import openai
 import pytest
 
 from certificates import Authority, flags
-from processes import Background, Cluster, Program, free_port, metric, wait_until
+from processes import Background, Cluster, Program, free_port, is_sanitized, metric, wait_until
 
 BODY = {"model": "demo", "messages": [{"role": "user", "content": "What is 478 + 256?"}], "temperature": 0}
 LONG = BODY | {"max_tokens": 700, "ignore_eos": True, "stream": True}
@@ -301,7 +301,7 @@ def test_http_callers_can_be_asked_for_certificates(secured, binaries, tmp_path)
         idle = [connect() for _ in range(300)]
         each_kib = (resident_kib() - before) / len(idle)
         print(f"an idle connection under TLS: {each_kib:.1f} KiB")
-        if "asan" not in str(binaries) and "tsan" not in str(binaries):
+        if not is_sanitized(binaries):
             assert each_kib <= 40
         for connection in warm + idle:
             connection.close()
