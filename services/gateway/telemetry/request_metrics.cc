@@ -1,8 +1,7 @@
 #include "services/gateway/telemetry/request_metrics.h"
 
 #include <algorithm>
-
-#include "services/gateway/telemetry/request_log.h"
+#include <utility>
 
 namespace swiftlet {
 namespace {
@@ -35,10 +34,14 @@ class RequestMetrics::Model : public ModelObserver {
         duration_(owner.duration_.Add(labels, RequestBuckets())),
         prompt_length_(owner.prompt_length_.Add(labels, LengthBuckets())),
         completion_length_(owner.completion_length_.Add(labels, LengthBuckets())) {
-    for (const v1::FinishReason reason : {v1::FINISH_REASON_STOP, v1::FINISH_REASON_LENGTH, v1::FINISH_REASON_CANCELLED,
-                                          v1::FINISH_REASON_DEADLINE, v1::FINISH_REASON_ERROR}) {
+    constexpr std::pair<v1::FinishReason, const char*> kReasons[] = {{v1::FINISH_REASON_STOP, "stop"},
+                                                                     {v1::FINISH_REASON_LENGTH, "length"},
+                                                                     {v1::FINISH_REASON_CANCELLED, "cancelled"},
+                                                                     {v1::FINISH_REASON_DEADLINE, "deadline"},
+                                                                     {v1::FINISH_REASON_ERROR, "error"}};
+    for (const auto& [reason, name] : kReasons) {
       Metrics::Labels with_reason = labels;
-      with_reason["finish_reason"] = FinishReasonText(reason);
+      with_reason["finish_reason"] = name;
       ended_[reason] = &owner.requests_.Add(with_reason);
     }
   }
