@@ -56,6 +56,15 @@ Entry NumberEntry(const std::string& name, T* target, const std::string& help, F
   return entry;
 }
 
+// `Text`: a string, or an optional one.
+template <typename Text>
+std::function<absl::Status(const Values&)> TakeText(Text* target) {
+  return [target](const Values& values) {
+    *target = values[0];
+    return absl::OkStatus();
+  };
+}
+
 Entry ListEntry(const std::string& name, Values* target, const std::string& help) {
   Entry entry{.name = name, .help = help, .repeatable = true};
   entry.set = [target](const Values& values) {
@@ -85,11 +94,7 @@ struct Flags::Impl {
         "over the file.");
     Add({.name = "config",
          .help = "file with flags, one `name = value` a line (TOML or INI)",
-         .set =
-             [this](const Values& values) {
-               config_path = values[0];
-               return absl::OkStatus();
-             },
+         .set = TakeText(&config_path),
          .show = [this] { return config_path; }});
   }
 
@@ -214,14 +219,7 @@ Flags::Flags(std::string program, std::string description)
 Flags::~Flags() = default;
 
 void Flags::Add(const std::string& name, std::string* target, const std::string& help) {
-  impl_->Add({.name = name,
-              .help = help,
-              .set =
-                  [target](const Values& values) {
-                    *target = values[0];
-                    return absl::OkStatus();
-                  },
-              .show = [target] { return *target; }});
+  impl_->Add({.name = name, .help = help, .set = TakeText(target), .show = [target] { return *target; }});
 }
 
 void Flags::Add(const std::string& name, int32_t* target, const std::string& help, FlagRange<int32_t> range) {
@@ -251,14 +249,7 @@ void Flags::Add(const std::string& name, std::vector<std::string>* target, const
 }
 
 void Flags::Add(const std::string& name, std::optional<std::string>* target, const std::string& help) {
-  impl_->Add({.name = name,
-              .help = help,
-              .set =
-                  [target](const Values& values) {
-                    *target = values[0];
-                    return absl::OkStatus();
-                  },
-              .show = [target] { return target->value_or(""); }});
+  impl_->Add({.name = name, .help = help, .set = TakeText(target), .show = [target] { return target->value_or(""); }});
 }
 
 void Flags::Add(const std::string& name, std::optional<bool>* target, const std::string& help) {

@@ -51,17 +51,17 @@ TlsMetrics::TlsMetrics(Metrics& metrics)
 absl::StatusOr<std::unique_ptr<TlsSource>> TlsSource::Open(const TlsFlags& flags, const std::string& use,
                                                            Metrics& metrics) {
   ASSIGN_OR_RETURN(std::shared_ptr<const TlsMaterial> material, ReadTlsMaterial(flags.paths));
-  std::unique_ptr<TlsSource> source(new TlsSource(flags.paths, use, metrics));
+  std::unique_ptr<TlsSource> source(new TlsSource(flags.paths, use, TlsMetrics(metrics)));
   source->Take(std::move(material));
   return source;
 }
 
-TlsSource::TlsSource(const TlsPaths& paths, const std::string& use, Metrics& metrics)
+TlsSource::TlsSource(const TlsPaths& paths, const std::string& use, const TlsMetrics& metrics)
     : paths_(paths),
       use_(use),
-      taken_(TlsMetrics(metrics).readings.Add({{"use", use}, {"result", "taken"}})),
-      refused_(TlsMetrics(metrics).readings.Add({{"use", use}, {"result", "refused"}})),
-      expires_(TlsMetrics(metrics).expires.Add({{"use", use}})) {}
+      taken_(metrics.readings.Add({{"use", use}, {"result", "taken"}})),
+      refused_(metrics.readings.Add({{"use", use}, {"result", "refused"}})),
+      expires_(metrics.expires.Add({{"use", use}})) {}
 
 void TlsSource::Take(std::shared_ptr<const TlsMaterial> material) {
   expires_.Set(static_cast<double>(material->expires_unix_s));

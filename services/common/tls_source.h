@@ -48,7 +48,7 @@ class TlsSource {
   void ReadAgain();
 
  private:
-  TlsSource(const TlsPaths& paths, const std::string& use, Metrics& metrics);
+  TlsSource(const TlsPaths& paths, const std::string& use, const TlsMetrics& metrics);
   void Take(std::shared_ptr<const TlsMaterial> material);
 
   const TlsPaths paths_;

@@ -74,36 +74,14 @@ absl::StatusOr<const ServedModel*> TokenizerService::FindModel(const std::string
 }
 
 grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeResponse>* TokenizerService::Encode(grpc::CallbackServerContext*) {
-  const auto stream = std::make_shared<EncodeStream>(
+  return streams_.Open(std::make_shared<EncodeStream>(
       pool_, metrics_, failure_lines_,
       [this](const v1::EncodeRequest& request, v1::EncodeResponse& reply) {
         if (request.has_chat()) return EncodeChat(request.chat(), reply);
         if (request.has_prompt()) return EncodePrompt(request.prompt(), reply);
         return absl::UnimplementedError("a call of a kind that this tokenizer does not know");
       },
-      [this](EncodeStream* done) {
-        std::lock_guard<std::mutex> lock(mutex_);
-        std::erase_if(streams_, [done](const auto& one) { return one.get() == done; });
-      });
-  bool closed;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    streams_.push_back(stream);
-    closed = closed_;
-  }
-  stream->Start();
-  if (closed) stream->Close();
-  return stream.get();
-}
-
-void TokenizerService::Close() {
-  std::vector<std::shared_ptr<EncodeStream>> streams;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    closed_ = true;
-    streams = streams_;
-  }
-  for (const auto& stream : streams) stream->Close();
+      [this](EncodeStream* done) { streams_.Forget(done); }));
 }
 
 absl::Status TokenizerService::EncodePrompt(const v1::EncodePromptRequest& request, v1::EncodeResponse& reply) const {

@@ -6,11 +6,9 @@
 #include <absl/time/civil_time.h>
 
 #include <functional>
-#include <memory>
-#include <mutex>
-#include <vector>
 
 #include "services/common/line_limiter.h"
+#include "services/common/open_streams.h"
 #include "services/tokenizer/encode_pool.h"
 #include "services/tokenizer/encode_stream.h"
 #include "services/tokenizer/served_model.h"
@@ -32,7 +30,7 @@ class TokenizerService final : public v1::TokenizerService::CallbackService {
                                     v1::GetInfoResponse* response) override;
 
   // Any thread. Ends every Encode stream, now and later, as soon as no call of it is open.
-  void Close();
+  void Close() { streams_.Close(); }
 
  private:
   absl::StatusOr<const ServedModel*> FindModel(const std::string& name) const;
@@ -44,9 +42,7 @@ class TokenizerService final : public v1::TokenizerService::CallbackService {
   TokenizerMetrics& metrics_;
   const std::function<absl::CivilSecond()> local_time_;
   LineLimiter failure_lines_{/*lines_per_s=*/20, /*burst=*/200};
-  std::mutex mutex_;
-  std::vector<std::shared_ptr<EncodeStream>> streams_;  // guarded by mutex_
-  bool closed_ = false;                                 // guarded by mutex_
+  OpenStreams<EncodeStream> streams_;
 };
 
 }  // namespace swiftlet

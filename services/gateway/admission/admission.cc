@@ -10,11 +10,11 @@
 #include "services/common/errors.h"
 #include "services/common/refusal.h"
 #include "services/gateway/clock.h"
+#include "services/gateway/workers/work_order.h"
 
 namespace swiftlet {
 namespace {
 
-constexpr int64_t kTokensPerSequence = 64;  // what one sequence weighs against prompt tokens, as in WorkerLink
 constexpr double kLeastEvidenceSeconds = 1;
 constexpr double kLongestRetrySeconds = Admission::kLongestRetryMs * 1e-3;
 constexpr double kJitter = 0.2;  // told is up to so much less than computed

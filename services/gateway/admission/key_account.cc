@@ -33,7 +33,7 @@ void KeyAccount::Permit::Settle(int64_t used_tokens, int64_t now_us) {
 
 void KeyAccount::SetLimits(const KeyLimits& limits) {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (limits.tokens_per_minute != limits_.tokens_per_minute) refilled_us_ = -1;
+  if (limits_.tokens_per_minute == 0) refilled_us_ = -1;  // nothing was kept of what was used
   limits_ = limits;
 }
 

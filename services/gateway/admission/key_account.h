@@ -43,7 +43,7 @@ class KeyAccount : public std::enable_shared_from_this<KeyAccount> {
   const std::string& name() const { return name_; }
   // Whom its callers share a prefix cache with; unlike for accounts that do not.
   const std::string& tenant() const { return tenant_; }
-  // The file was read again; what runs goes on.
+  // The file was read again; what runs goes on, and what was used of the minute stays used.
   void SetLimits(const KeyLimits& limits);
 
   // RESOURCE_EXHAUSTED with a Retry-After when the account has as many requests as it may.

@@ -30,9 +30,10 @@ struct ChoiceDelta {
   std::string reasoning;  // whole UTF-8 characters; either may be empty
   std::string text;
   std::vector<ToolCallPiece> tool_calls;       // what was added to its calls of tools
-  std::vector<int32_t> token_ids;              // ids accepted since the last event, stop tokens included
-  std::vector<v1::PositionLogprobs> logprobs;  // one per id, when asked for
-  std::vector<int32_t> text_offsets;           // one per id, with logprobs: characters that the ids before it make
+  int32_t num_tokens = 0;                      // accepted since the last event, stop tokens included
+  std::vector<int32_t> token_ids;              // these, when asked for
+  std::vector<v1::PositionLogprobs> logprobs;  // one per token, when asked for
+  std::vector<int32_t> text_offsets;           // one per token, with logprobs: characters that those before it make
   // When asked for: of every prompt position but the first, at once, in the first delta of choice 0, with which the
   // answer begins.
   std::vector<v1::PositionLogprobs> prompt_logprobs;

@@ -273,7 +273,7 @@ void RequestConductor::TakeOutput(v1::SequenceOutput& output) {
     }
   }
   // Nothing that a caller could see.
-  if (delta->token_ids.empty() && delta->finish_reason == v1::FINISH_REASON_UNSPECIFIED) deltas_.erase(delta);
+  if (delta->num_tokens == 0 && delta->finish_reason == v1::FINISH_REASON_UNSPECIFIED) deltas_.erase(delta);
 }
 
 // False when some are missing. They come in slices, for choice 0, before its first id.
@@ -313,7 +313,10 @@ void RequestConductor::TakeIds(v1::SequenceOutput& output, ChoiceDelta& delta) {
       decoders_[choice].Push(ids, delta.reasoning, answer_text_, request_.logprobs > 0 ? &delta.text_offsets : nullptr);
   TakeText(choice, answer_text_, delta);
   journal_.Append(choice, ids.first(counted));
-  delta.token_ids.insert(delta.token_ids.end(), ids.begin(), ids.begin() + static_cast<int64_t>(counted));
+  delta.num_tokens += static_cast<int32_t>(counted);
+  if (request_.return_token_ids) {
+    delta.token_ids.insert(delta.token_ids.end(), ids.begin(), ids.begin() + static_cast<int64_t>(counted));
+  }
   const size_t logprobs = std::min(counted, static_cast<size_t>(output.logprobs_size()));
   for (size_t i = 0; i < logprobs; ++i)
     delta.logprobs.push_back(std::move(*output.mutable_logprobs(static_cast<int>(i))));

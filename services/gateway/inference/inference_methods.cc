@@ -58,13 +58,12 @@ std::unique_ptr<CallSink> InOurNames(std::unique_ptr<CallSink> sink, const Valid
 template <typename Response>
 class StreamedAnswer : public GenerationSink {
  public:
-  StreamedAnswer(std::unique_ptr<CallSink> sink, bool return_token_ids)
-      : sink_(std::move(sink)), return_token_ids_(return_token_ids) {}
+  explicit StreamedAnswer(std::unique_ptr<CallSink> sink) : sink_(std::move(sink)) {}
 
   void OnStart(const PromptFacts&) override { sink_->OnStart(); }
   void OnDeltas(std::vector<ChoiceDelta> deltas) override {
     Response message;
-    for (ChoiceDelta& delta : deltas) ToWire(std::move(delta), return_token_ids_, *message.add_deltas());
+    for (ChoiceDelta& delta : deltas) ToWire(std::move(delta), *message.add_deltas());
     sink_->OnMessage(message);
   }
   void OnEnd(const absl::Status& status, const v1::Usage& usage) override {
@@ -78,15 +77,13 @@ class StreamedAnswer : public GenerationSink {
 
  private:
   const std::unique_ptr<CallSink> sink_;
-  const bool return_token_ids_;
 };
 
 // All deltas of a choice as one.
 template <typename Response>
 class WholeAnswer : public GenerationSink {
  public:
-  WholeAnswer(std::unique_ptr<CallSink> sink, bool return_token_ids, int32_t num_choices)
-      : sink_(std::move(sink)), return_token_ids_(return_token_ids) {
+  WholeAnswer(std::unique_ptr<CallSink> sink, int32_t num_choices) : sink_(std::move(sink)) {
     for (int32_t choice = 0; choice < num_choices; ++choice) message_.add_deltas()->set_choice(choice);
   }
 
@@ -95,7 +92,7 @@ class WholeAnswer : public GenerationSink {
     for (ChoiceDelta& delta : deltas) {
       v1::Delta& whole = *message_.mutable_deltas(delta.choice);
       v1::Delta part;
-      ToWire(std::move(delta), return_token_ids_, part);
+      ToWire(std::move(delta), part);
       whole.mutable_text()->append(part.text());
       whole.mutable_reasoning()->append(part.reasoning());
       for (v1::ToolCallDelta& call : *part.mutable_tool_calls()) {
@@ -121,7 +118,6 @@ class WholeAnswer : public GenerationSink {
 
  private:
   const std::unique_ptr<CallSink> sink_;
-  const bool return_token_ids_;
   Response message_;
 };
 
@@ -245,9 +241,9 @@ std::shared_ptr<GenerationHandle> InferenceMethods::Generate(const Request& requ
   sink = InOurNames(std::move(sink), *valid);
   std::unique_ptr<GenerationSink> answer;
   if (stream) {
-    answer = std::make_unique<StreamedAnswer<Response>>(std::move(sink), request.return_token_ids());
+    answer = std::make_unique<StreamedAnswer<Response>>(std::move(sink));
   } else {
-    answer = std::make_unique<WholeAnswer<Response>>(std::move(sink), request.return_token_ids(), num_choices);
+    answer = std::make_unique<WholeAnswer<Response>>(std::move(sink), num_choices);
   }
   return generator_.Start(*std::move(valid), std::move(answer), context.home);
 }

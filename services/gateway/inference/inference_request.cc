@@ -167,11 +167,11 @@ absl::StatusOr<ValidRequest> FromTokenizeRequest(const v1::TokenizeRequest& requ
   return valid;
 }
 
-void ToWire(ChoiceDelta&& delta, bool return_token_ids, v1::Delta& wire) {
+void ToWire(ChoiceDelta&& delta, v1::Delta& wire) {
   wire.set_choice(delta.choice);
   wire.set_reasoning(std::move(delta.reasoning));
   wire.set_text(std::move(delta.text));
-  if (return_token_ids) wire.mutable_token_ids()->Add(delta.token_ids.begin(), delta.token_ids.end());
+  wire.mutable_token_ids()->Add(delta.token_ids.begin(), delta.token_ids.end());
   for (v1::PositionLogprobs& one : delta.logprobs) *wire.add_logprobs() = std::move(one);
   for (v1::PositionLogprobs& one : delta.prompt_logprobs) *wire.add_prompt_logprobs() = std::move(one);
   wire.set_finish_reason(delta.finish_reason);

@@ -14,7 +14,7 @@ absl::StatusOr<ValidRequest> FromGenerateRequest(const v1::GenerateRequest& requ
 absl::StatusOr<ValidRequest> FromChatRequest(const v1::ChatRequest& request);
 absl::StatusOr<ValidRequest> FromTokenizeRequest(const v1::TokenizeRequest& request);
 
-// Moves `delta` to the wire; its ids only where the caller asked for them.
-void ToWire(ChoiceDelta&& delta, bool return_token_ids, v1::Delta& wire);
+// Moves `delta` to the wire.
+void ToWire(ChoiceDelta&& delta, v1::Delta& wire);
 
 }  // namespace swiftlet

@@ -157,17 +157,15 @@ void OpenAiAnswer::Gather(Choice& choice, ChoiceDelta&& delta, const Prompt& pro
 }
 
 void OpenAiAnswer::Hold(int32_t index, size_t generation, ChoiceDelta&& delta) {
-  const auto num_tokens = static_cast<int32_t>(delta.token_ids.size());
-  if (!options_.return_token_ids) delta.token_ids.clear();
   held_bytes_ += HeldBytes(delta);
   Choice& choice = choices_[static_cast<size_t>(index)];
   if (choice.held < 0) {
     choice.held = static_cast<int32_t>(held_.size());
-    held_.push_back({index, generation, num_tokens, std::move(delta)});
+    held_.push_back({index, generation, std::move(delta)});
     return;
   }
   Held& held = held_[static_cast<size_t>(choice.held)];
-  held.num_tokens += num_tokens;
+  held.delta.num_tokens += delta.num_tokens;
   held.delta.reasoning += delta.reasoning;
   held.delta.text += delta.text;
   for (ToolCallPiece& piece : delta.tool_calls) {
@@ -197,10 +195,10 @@ void OpenAiAnswer::AppendHeld(std::string& out) {
 void OpenAiAnswer::AppendChunk(std::string& out, Choice& choice, const Held& held) {
   const ChoiceDelta& delta = held.delta;
   const Prompt& prompt = prompts_[held.generation];
-  so_far_.set_completion_tokens(so_far_.completion_tokens() + held.num_tokens);
+  so_far_.set_completion_tokens(so_far_.completion_tokens() + delta.num_tokens);
   const bool says_something = !delta.text.empty() || !delta.reasoning.empty() || !delta.tool_calls.empty() ||
                               delta.finish_reason != v1::FINISH_REASON_UNSPECIFIED ||
-                              (tells_tokens_ && held.num_tokens > 0) || (options_.echo && !choice.opened);
+                              (tells_tokens_ && delta.num_tokens > 0) || (options_.echo && !choice.opened);
   if (!says_something) return;  // text held back, or a special token
   const bool first = !choice.opened;
   ChunkExtras extras;

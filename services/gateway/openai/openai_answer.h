@@ -58,8 +58,7 @@ class OpenAiAnswer : public std::enable_shared_from_this<OpenAiAnswer> {
   struct Held {
     int32_t index = 0;  // of the choice, among all of the answer
     size_t generation = 0;
-    int32_t num_tokens = 0;
-    ChoiceDelta delta;  // its ids where they are told
+    ChoiceDelta delta;
   };
 
   void OnStart(size_t generation, const PromptFacts& facts);

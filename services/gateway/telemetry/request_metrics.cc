@@ -101,7 +101,7 @@ void RequestMetrics::Model::OnEnd(const RequestRecord& record) {
   if (!record.key_name.empty()) {
     KeyCounters& key = owner_.CountersOf(record.key_name);
     key.requests.Increment();
-    if (record.status == absl::StatusCode::kResourceExhausted) key.refused.Increment();
+    if (record.refusal.starts_with("key_")) key.refused.Increment();
     key.tokens.Increment(record.usage.prompt_tokens() + record.usage.completion_tokens());
   }
   if (!record.refusal.empty()) owner_.CountRefusal(record.refusal);
@@ -163,8 +163,8 @@ RequestMetrics::RequestMetrics(Metrics& metrics)
                                                "Tokens that a request generated, of all its choices.", {"model"})),
       key_requests_(metrics.AddCounters("swiftlet_gateway_key_requests_total",
                                         "Ended requests, by the name of their API key.", {"key"})),
-      key_refused_(
-          metrics.AddCounters("swiftlet_gateway_key_refused_total", "Part of these that was over a limit.", {"key"})),
+      key_refused_(metrics.AddCounters("swiftlet_gateway_key_refused_total",
+                                       "Part of these that was over the key's limits.", {"key"})),
       key_tokens_(
           metrics.AddCounters("swiftlet_gateway_key_tokens_total", "Prompt and generated tokens of these.", {"key"})) {
   Metrics::Counters& refusals = metrics.AddCounters(

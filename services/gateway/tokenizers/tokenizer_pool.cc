@@ -134,11 +134,12 @@ std::shared_ptr<TokenizerPool::Tokenizer> TokenizerPool::Choose(const EncodeOrde
 }
 
 uint64_t TokenizerPool::Encode(EncodeOrder order) {
+  const auto kept = std::make_shared<EncodeOrder>(std::move(order));
   Lock lock(mutex_);
   const uint64_t ticket = next_ticket_++;
   Pending& pending = pending_[ticket];
-  pending.deadline_us = clock_.NowUs() + order.timeout_us;
-  pending.order = std::move(order);
+  pending.deadline_us = clock_.NowUs() + kept->timeout_us;
+  pending.order = kept;
   if (pending.deadline_us < expiry_us_) {
     expiry_us_ = pending.deadline_us;
     boost::asio::post(control_, [this] { ExpireDue(); });
@@ -150,7 +151,7 @@ uint64_t TokenizerPool::Encode(EncodeOrder order) {
 void TokenizerPool::Dispatch(Lock lock, uint64_t ticket, const std::string& except) {
   const auto found = pending_.find(ticket);
   Pending& pending = found->second;
-  const std::shared_ptr<Tokenizer> tokenizer = Choose(pending.order, except);
+  const std::shared_ptr<Tokenizer> tokenizer = Choose(*pending.order, except);
   if (tokenizer == nullptr) {
     return Finish(std::move(lock), found,
                   WithRetryAfter(absl::UnavailableError("no tokenizer that serves the model can be reached"),
@@ -164,8 +165,9 @@ void TokenizerPool::Dispatch(Lock lock, uint64_t ticket, const std::string& exce
   pending.address = tokenizer->address;
   pending.load = tokenizer->load;
   ++*pending.load;
-  v1::EncodeRequest request = pending.order.request;
+  const std::shared_ptr<EncodeOrder> order = pending.order;
   lock.unlock();
+  v1::EncodeRequest request = order->request;
   request.set_call_id(ticket);
   request.set_timeout_us(timeout_us);
   tokenizer->client->Encode(std::move(request), [this, ticket](absl::StatusOr<EncodedPrompt> prompt) {
@@ -199,7 +201,7 @@ void TokenizerPool::OnLost(uint64_t ticket, const std::weak_ptr<Tokenizer>& weak
   if (found == pending_.end()) return;  // cancelled meanwhile
   Pending& pending = found->second;
   const std::string failed = pending.address;
-  if (pending.retried || Choose(pending.order, failed) == nullptr) {
+  if (pending.retried || Choose(*pending.order, failed) == nullptr) {
     return Finish(std::move(lock), found, WithRetryAfter(status, options_.longest_backoff_us / 1000));
   }
   pending.retried = true;
@@ -211,7 +213,7 @@ void TokenizerPool::Finish(Lock lock, PendingOrders::iterator found, absl::Statu
   pending_.erase(found);
   if (pending.load != nullptr) --*pending.load;
   lock.unlock();
-  boost::asio::post(pending.order.home, [done = std::move(pending.order.done), prompt = std::move(prompt)]() mutable {
+  boost::asio::post(pending.order->home, [done = std::move(pending.order->done), prompt = std::move(prompt)]() mutable {
     done(std::move(prompt));
   });
 }

@@ -81,7 +81,7 @@ class TokenizerPool {
     std::unique_ptr<Timer> timer;  // the next probe
   };
   struct Pending {
-    EncodeOrder order;
+    std::shared_ptr<EncodeOrder> order;  // its request, megabytes perhaps, is copied without the lock
     std::weak_ptr<Tokenizer> tokenizer;
     std::shared_ptr<int64_t> load;  // that counts it; null = between two tokenizers
     std::string address;

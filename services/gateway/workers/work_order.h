@@ -13,6 +13,9 @@
 
 namespace swiftlet {
 
+// What one sequence weighs against waiting prompt tokens.
+inline constexpr int64_t kTokensPerSequence = 64;
+
 // Implemented by RequestConductor; every call comes on the order's home executor.
 class WorkListener {
  public:

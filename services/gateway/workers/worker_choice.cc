@@ -4,21 +4,14 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "services/common/split_mix.h"
 
 namespace swiftlet {
 namespace {
 
-// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): every input bit reaches every output bit.
-uint64_t Mix(uint64_t x) {
-  x += 0x9E3779B97F4A7C15;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
-  return x ^ (x >> 31);
-}
-
 uint64_t MixText(uint64_t hash, std::string_view text) {
-  for (const char c : text) hash = Mix(hash ^ static_cast<uint8_t>(c));
-  return Mix(hash ^ text.size());
+  for (const char c : text) hash = SplitMix64(hash ^ static_cast<uint8_t>(c));
+  return SplitMix64(hash ^ text.size());
 }
 
 }  // namespace
@@ -29,7 +22,7 @@ uint64_t PrefixHash(std::string_view cache_salt, std::span<const int32_t> prompt
   const size_t blocks = std::min(prompt_ids.size() / kBlockTokens, kMaxBlocks);
   const size_t count = blocks > 0 ? blocks * kBlockTokens : prompt_ids.size();
   uint64_t hash = MixText(0, cache_salt);
-  for (const int32_t id : prompt_ids.first(count)) hash = Mix(hash ^ static_cast<uint32_t>(id));
+  for (const int32_t id : prompt_ids.first(count)) hash = SplitMix64(hash ^ static_cast<uint32_t>(id));
   return hash;
 }
 

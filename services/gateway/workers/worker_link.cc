@@ -18,9 +18,8 @@
 namespace swiftlet {
 namespace {
 
-constexpr int32_t kBlockTokens = 64;        // decided for all of Swiftlet; prefix routing counts in these
-constexpr int kSlicesAtOnce = 4;            // of a vocabulary
-constexpr int64_t kTokensPerSequence = 64;  // what one running sequence weighs against waiting prompt tokens
+constexpr int32_t kBlockTokens = 64;  // decided for all of Swiftlet; prefix routing counts in these
+constexpr int kSlicesAtOnce = 4;      // of a vocabulary
 
 // What goes to one listener, in the order it came; in the message that all homes share.
 struct Delivery {

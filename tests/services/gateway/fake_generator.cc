@@ -14,6 +14,7 @@ ChoiceDelta TextDelta(std::string text, v1::FinishReason finish, int32_t choice)
   ChoiceDelta delta;
   delta.choice = choice;
   delta.text = std::move(text);
+  delta.num_tokens = 1;
   delta.token_ids = {7};
   delta.finish_reason = finish;
   return delta;
@@ -22,6 +23,7 @@ ChoiceDelta TextDelta(std::string text, v1::FinishReason finish, int32_t choice)
 ChoiceDelta ReasoningDelta(std::string reasoning) {
   ChoiceDelta delta;
   delta.reasoning = std::move(reasoning);
+  delta.num_tokens = 1;
   delta.token_ids = {8};
   return delta;
 }
@@ -99,6 +101,11 @@ class FakeGenerator::Run : public GenerationHandle, public std::enable_shared_fr
 std::shared_ptr<GenerationHandle> FakeGenerator::Start(ValidRequest request, std::unique_ptr<GenerationSink> sink,
                                                        boost::asio::any_io_executor home) {
   FakeScript script = script_(request);
+  if (!request.return_token_ids) {
+    for (auto& step : script.steps) {
+      for (ChoiceDelta& delta : step) delta.token_ids.clear();
+    }
+  }
   ++num_running_;
   {
     std::lock_guard<std::mutex> lock(mutex_);

@@ -22,6 +22,7 @@ struct Answer {
     std::string reasoning;
     std::string text;
     std::vector<ToolCallPiece> tool_calls;  // whole
+    int32_t num_tokens = 0;
     std::vector<int32_t> ids;
     std::vector<int32_t> logprob_ids;
     std::vector<int32_t> text_offsets;
@@ -102,6 +103,9 @@ struct ToyGateway {
   WorkerPool workers;
   GatewayGenerator generator;
 };
+
+// A chat whose golden answer has at least `tokens` tokens in every choice.
+ValidRequest LongRequest(int32_t num_choices, size_t tokens);
 
 // What a worker must be told for `request`, worked out without a gateway. The request has a seed.
 v1::Submit GoldenSubmit(const ValidRequest& request);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "services/common/errors.h"
+#include "services/common/refusal.h"
 #include "services/gateway/clock.h"
 
 namespace swiftlet {
@@ -79,6 +80,7 @@ TEST(Admission, BoundsRequestsAndTokens) {
   const absl::Status tokens = admission.Reserve(held.back(), {.prompt_tokens = 1});
   EXPECT_TRUE(absl::IsResourceExhausted(tokens)) << tokens;
   EXPECT_THAT(tokens.message(), HasSubstr("1000"));
+  EXPECT_EQ(Refusal(tokens), "tokens");
   held.clear();
   EXPECT_EQ(admission.outstanding().requests, 0);
   EXPECT_EQ(admission.outstanding().tokens, 0);
@@ -92,6 +94,7 @@ TEST(Admission, BoundsRequestsAndTokens) {
   const absl::Status full = admission.Admit().status();
   EXPECT_TRUE(absl::IsResourceExhausted(full)) << full;
   ASSERT_TRUE(RetryAfterMs(full).has_value());
+  EXPECT_EQ(Refusal(full), "requests");
   held.pop_back();
   EXPECT_TRUE(admission.Admit().ok());
 }
@@ -178,6 +181,7 @@ TEST(Admission, RefusesWhatCannotBeginInTime) {
   const absl::Status late = ask(5'000'000, 0);  // 6.4 s
   EXPECT_TRUE(absl::IsDeadlineExceeded(late)) << late;
   EXPECT_THAT(late.message(), HasSubstr("has 5000 ms left and those ahead of it take about 6"));
+  EXPECT_EQ(Refusal(late), "deadline");
   EXPECT_TRUE(ask(8'000'000, 0).ok());
   EXPECT_TRUE(ask(5'000'000, -1).ok()) << "nobody is ahead of it";
   EXPECT_TRUE(absl::IsDeadlineExceeded(ask(5'000'000, 1)));

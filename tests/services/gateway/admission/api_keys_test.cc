@@ -5,6 +5,7 @@
 
 #include <random>
 #include <set>
+#include <thread>
 
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
@@ -117,6 +118,37 @@ TEST(ApiKeys, FileKeysComeAndGoAndAccountsStay) {
   EXPECT_EQ(ApiKeys({}).Check("").value(), nullptr);
 }
 
+TEST(ApiKeys, CallersCheckWhileTheFileIsReadAgain) {
+  ApiKeys keys({});
+  const auto read = [&](int64_t max_requests) {
+    keys.SetFileKeys({{"other", Sha256Hex("another-key"), {}},
+                      {"search", Sha256Hex(kKey), {.max_requests = max_requests, .tokens_per_minute = 1000}}});
+  };
+  read(2);
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.emplace_back([&] {
+      for (int64_t now_us = 0; now_us < 500; ++now_us) {
+        const auto account = keys.Check(absl::StrCat("Bearer ", kKey));
+        ASSERT_TRUE(account.ok()) << account.status();
+        auto permit = (*account)->Begin(now_us);
+        if (!permit.ok()) continue;
+        (*account)->Reserve(*permit, 100, now_us).IgnoreError();
+        permit->Settle(7, now_us);
+      }
+    });
+  }
+  for (int i = 0; i < 100; ++i) read(1 + i % 4);
+  for (std::thread& caller : callers) caller.join();
+  read(2);
+  const std::shared_ptr<KeyAccount> account = keys.Check(absl::StrCat("Bearer ", kKey)).value();
+  auto first = account->Begin(500), second = account->Begin(500);
+  EXPECT_TRUE(first.ok() && second.ok()) << "a request was not given back";
+  EXPECT_FALSE(account->Begin(500).ok());
+  first->Settle(0, 500);
+  second->Settle(0, 500);
+}
+
 TEST(ApiKeys, NamesOfTheFileAndKeysOfFlagsAreTenants) {
   ApiKeys keys({"first-flag", "second-flag"});
   keys.SetFileKeys({{"search", Sha256Hex("old-key"), {}},
@@ -196,6 +228,27 @@ TEST(KeyAccount, BoundsTokensAMinute) {
   auto [huge, huge_status] = ask(5000, 200 * kSecondUs);  // more than a minute's: waits for all of one
   EXPECT_TRUE(huge_status.ok());
   huge.Settle(5000, 200 * kSecondUs);
+}
+
+TEST(KeyAccount, WhatWasUsedStaysUsedUnderAnotherLimit) {
+  const auto account = std::make_shared<KeyAccount>("a", "a", KeyLimits{.tokens_per_minute = 600});
+  const auto ask = [&](int64_t tokens, int64_t now_us) {
+    auto permit = account->Begin(now_us);
+    const absl::Status status = account->Reserve(*permit, tokens, now_us);
+    permit->Settle(status.ok() ? tokens : 0, now_us);
+    return status;
+  };
+  EXPECT_TRUE(ask(500, 0).ok());
+  account->SetLimits({.tokens_per_minute = 6000});
+  EXPECT_EQ(RetryAfterMs(ask(200, 0)), 1000) << "100 are missing";
+  EXPECT_TRUE(ask(200, kSecondUs).ok());
+  account->SetLimits({.tokens_per_minute = 20});
+  EXPECT_EQ(RetryAfterMs(ask(1, kSecondUs)), 3000);
+  account->SetLimits({});
+  EXPECT_TRUE(ask(1'000'000, kSecondUs).ok());
+  account->SetLimits({.tokens_per_minute = 60});
+  EXPECT_TRUE(ask(60, kSecondUs).ok()) << "what was used without a limit does not count";
+  EXPECT_TRUE(absl::IsResourceExhausted(ask(1, kSecondUs)));
 }
 
 TEST(KeyAccount, NeverGivesMoreThanItsRate) {

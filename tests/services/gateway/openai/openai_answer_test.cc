@@ -182,6 +182,7 @@ FakeScript TokensScript() {
   const auto delta = [&](int32_t choice, std::string text, std::vector<int32_t> ids, std::vector<int32_t> offsets,
                          v1::FinishReason reason = v1::FINISH_REASON_UNSPECIFIED) {
     ChoiceDelta delta = TextDelta(std::move(text), reason, choice);
+    delta.num_tokens = static_cast<int32_t>(ids.size());
     delta.token_ids = std::move(ids);
     delta.text_offsets = std::move(offsets);
     for (const int32_t id : delta.token_ids) delta.logprobs.push_back(position(id, -0.5f - static_cast<float>(id)));

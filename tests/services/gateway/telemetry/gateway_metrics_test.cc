@@ -126,6 +126,24 @@ TEST(GatewayMetrics, NamesAreBounded) {
   EXPECT_THAT(text, Not(HasSubstr("odd-")));
 }
 
+TEST(GatewayMetrics, AKeyIsRefusedForItsOwnLimitsAlone) {
+  Metrics metrics;
+  GatewayMetrics gateway(metrics);
+  ModelObserver& demo = gateway.requests().Of("demo");
+  for (const char* refusal : {"", "requests", "worker", "key_requests", "key_tokens"}) {
+    RequestRecord record = Record(v1::FINISH_REASON_ERROR, -1);
+    record.status = absl::StatusCode::kResourceExhausted;
+    record.refusal = refusal;
+    record.key_name = "search";
+    demo.OnBegin();
+    demo.OnEnd(record);
+  }
+  const std::string text = metrics.Render();
+  EXPECT_THAT(text, HasSubstr("swiftlet_gateway_key_requests_total{key=\"search\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_gateway_key_refused_total{key=\"search\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_gateway_rejections_total{reason=\"key_tokens\"} 1\n"));
+}
+
 TEST(GatewayMetrics, CountsOfManyThreadsAddUp) {
   Metrics metrics;
   GatewayMetrics gateway(metrics);
