@@ -39,8 +39,9 @@ constexpr VllmName kNames[] = {
 };
 
 // How a request ended, in their words.
-constexpr std::pair<std::string_view, std::string_view> kReasons[] = {
-    {"stop", "stop"}, {"length", "length"}, {"cancelled", "abort"}, {"deadline", "abort"}, {"error", "error"}};
+constexpr std::pair<std::string_view, std::string_view> kReasons[] = {{"stop", "stop"},      {"tool_calls", "stop"},
+                                                                      {"length", "length"},  {"cancelled", "abort"},
+                                                                      {"deadline", "abort"}, {"error", "error"}};
 
 std::vector<ClientMetric::Label> TheirLabels(const std::vector<ClientMetric::Label>& ours, const std::string& model) {
   std::vector<ClientMetric::Label> labels;

@@ -263,14 +263,12 @@ void RequestConductor::TakeOutput(v1::SequenceOutput& output) {
     reason = v1::FINISH_REASON_UNSPECIFIED;
   }
   if (reason != v1::FINISH_REASON_UNSPECIFIED) {
-    delta->finish_reason = reason;
-    journal_.Close(choice, reason);
     if (call_format_.has_value()) {
       call_parsers_[choice].Flush(delta->text);
-      if (reason == v1::FINISH_REASON_STOP && call_parsers_[choice].complete()) {
-        delta->finish_reason = v1::FINISH_REASON_TOOL_CALLS;
-      }
+      if (reason == v1::FINISH_REASON_STOP && call_parsers_[choice].complete()) reason = v1::FINISH_REASON_TOOL_CALLS;
     }
+    delta->finish_reason = reason;
+    journal_.Close(choice, reason);
   }
   // Nothing that a caller could see.
   if (delta->num_tokens == 0 && delta->finish_reason == v1::FINISH_REASON_UNSPECIFIED) deltas_.erase(delta);

@@ -36,8 +36,9 @@ class RequestMetrics::Model : public ModelObserver {
         duration_(owner.duration_.Add(labels, RequestBuckets())),
         prompt_length_(owner.prompt_length_.Add(labels, LengthBuckets())),
         completion_length_(owner.completion_length_.Add(labels, LengthBuckets())) {
-    for (const v1::FinishReason reason : {v1::FINISH_REASON_STOP, v1::FINISH_REASON_LENGTH, v1::FINISH_REASON_CANCELLED,
-                                          v1::FINISH_REASON_DEADLINE, v1::FINISH_REASON_ERROR}) {
+    for (const v1::FinishReason reason :
+         {v1::FINISH_REASON_STOP, v1::FINISH_REASON_TOOL_CALLS, v1::FINISH_REASON_LENGTH, v1::FINISH_REASON_CANCELLED,
+          v1::FINISH_REASON_DEADLINE, v1::FINISH_REASON_ERROR}) {
       Metrics::Labels with_reason = labels;
       with_reason["finish_reason"] = FinishReasonName(reason);
       ended_[reason] = &owner.requests_.Add(with_reason);

@@ -32,8 +32,6 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using asio::ip::tcp;
 
-constexpr auto kConnectTime = std::chrono::seconds(10);
-constexpr auto kGetTime = std::chrono::seconds(10);   // for the whole answer
 constexpr auto kSilence = std::chrono::seconds(300);  // to the next byte of a stream; servers of streams send pings
 constexpr size_t kMaxErrorBytes = 1 << 16;
 constexpr size_t kMaxGetBytes = 1 << 24;
@@ -64,19 +62,20 @@ absl::StatusCode CodeOf(int status) {
 
 // The request and its answer over a connection that stands.
 template <typename Stream>
-asio::awaitable<absl::Status> Exchange(Stream& stream, const Request& request, const OnBytes& on_bytes) {
+asio::awaitable<absl::Status> Exchange(Stream& stream, std::chrono::milliseconds patience, const Request& request,
+                                       const OnBytes& on_bytes) {
   const bool is_stream = request.method() == http::verb::post;
-  const auto lost = [is_stream](const beast::error_code& error) {
+  const auto lost = [is_stream, patience](const beast::error_code& error) {
     return absl::UnavailableError(error != beast::error::timeout
                                       ? absl::StrCat("the connection broke: ", error.message())
                                   : is_stream ? "the server has been silent for too long"
-                                              : absl::StrCat("no whole answer in ", kGetTime.count(), " s"));
+                                              : absl::StrCat("no whole answer in ", patience.count(), " ms"));
   };
   const auto wait_on = [&] {
     if (is_stream) beast::get_lowest_layer(stream).expires_after(kSilence);
   };
   beast::error_code error;
-  beast::get_lowest_layer(stream).expires_after(is_stream ? kSilence : kGetTime);
+  beast::get_lowest_layer(stream).expires_after(is_stream ? kSilence : patience);
   co_await http::async_write(stream, request, asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return lost(error);
   beast::flat_buffer buffer;
@@ -134,7 +133,7 @@ struct HttpClient::Impl {
     if (error)
       co_return absl::UnavailableError(absl::StrCat("cannot resolve ", options.url.host, ": ", error.message()));
     if (stopped) co_return absl::CancelledError("stopped");  // just then: there was no socket to close
-    stream.expires_after(kConnectTime);
+    stream.expires_after(options.patience);
     co_await stream.async_connect(endpoints, asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return absl::UnavailableError(absl::StrCat("cannot connect to ", where, ": ", error.message()));
     stream.socket().set_option(tcp::no_delay(true), error);
@@ -157,7 +156,7 @@ struct HttpClient::Impl {
     if (status.ok() && options.url.tls) {
       beast::error_code error;
       AskFor(options.server_name, secure.native_handle());
-      plain.expires_after(kConnectTime);
+      plain.expires_after(options.patience);
       co_await secure.async_handshake(asio::ssl::stream_base::client, asio::redirect_error(asio::use_awaitable, error));
       if (error) {
         status = absl::UnavailableError(absl::StrCat("TLS with ", options.url.authority(),
@@ -165,9 +164,9 @@ struct HttpClient::Impl {
       }
     }
     if (status.ok() && options.url.tls) {
-      status = co_await Exchange(secure, request, on_bytes);
+      status = co_await Exchange(secure, options.patience, request, on_bytes);
     } else if (status.ok()) {
-      status = co_await Exchange(plain, request, on_bytes);
+      status = co_await Exchange(plain, options.patience, request, on_bytes);
     }
     stop = [] {};
     co_return status;

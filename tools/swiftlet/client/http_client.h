@@ -5,6 +5,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -21,6 +22,7 @@ struct HttpClientOptions {
   TlsPaths tls;                   // for https
   std::string server_name;        // that the server's certificate must be made out to; empty: the URL's host
   int interrupt_descriptor = -1;  // when it can be read, the call under way ends CANCELLED; nothing is read from it
+  std::chrono::milliseconds patience{10'000};  // for a connection, and for the whole answer of a Get
 };
 
 class HttpClient {
@@ -30,7 +32,7 @@ class HttpClient {
   HttpClient(HttpClient&&) noexcept;
   ~HttpClient();
 
-  // The body of a 200 answer, within 10 s; at most 16 MiB. Errors are one line for people. UNAVAILABLE: nobody is
+  // The body of a 200 answer; at most 16 MiB. Errors are one line for people. UNAVAILABLE: nobody is
   // there, or it went away; UNAUTHENTICATED, RESOURCE_EXHAUSTED, NOT_FOUND, INVALID_ARGUMENT and the like as the HTTP
   // status says, with the server's own message.
   absl::StatusOr<std::string> Get(const std::string& path);

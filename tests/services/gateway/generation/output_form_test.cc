@@ -55,6 +55,8 @@ TEST(Generation, CallsOfToolsAreTakenOutOfTheAnswer) {
   EXPECT_EQ(ids.size(), 4u) << "ids differ";
   EXPECT_EQ(answer->choices[1].text, "No <tool> needed.");
   EXPECT_EQ(answer->choices[1].reason, v1::FINISH_REASON_STOP);
+  EXPECT_THAT(gateway.observer.records.at(0).finish_reasons,
+              ElementsAre(v1::FINISH_REASON_TOOL_CALLS, v1::FINISH_REASON_STOP, v1::FINISH_REASON_TOOL_CALLS));
 
   // What the worker was told.
   const v1::Submit& submit = gateway.workers_wire.seen().back();
