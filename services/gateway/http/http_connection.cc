@@ -1,3 +1,4 @@
+// Long, but one state machine whose reading and writing end each other.
 #include "services/gateway/http/http_connection.h"
 
 #include <absl/strings/match.h>

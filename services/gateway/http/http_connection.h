@@ -1,7 +1,6 @@
 // One HTTP/1.1 connection: reads a request, lets the handler answer, writes the answer, and again. While an answer is
 // under way a read stays pending, so that the caller's going away is seen at once. Everything happens on the thread of
-// the socket's executor. Used by http_server.cc alone. One state machine, whose reading and writing end each other: it
-// stays in one file.
+// the socket's executor. Used by http_server.cc alone.
 #pragma once
 
 #include <chrono>
