@@ -2,6 +2,7 @@
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
+#include <openssl/crypto.h>
 
 #include <utility>
 
@@ -10,15 +11,6 @@
 #include "services/common/model_files.h"
 
 namespace swiftlet {
-namespace {
-
-bool EqualInConstantTime(std::string_view a, std::string_view b) {
-  unsigned char difference = a.size() == b.size() ? 0 : 1;
-  for (size_t i = 0; i < a.size() && i < b.size(); ++i) difference |= static_cast<unsigned char>(a[i] ^ b[i]);
-  return difference == 0;
-}
-
-}  // namespace
 
 ApiKeys::ApiKeys(const std::vector<std::string>& keys) {
   for (const std::string& key : keys) {
@@ -62,7 +54,8 @@ absl::StatusOr<std::shared_ptr<KeyAccount>> ApiKeys::Check(std::string_view auth
   const std::string hash = Sha256Hex(authorization.substr(kSchemeBytes));
   const Known* found = nullptr;
   for (const Known& ours : *table) {  // all of them, whichever it is
-    if (EqualInConstantTime(hash, ours.hash)) found = &ours;
+    const bool equal = hash.size() == ours.hash.size() && CRYPTO_memcmp(&hash[0], &ours.hash[0], hash.size()) == 0;
+    if (equal) found = &ours;
   }
   if (found == nullptr) return absl::UnauthenticatedError("the API key is not known here");
   return found->account;
