@@ -24,6 +24,8 @@ struct TiledParameters : LinearOutput {
   bool rows_first;                    // neighbours in that order have the same features
   int32_t stages_of_k, split_stages;  // K in stages: all, of one part
   int32_t stages;                     // of the ring
+  int32_t copied_rows;                // of input, in each stage; what is beyond is never stored
+  int32_t warpgroups;                 // that have rows
   int32_t ring_offset;                // bytes, before it is aligned
   int32_t sums_offset;                // bytes from the ring; 0: in its place
 };
@@ -103,7 +105,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
     PrefetchTensorMap(input_map);
     for (int stage = 0; stage < p.stages; ++stage) {
       InitBarrierFor(full + 8 * stage, 1);
-      InitBarrierFor(empty + 8 * stage, kTiledWarpgroups);
+      InitBarrierFor(empty + 8 * stage, p.warpgroups);
     }
     InitBarrierFor(sums_barrier, 1);
     FenceBarriers();
@@ -117,6 +119,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
     if (threadIdx.x == kTiledWarpgroups * 128) {
       const int tiles = first_tile < num_tiles ? (num_tiles - first_tile + tile_stride - 1) / tile_stride : 0;
       const int total = tiles * num_stages, early = min(total, p.stages);
+      const unsigned copied_bytes = (p.copied_rows + kFeatures) * kTiledStageK * 2;
       // Where the copies are: place in the ring and how often it was gone round, tile, stage of K.
       struct Cursor {
         int slot, round, tile, row, feature, stage;
@@ -145,7 +148,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
       Cursor at = start;
 #pragma unroll 1
       for (int i = 0; i < early; ++i, advance(at)) {
-        ExpectBytes(full + 8 * at.slot, kStageBytes);
+        ExpectBytes(full + 8 * at.slot, copied_bytes);
         copy_weights(at);
       }
       ReleaseSuccessor();
@@ -156,7 +159,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
 #pragma unroll 1
       for (int i = early; i < total; ++i, advance(at)) {
         WaitForBarrier(empty + 8 * at.slot, (at.round - 1) & 1);
-        ExpectBytes(full + 8 * at.slot, kStageBytes);
+        ExpectBytes(full + 8 * at.slot, copied_bytes);
         copy_weights(at);
         copy_input(at);
       }
@@ -172,6 +175,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
     ReleaseSuccessor();
     WaitForPredecessor();
     const int thread = threadIdx.x % 128, warpgroup = warp / 4;
+    if (warpgroup >= p.warpgroups) return;
     // Of the tile, what this lane has of block b: rows row_in_tile + 64 b and 8 more, of each eight features two.
     const int row_in_tile = warpgroup * 64 * kBlocks + warp % 4 * 16 + lane / 4, feature_in_eight = 2 * (lane % 4);
 
