@@ -135,8 +135,9 @@ struct AdminServer::Impl {
     if (!error) acceptor.bind(endpoint, error);
     if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
     if (error) {
-      return absl::UnavailableError(absl::StrCat("cannot listen on ", options.host, ":", options.port, ": ",
-                                                 error.message(), "; choose another port with --admin-port"));
+      return absl::UnavailableError(
+          absl::StrCat("cannot listen on ", options.host, ":", options.port, ": ", error.message(), "; choose another ",
+                       error == asio::error::address_in_use ? "port with --admin-port" : "address with --host"));
     }
     port = acceptor.local_endpoint(error).port();
     return absl::OkStatus();

@@ -1,6 +1,6 @@
 #include "services/common/logging.h"
 
-#include <absl/strings/ascii.h>
+#include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
 #include <spdlog/async.h>
 #include <spdlog/formatter.h>
@@ -9,6 +9,9 @@
 
 #include <cmath>
 #include <ctime>
+#include <string>
+
+#include "services/common/log_text.h"
 
 namespace swiftlet {
 namespace {
@@ -18,36 +21,12 @@ constexpr char kUnit = '\x1e';
 constexpr char kQuoted = '\x1d';
 constexpr char kBare = '\x1c';
 constexpr size_t kQueueLines = 8192;
+constexpr size_t kMaxValueBytes = 16 << 10;  // the end of a longer one is left out
 
 void AppendClean(std::string& line, std::string_view text) {
-  for (const char c : text) line += c == kUnit || c == kQuoted || c == kBare ? ' ' : c;
-}
-
-// Escapes for JSON strings; in text lines the same keeps a value from forging a line.
-template <typename Buffer>
-void AppendEscaped(Buffer& out, absl::string_view text, bool json) {
-  for (const char c : text) {
-    absl::string_view piece(&c, 1);
-    char code[8];
-    if (c == '\n') {
-      piece = "\\n";
-    } else if (c == '\r') {
-      piece = "\\r";
-    } else if (c == '\t') {
-      piece = "\\t";
-    } else if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) {
-      absl::SNPrintF(code, sizeof(code), "\\u%04x", static_cast<unsigned char>(c));
-      piece = code;
-    } else if (json && (c == '"' || c == '\\')) {
-      piece = c == '"' ? "\\\"" : "\\\\";
-    }
-    out.append(piece.data(), piece.data() + piece.size());
-  }
-}
-
-template <typename Buffer>
-void Append(Buffer& out, absl::string_view text) {
-  out.append(text.data(), text.data() + text.size());
+  const std::string_view kept = LogTextPrefix(text, kMaxValueBytes);
+  for (const char c : kept) line += c == kUnit || c == kQuoted || c == kBare ? ' ' : c;
+  if (kept.size() < text.size()) line += "...";
 }
 
 class LineFormatter : public spdlog::formatter {
@@ -55,48 +34,44 @@ class LineFormatter : public spdlog::formatter {
   LineFormatter(std::string process, bool json) : process_(std::move(process)), json_(json) {}
 
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
-    const absl::string_view payload(message.payload.data(), message.payload.size());
+    const std::string_view payload(message.payload.data(), message.payload.size());
     size_t end = payload.find(kUnit);
-    const absl::string_view text = payload.substr(0, end);
+    const std::string_view text = payload.substr(0, end);
     const auto level = spdlog::level::to_string_view(message.level);
     const absl::string_view level_name(level.data(), level.size());
-    const std::string time = Time(message.time);
+    line_.clear();
     if (json_) {
-      Append(out, absl::StrCat(R"({"time":")", time, R"(","level":")", level_name, R"(","process":")", process_,
-                               R"(","message":")"));
-      AppendEscaped(out, text, true);
-      Append(out, "\"");
+      absl::StrAppend(&line_, R"({"time":")", Time(message.time), R"(","level":")", level_name, R"(","process":")",
+                      process_, R"(","message":")");
     } else {
-      Append(out, absl::StrCat(time, " ", level_name, " ", process_, ": "));
-      AppendEscaped(out, text, false);
+      absl::StrAppend(&line_, Time(message.time), " ", level_name, " ", process_, ": ");
     }
-    while (end != absl::string_view::npos) {
+    AppendLogText(line_, text);
+    if (json_) line_ += '"';
+    while (end != std::string_view::npos) {
       const size_t begin = end + 1;
       end = payload.find(kUnit, begin);
-      AppendField(payload.substr(begin, end == absl::string_view::npos ? end : end - begin), out);
+      AppendField(payload.substr(begin, end == std::string_view::npos ? end : end - begin));
     }
-    Append(out, json_ ? "}\n" : "\n");
+    line_ += json_ ? "}\n" : "\n";
+    out.append(line_.data(), line_.data() + line_.size());
   }
 
   std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<LineFormatter>(process_, json_); }
 
  private:
-  void AppendField(absl::string_view field, spdlog::memory_buf_t& out) const {
-    const size_t split = field.find_first_of(absl::string_view("\x1d\x1c"));
-    if (split == absl::string_view::npos) return;
-    const bool quoted = field[split] == kQuoted;
-    const absl::string_view key = field.substr(0, split);
-    const absl::string_view value = field.substr(split + 1);
-    if (json_) {
-      Append(out, absl::StrCat(",\"", key, quoted ? "\":\"" : "\":"));
-      AppendEscaped(out, value, true);
-      if (quoted) Append(out, "\"");
-      return;
-    }
-    const bool spaced = value.empty() || value.find(' ') != absl::string_view::npos;
-    Append(out, absl::StrCat(" ", key, spaced ? "=\"" : "="));
-    AppendEscaped(out, value, spaced);
-    if (spaced) Append(out, "\"");
+  void AppendField(std::string_view field) {
+    const size_t split = field.find_first_of("\x1d\x1c");
+    if (split == std::string_view::npos) return;
+    const std::string_view value = field.substr(split + 1);
+    const bool is_text = field[split] == kQuoted;
+    const bool quoted = is_text && (json_ || !IsPlainLogText(value));
+    line_ += json_ ? ",\"" : " ";
+    AppendLogText(line_, field.substr(0, split));
+    line_ += json_ ? "\":" : "=";
+    if (quoted) line_ += '"';
+    AppendLogText(line_, value);
+    if (quoted) line_ += '"';
   }
 
   // 2026-11-23T04:05:06.123456Z
@@ -111,6 +86,7 @@ class LineFormatter : public spdlog::formatter {
 
   const std::string process_;
   const bool json_;
+  std::string line_;  // being made
 };
 
 spdlog::level::level_enum SpdlogLevel(LogLevel level) {
@@ -132,7 +108,7 @@ spdlog::level::level_enum SpdlogLevel(LogLevel level) {
 LogField::LogField(std::string_view key, double value)
     : key(key), value(absl::StrCat(value)), quoted(!std::isfinite(value)) {}
 
-void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
+void Log(LogLevel level, std::string_view message, std::span<const LogField> fields) {
   spdlog::logger* logger = spdlog::default_logger_raw();
   const spdlog::level::level_enum spdlog_level = SpdlogLevel(level);
   // The nameless logger is spdlog's own, from before Logging: it does not know our lines.
@@ -169,6 +145,11 @@ absl::StatusOr<std::unique_ptr<Logging>> Logging::Start(const LogOptions& option
 
 Logging::~Logging() {
   spdlog::shutdown();
+}
+
+uint64_t LogLinesLost() {
+  const auto pool = spdlog::thread_pool();
+  return pool == nullptr ? 0 : pool->overrun_counter();
 }
 
 }  // namespace swiftlet

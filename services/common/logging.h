@@ -1,5 +1,5 @@
 // Logs: one line an event to stderr, text or JSON, written by a thread of spdlog's own, so that a caller never waits
-// for a disk. Never the text of prompts or answers. Before Logging exists and after it is gone, lines go nowhere.
+// for a disk. Before Logging exists and after it is gone, lines go nowhere.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -31,8 +32,11 @@ struct LogField {
   bool quoted = true;
 };
 
-// Any thread; never blocks (the oldest waiting line is dropped when 8,192 wait).
-void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
+// Any thread; never blocks (the oldest waiting line is lost when 8,192 wait). Values may have any bytes: log_text.h.
+void Log(LogLevel level, std::string_view message, std::span<const LogField> fields);
+inline void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {}) {
+  Log(level, message, std::span<const LogField>(fields.begin(), fields.size()));
+}
 inline void LogDebug(std::string_view message, std::initializer_list<LogField> fields = {}) {
   Log(LogLevel::kDebug, message, fields);
 }
@@ -63,5 +67,8 @@ class Logging {
  private:
   Logging() = default;
 };
+
+// Lines lost so far because the queue was full. Any thread, while Logging lives.
+uint64_t LogLinesLost();
 
 }  // namespace swiftlet

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "engine/base/string_view.h"
 #include "services/common/build_info.h"
 #include "services/common/idle_memory.h"
 
@@ -53,6 +54,9 @@ std::optional<int> Server::Start(int argc, const char* const* argv) {
       AdminServer::Start({.host = host_, .port = admin_port_}, health_, metrics_, watchdog_);
   if (!admin.ok()) return Fail(admin.status());
   admin_ = *std::move(admin);
+  prometheus::Counter& lost = metrics_.AddCounter(
+      "swiftlet_log_lines_lost_total", "Log lines lost because what reads them is slower than what writes them.");
+  metrics_.AddCollector([&lost] { RaiseTo(lost, static_cast<double>(LogLinesLost())); });
   LogInfo("starting", {{"version", BuildVersion()}, {"compiler", BuildCompiler()}, {"flags", flags_.Effective()}});
   return std::nullopt;
 }
@@ -90,7 +94,10 @@ int Server::Run(const std::function<void(std::chrono::steady_clock::time_point d
 
 int Server::Fail(const absl::Status& status) {
   LetGo();
+  const bool as_line = logging_ != nullptr && log_.format == "json";
+  if (as_line) LogError("cannot start", {{"error", ToStd(status.message())}, {"exit_status", ExitStatus(status)}});
   logging_.reset();  // what waits comes before the last line
+  if (as_line) return ExitStatus(status);
   const std::string line = absl::StrCat(options_.program, ": ", status.message(), "\n");
   std::fputs(line.c_str(), stderr);
   return ExitStatus(status);

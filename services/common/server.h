@@ -77,7 +77,7 @@ class Server {
   // signal.
   int Run(const std::function<void(std::chrono::steady_clock::time_point deadline)>& stop, bool serving_later = false);
 
-  // One line on stderr and the exit status of `status`: for what goes wrong before Run.
+  // One line on stderr (JSON where the log is) and the exit status of `status`: for what goes wrong before Run.
   int Fail(const absl::Status& status);
 
  private:

@@ -4,6 +4,7 @@
 #include <absl/status/statusor.h>
 
 #include <memory>
+#include <string_view>
 
 #include "services/gateway/model_directory.h"
 #include "services/gateway/tokenizer_pool.h"
@@ -15,7 +16,9 @@ namespace swiftlet {
 absl::StatusOr<std::shared_ptr<const DirectoryEntry>> FindReadyModel(const ModelDirectory& directory,
                                                                      const std::string& name, int64_t retry_after_ms);
 
-// Takes the input out of `request`, which is not of token ids. Without home and done.
-EncodeOrder MakeEncodeOrder(ValidRequest& request, const DirectoryEntry& model, int64_t timeout_us);
+// Takes the input out of `request`, which is not of token ids; its entry gets the text that it asks for. `span_id`:
+// what the tokenizer is told as its parent. Without home and done.
+EncodeOrder MakeEncodeOrder(ValidRequest& request, const DirectoryEntry& model, int64_t timeout_us,
+                            std::string_view span_id);
 
 }  // namespace swiftlet

@@ -30,6 +30,12 @@ void GatewayFlags::AddTo(Flags& flags) {
   flags.Add("strict-parameters", &strict_parameters, "refuse request parameters that are not known");
   flags.AddChoice("tool-call-parser", &tool_call_parser, {"auto", "hermes", "llama3", "none"},
                   "how the models write calls of tools; auto = as their chat templates say");
+  flags.Add("otlp-endpoint", &otlp_endpoint,
+            "collector that gets the spans of sampled requests, as http://host:4318; empty = none");
+  flags.Add("trace-sample-ratio", &trace_sample_ratio,
+            "share of traces that begin here and are sampled; of others their caller decides", {0, 1});
+  flags.Add("log-request-text-bytes", &log_request_text_bytes,
+            "of each prompt and answer, for the request's log line; 0 = no text is ever logged", {0, 8192});
   flags.Add("http-threads", &http_threads, "threads for connections", {1, 256});
   flags.Add("max-connections", &max_connections, "open HTTP connections", {1, 1 << 20});
   flags.Add("max-requests", &max_requests, "accepted requests that have not ended", {1, 1 << 24});

@@ -31,6 +31,9 @@ struct GatewayFlags {
   std::string internal_ssl_server_name = "swiftlet";
   bool strict_parameters = false;
   std::string tool_call_parser = "auto";
+  std::string otlp_endpoint;
+  double trace_sample_ratio = 1;
+  int32_t log_request_text_bytes = 0;
   int32_t http_threads = DefaultHttpThreads();
   int32_t max_connections = HttpServerOptions().max_connections;
   int64_t max_requests = Admission::Options().max_requests;

@@ -15,6 +15,7 @@
 #include "services/gateway/key_account.h"
 #include "services/gateway/prompt_text.h"
 #include "services/gateway/request_conductor.h"
+#include "services/gateway/request_log.h"
 
 namespace swiftlet {
 
@@ -91,7 +92,8 @@ void GatewayGenerator::Tokenize(ValidRequest request, Executor home, TokenizeCal
   absl::StatusOr<Admission::Permit> permit = parts_.admission.Admit();
   if (!permit.ok()) return answer(EndUse(request.account, *use, permit.status(), parts_.clock.NowUs()));
   EncodeOrder order =
-      MakeEncodeOrder(request, **model, std::min(options_.encode_timeout_us, request.timeout_us.value_or(INT64_MAX)));
+      MakeEncodeOrder(request, **model, std::min(options_.encode_timeout_us, request.timeout_us.value_or(INT64_MAX)),
+                      request.entry != nullptr ? request.entry->span.span_id : "");
   order.home = home;
   // Held until the answer is there: texts being encoded are bounded as requests are.
   struct Held {

@@ -14,7 +14,9 @@
 #include "services/gateway/api_keys.h"
 #include "services/gateway/caller_request_id.h"
 #include "services/gateway/io_threads.h"
+#include "services/gateway/key_account.h"
 #include "services/gateway/method_call.h"
+#include "services/gateway/request_log.h"
 #include "swiftlet/v1/inference.grpc.pb.h"
 
 namespace swiftlet {
@@ -31,6 +33,9 @@ template <typename Reactor>
 class ServedCall : public Reactor, public std::enable_shared_from_this<ServedCall<Reactor>> {
  public:
   explicit ServedCall(asio::any_io_executor home) : home_(std::move(home)) {}
+
+  // Before Start or Refuse; may be null.
+  void SetEntry(std::shared_ptr<RequestEntry> entry) { entry_ = std::move(entry); }
 
   // On gRPC's thread, once, right after construction: what follows is posted. `request` lives until OnDone.
   void Start(MethodCaller& methods, const google::protobuf::MethodDescriptor& method,
@@ -65,6 +70,7 @@ class ServedCall : public Reactor, public std::enable_shared_from_this<ServedCal
   void Abandon(const absl::Status& status) {
     if (ended_) return;
     ForgetUnsent();
+    if (entry_ != nullptr) entry_->caller_gone = true;
     if (const auto handle = std::exchange(handle_, nullptr)) handle->Abandon();
     End(status);
   }
@@ -72,8 +78,13 @@ class ServedCall : public Reactor, public std::enable_shared_from_this<ServedCal
     if (ended_) return;
     ended_ = true;
     status_ = status;
+    if (entry_ != nullptr) entry_->SetStatus(status);
     handle_.reset();
     OnEnded();
+  }
+
+  void CountBytes(const google::protobuf::Message& message) {
+    if (entry_ != nullptr) entry_->response_bytes += static_cast<int64_t>(message.ByteSizeLong());
   }
 
   const asio::any_io_executor home_;
@@ -94,6 +105,7 @@ class ServedCall : public Reactor, public std::enable_shared_from_this<ServedCal
     const std::shared_ptr<ServedCall> call_;
   };
 
+  std::shared_ptr<RequestEntry> entry_;
   std::shared_ptr<ServedCall> self_;  // set before the first post, taken by OnDone, gRPC's last reaction
   std::shared_ptr<GenerationHandle> handle_;
 };
@@ -105,6 +117,7 @@ class UnaryCall : public ServedCall<grpc::ServerUnaryReactor> {
 
  private:
   void OnMessage(google::protobuf::Message& message) override {
+    CountBytes(message);
     response_->Swap(google::protobuf::DynamicCastToGenerated<Response>(&message));
   }
   void OnEnded() override { Finish(ToGrpcStatus(status_)); }
@@ -156,6 +169,7 @@ class StreamCall : public ServedCall<grpc::ServerWriteReactor<Response>> {
     if (has_pending_) {
       current_.Clear();
       current_.Swap(&pending_);
+      this->CountBytes(current_);
       has_pending_ = false;
       pending_bytes_ = 0;
       writing_ = true;
@@ -176,10 +190,14 @@ class StreamCall : public ServedCall<grpc::ServerWriteReactor<Response>> {
   bool finished_ = false;  // the status was handed to gRPC
 };
 
+std::string_view View(const grpc::string_ref& text) {
+  return {text.data(), text.size()};
+}
+
 std::string_view Metadata(const grpc::CallbackServerContext& context, const char* name) {
   const auto& metadata = context.client_metadata();
   const auto found = metadata.find(name);
-  return found == metadata.end() ? std::string_view() : std::string_view(found->second.data(), found->second.size());
+  return found == metadata.end() ? std::string_view() : View(found->second);
 }
 
 absl::StatusOr<std::shared_ptr<KeyAccount>> CheckKey(const grpc::CallbackServerContext& context, const ApiKeys& keys) {
@@ -191,6 +209,26 @@ std::string EchoRequestId(grpc::CallbackServerContext& context) {
   std::string id = CallerRequestId(Metadata(context, "x-request-id"));
   if (!id.empty()) context.AddInitialMetadata("x-request-id", id);
   return id;
+}
+
+// What the log and the trace want to know of a call.
+std::shared_ptr<RequestEntry> BeginEntry(RequestLog* log, const grpc::CallbackServerContext& context,
+                                         const char* method, std::string_view caller_id, size_t request_bytes) {
+  if (log == nullptr) return nullptr;
+  const auto& metadata = context.client_metadata();
+  const bool one_parent = metadata.count("traceparent") == 1;
+  std::string state;
+  for (auto [entry, end] = metadata.equal_range("tracestate"); entry != end; ++entry) {
+    if (!state.empty()) state += ',';
+    state += View(entry->second);
+  }
+  auto entry = log->Begin({.door = "grpc",
+                           .method = method,
+                           .caller_id = caller_id,
+                           .traceparent = one_parent ? Metadata(context, "traceparent") : std::string_view(),
+                           .tracestate = state});
+  entry->request_bytes = static_cast<int64_t>(request_bytes);
+  return entry;
 }
 
 // From now to the call's deadline.
@@ -205,7 +243,8 @@ std::optional<int64_t> TimeoutUs(const grpc::CallbackServerContext& context) {
 
 class GrpcDoor::Service : public v1::InferenceService::CallbackService {
  public:
-  Service(MethodCaller& methods, const ApiKeys& keys, IoThreads& io) : methods_(methods), keys_(keys), io_(io) {}
+  Service(MethodCaller& methods, const ApiKeys& keys, IoThreads& io, RequestLog* log)
+      : methods_(methods), keys_(keys), io_(io), log_(log) {}
 
   using Context = grpc::CallbackServerContext;
 
@@ -255,13 +294,16 @@ class GrpcDoor::Service : public v1::InferenceService::CallbackService {
   template <typename Call>
   Call* Begin(const std::shared_ptr<Call>& call, const char* method, Context& context,
               const google::protobuf::Message& request) {
-    std::string caller_request_id = EchoRequestId(context);
+    const std::string caller_id = EchoRequestId(context);
+    const auto entry = BeginEntry(log_, context, method, caller_id, request.ByteSizeLong());
+    call->SetEntry(entry);
     absl::StatusOr<std::shared_ptr<KeyAccount>> account = CheckKey(context, keys_);
     if (!account.ok()) {
       call->Refuse(account.status());
     } else {
-      call->Start(methods_, *service_.FindMethodByName(method), request,
-                  {*std::move(account), std::move(caller_request_id)}, TimeoutUs(context));
+      if (entry != nullptr && *account != nullptr) entry->key_name = (*account)->name();
+      call->Start(methods_, *service_.FindMethodByName(method), request, {*std::move(account), entry},
+                  TimeoutUs(context));
     }
     return call.get();
   }
@@ -271,10 +313,11 @@ class GrpcDoor::Service : public v1::InferenceService::CallbackService {
   MethodCaller& methods_;
   const ApiKeys& keys_;
   IoThreads& io_;
+  RequestLog* const log_;
 };
 
-GrpcDoor::GrpcDoor(MethodCaller& methods, const ApiKeys& keys, IoThreads& io)
-    : service_(std::make_unique<Service>(methods, keys, io)) {}
+GrpcDoor::GrpcDoor(MethodCaller& methods, const ApiKeys& keys, IoThreads& io, RequestLog* log)
+    : service_(std::make_unique<Service>(methods, keys, io, log)) {}
 
 GrpcDoor::~GrpcDoor() = default;
 

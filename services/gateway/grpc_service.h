@@ -13,11 +13,12 @@ namespace swiftlet {
 class ApiKeys;
 class IoThreads;
 class MethodCaller;
+class RequestLog;
 
 class GrpcDoor {
  public:
-  // All outlive the door. `io` runs until the gRPC server has shut down.
-  GrpcDoor(MethodCaller& methods, const ApiKeys& keys, IoThreads& io);
+  // All outlive the door. `io` runs until the gRPC server has shut down. `log` may be null.
+  GrpcDoor(MethodCaller& methods, const ApiKeys& keys, IoThreads& io, RequestLog* log = nullptr);
   ~GrpcDoor();
 
   // To be registered with a GrpcServer.

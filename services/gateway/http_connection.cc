@@ -21,6 +21,8 @@
 #include "services/common/limits.h"
 #include "services/common/logging.h"
 #include "services/gateway/http_request_head.h"
+#include "services/gateway/key_account.h"
+#include "services/gateway/request_log.h"
 
 namespace swiftlet {
 
@@ -49,6 +51,15 @@ using Parser = http::request_parser<http::string_body>;
 
 std::string_view View(beast::string_view text) {
   return {text.data(), text.size()};
+}
+
+Arrival ArrivalOf(const HttpRequest& request) {
+  return {.door = "http",
+          .method = request.method,
+          .path = request.path,
+          .caller_id = request.request_id,
+          .traceparent = request.traceparent,
+          .tracestate = request.tracestate};
 }
 
 // What has come already, at once: to ask Beast for it would take a turn of the thread. need_more: it ends before the
@@ -211,6 +222,7 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   parser.body_limit(limits::kMaxBodyBytes);
   absl::Status refusal;
   HttpRequest request;
+  RequestLog* const log = options.log;
   std::optional<HttpResponse> answer;
   error_code header_error = ParseReceived(buffer_, parser, /*to_end=*/false);
   if (header_error == http::error::need_more) {
@@ -227,7 +239,12 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
   if (refusal.ok()) {
     request = RequestOfHead(parser.get());
     head_only_ = request.method == "HEAD";
+    if (log != nullptr) entry_ = request.entry = log->Begin(ArrivalOf(request));
     answer = host_->handler().Check(request);
+    if (entry_ != nullptr) {
+      entry_->route = request.route;
+      if (request.account != nullptr) entry_->key_name = request.account->name();
+    }
     const bool read_body =
         !answer.has_value() || (parser.content_length().has_value() && *parser.content_length() <= kDrainBodyBytes);
     const error_code body_error =
@@ -256,6 +273,8 @@ asio::awaitable<bool> HttpConnection::ServeOne() {
     }
     keep_alive_ = refusal.ok() && parser.is_done() && parser.keep_alive();
   }
+  if (log != nullptr && entry_ == nullptr) entry_ = log->Begin({.door = "http"});  // its head could not be read
+  if (entry_ != nullptr) entry_->request_bytes = static_cast<int64_t>(parser.get().body().size());
   deadline_.reset();
   phase_ = Phase::kAnswering;
   exchange_ = std::make_shared<Exchange>(this, request.request_id);
@@ -338,6 +357,10 @@ asio::awaitable<void> HttpConnection::Linger() {
 void HttpConnection::Begin(HttpResponse response, bool streaming) {
   CHECK(!done_ && !ended_ && !streaming_) << "an answer begins once";
   if (host_->options().on_response) host_->options().on_response(response.status);
+  if (entry_ != nullptr) {
+    entry_->http_status = response.status;
+    entry_->error = std::move(response.error);
+  }
   if (draining_) keep_alive_ = false;
   streaming_ = streaming;
   chunked_ = streaming && !http_1_0_;
@@ -450,6 +473,7 @@ void HttpConnection::WriteOut() {
   }
   out_ += tail_;
   tail_.clear();
+  if (entry_ != nullptr) entry_->response_bytes += static_cast<int64_t>(out_.size());
   out_sent_ = 0;
   writing_ = true;
   last_progress_ = Clock::now();
@@ -493,6 +517,7 @@ void HttpConnection::OnWritten() {
   }
   if (!ended_ || done_) return;
   done_ = true;
+  CloseEntry(/*caller_gone=*/false);
   exchange_->Detach();
   exchange_.reset();
   error_code ignored;
@@ -545,9 +570,17 @@ void HttpConnection::Abandon() {
   Close();
 }
 
+void HttpConnection::CloseEntry(bool caller_gone) {
+  const auto entry = std::exchange(entry_, nullptr);
+  if (entry == nullptr) return;
+  entry->caller_gone = caller_gone;
+  if (!caller_gone) entry->end_us = entry->NowUs();
+}
+
 void HttpConnection::Close() {
   if (closed_) return;
   closed_ = true;
+  CloseEntry(/*caller_gone=*/true);
   stream_.Close();
   wake_.cancel();
   host_->OnClosed(this);

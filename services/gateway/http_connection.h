@@ -74,6 +74,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void ProbeHalfClosed();
   void Abandon();
   void Close();
+  // The request's last byte is sent, or its caller is gone.
+  void CloseEntry(bool caller_gone);
 
   HttpStream stream_;
   const std::shared_ptr<HttpConnectionHost> host_;
@@ -88,6 +90,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   // The request being answered.
   std::shared_ptr<Exchange> exchange_;
+  std::shared_ptr<RequestEntry> entry_;  // null = nobody keeps a log
   bool http_1_0_ = false;
   bool head_only_ = false;   // HEAD: no body may follow
   bool keep_alive_ = false;  // after this answer

@@ -10,6 +10,7 @@ HttpResponse ErrorResponse(const absl::Status& error) {
   HttpResponse response;
   response.status = HttpStatusCode(error);
   response.body = OpenAiErrorBody(error);
+  response.error = ErrorCode(error).value_or(std::string(DefaultErrorCode(error.code())));
   if (const auto retry_after_ms = RetryAfterMs(error); retry_after_ms.has_value()) {
     response.headers.emplace_back("Retry-After", absl::StrCat((*retry_after_ms + 999) / 1000));
     response.headers.emplace_back("Retry-After-Ms", absl::StrCat(*retry_after_ms));

@@ -17,6 +17,7 @@
 namespace swiftlet {
 
 class KeyAccount;
+struct RequestEntry;
 
 struct HttpRequest {
   std::string method;
@@ -28,7 +29,11 @@ struct HttpRequest {
   std::string content_encoding;
   std::string content_type;
   std::string request_id;               // see CallerRequestId
+  std::string traceparent;              // of several ones none
+  std::string tracestate;               // as accept
   std::shared_ptr<KeyAccount> account;  // set by HttpHandler::Check: whose key it was; null = keys are not needed
+  std::string_view route;               // likewise: of the table of routes, which outlives it; empty = none
+  std::shared_ptr<RequestEntry> entry;  // null = nobody keeps a log
   std::string body;                     // empty while HttpHandler::Check looks at the head
 };
 
@@ -37,6 +42,7 @@ struct HttpResponse {
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers;  // further ones; no line breaks
   std::string body;
+  std::string error;  // the error's code; empty = it tells of none
 };
 
 // `error` as every door tells it: the OpenAI object, and Retry-After where the error has one.

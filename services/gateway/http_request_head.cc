@@ -29,6 +29,15 @@ std::string_view View(beast::string_view text) {
   return {text.data(), text.size()};
 }
 
+// The values of a header that may come several times, with commas between.
+std::string AllOf(const http::request_header<>& head, std::string_view name) {
+  std::string all;
+  for (auto [field, end] = head.equal_range({name.data(), name.size()}); field != end; ++field) {
+    absl::StrAppend(&all, all.empty() ? "" : ", ", ToAbsl(View(field->value())));
+  }
+  return all;
+}
+
 absl::Status TooLarge() {
   return WithErrorCode(
       absl::InvalidArgumentError(absl::StrCat("the request body is larger than ", limits::kMaxBodyBytes, " bytes")),
@@ -91,14 +100,14 @@ HttpRequest RequestOfHead(const http::request_header<>& head) {
   const std::string_view target = View(head.target());
   request.path = std::string(target.substr(0, target.find('?')));
   if (const size_t mark = target.find('?'); mark != target.npos) request.query = std::string(target.substr(mark + 1));
-  for (auto [field, end] = head.equal_range(http::field::accept); field != end; ++field) {
-    absl::StrAppend(&request.accept, request.accept.empty() ? "" : ", ", ToAbsl(View(field->value())));
-  }
+  request.accept = AllOf(head, "Accept");
   request.grpc_timeout = std::string(View(head["Grpc-Timeout"]));
   request.authorization = std::string(View(head[http::field::authorization]));
   request.content_encoding = std::string(View(head[http::field::content_encoding]));
   request.content_type = std::string(View(head[http::field::content_type]));
   request.request_id = CallerRequestId(View(head["X-Request-Id"]));
+  if (head.count("traceparent") == 1) request.traceparent = std::string(View(head["traceparent"]));
+  request.tracestate = AllOf(head, "tracestate");
   return request;
 }
 

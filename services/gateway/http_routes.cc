@@ -16,6 +16,7 @@
 #include "services/gateway/json_writer.h"
 #include "services/gateway/openai_api.h"
 #include "services/gateway/openapi/document.h"
+#include "services/gateway/request_log.h"
 #include "services/gateway/transcode/transcoder.h"
 
 namespace swiftlet {
@@ -55,6 +56,7 @@ constexpr Route kRoutes[] = {
     {"/v1/completions", Target::kCompletions, "POST", false},
 };
 constexpr std::string_view kModelPrefix = "/v1/models/";
+constexpr std::string_view kModelTemplate = "/v1/models/{model}";
 constexpr Route kModelRoute = {kModelPrefix, Target::kModel, "GET", false};
 constexpr Route kUnknownRoute = {"", Target::kUnknown, "", false};
 
@@ -127,6 +129,8 @@ HttpRoutes::HttpRoutes(OpenAiApi& api, const ApiKeys& keys, const Health& health
 
 std::optional<HttpResponse> HttpRoutes::Check(HttpRequest& head) {
   const Route& route = FindRoute(head.path);
+  head.route = route.target == Target::kModel ? kModelTemplate : route.path;
+  if (head.entry != nullptr) head.entry->quiet = route.open;
   if (!route.open) {
     absl::StatusOr<std::shared_ptr<KeyAccount>> account = keys_.Check(head.authorization);
     if (!account.ok()) return ErrorResponse(account.status());

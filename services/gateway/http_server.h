@@ -16,6 +16,7 @@
 namespace swiftlet {
 
 class IoThreads;
+class RequestLog;
 class TlsSource;
 
 struct HttpServerOptions {
@@ -36,6 +37,7 @@ struct HttpServerOptions {
   std::chrono::milliseconds ping_interval{15'000};  // silence in a stream before its filler is sent
   std::chrono::milliseconds linger{1'000};          // for the caller to read a refusal while it still sends
   std::chrono::milliseconds tick{250};              // how often the above are looked at
+  RequestLog* log = nullptr;                        // of requests; null = none. Outlives it
   std::function<void(int status)> on_response;      // told the status of each answer, on io threads; may be empty
   std::function<void()> on_cut_off;                 // told of each caller that reads too slowly, likewise
 };

@@ -140,7 +140,7 @@ template <typename Request>
 absl::StatusOr<ValidRequest> Checked(const Request& request, const CallContext& context, const Generator& generator) {
   ASSIGN_OR_RETURN(ValidRequest valid, ToValidRequest(request));
   RETURN_IF_ERROR(Validate(valid, kGrpcNames, generator.Models()));
-  valid.caller_request_id = context.caller.request_id;
+  valid.entry = context.caller.entry;
   valid.account = context.caller.account;
   valid.timeout_us = context.timeout_us;
   return valid;

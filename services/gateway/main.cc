@@ -13,6 +13,7 @@
 #include <boost/asio/post.hpp>
 
 #include "engine/base/string_view.h"
+#include "services/common/build_info.h"
 #include "services/common/grpc_channel.h"
 #include "services/common/grpc_server.h"
 #include "services/common/idle_memory.h"
@@ -32,7 +33,9 @@
 #include "services/gateway/inference_methods.h"
 #include "services/gateway/io_threads.h"
 #include "services/gateway/openai_api.h"
+#include "services/gateway/otlp_exporter.h"
 #include "services/gateway/readiness.h"
+#include "services/gateway/request_log.h"
 #include "services/gateway/tokenizer_client_grpc.h"
 #include "services/gateway/tokenizer_pool.h"
 #include "services/gateway/transcode/transcoder.h"
@@ -74,6 +77,9 @@ int Main(int argc, char** argv) {
   if (!tokenizer_endpoints.ok()) return server.Fail(tokenizer_endpoints.status());
   const auto worker_endpoints = ParseEndpoints(flags.worker_endpoints);
   if (!worker_endpoints.ok()) return server.Fail(worker_endpoints.status());
+  const bool traces = !flags.otlp_endpoint.empty();
+  const auto collector = traces ? ParseOtlpEndpoint(flags.otlp_endpoint) : OtlpEndpoint();
+  if (!collector.ok()) return server.Fail(collector.status());
 
   const auto callers_tls = server.OpenTls(flags.callers_tls, "callers");
   if (!callers_tls.ok()) return server.Fail(callers_tls.status());
@@ -97,13 +103,25 @@ int Main(int argc, char** argv) {
       {.max_requests = flags.max_requests, .max_tokens = flags.max_outstanding_tokens, .jitter_seed = RandomSeed()},
       clock);
   GatewayMetrics metrics(server.metrics());
+  const auto random = [seeds = std::make_shared<RandomSeeds>()] { return seeds->Next(); };
+  std::unique_ptr<OtlpExporter> exporter;
+  if (traces) {
+    OtlpOptions options{.endpoint = *collector};
+    options.resource = {{"service.name", "swiftlet-gateway"},
+                        {"service.version", std::string(BuildVersion())},
+                        {"service.instance.id", gateway_id}};
+    exporter = std::make_unique<OtlpExporter>(std::move(options), server.metrics());
+  }
+  RequestLog request_log({.sample_ratio = traces ? flags.trace_sample_ratio : 0,
+                          .text_bytes = static_cast<size_t>(flags.log_request_text_bytes)},
+                         clock, random, exporter.get(), server.metrics());
   GatewayGenerator generator({.clock = clock,
                               .directory = directory,
                               .tokenizers = tokenizers,
                               .workers = workers,
                               .admission = admission,
                               .observer = metrics,
-                              .random = [seeds = std::make_shared<RandomSeeds>()] { return seeds->Next(); }},
+                              .random = random},
                              {.tool_parser = ToolParserOf(flags.tool_call_parser)});
   const auto refresh_us = static_cast<int64_t>(flags.endpoint_refresh_seconds * 1e6);
   control.LetWatch(server.watchdog(), "control thread");
@@ -136,13 +154,14 @@ int Main(int argc, char** argv) {
   http_options.port = static_cast<uint16_t>(flags.port);
   http_options.max_connections = flags.max_connections;
   http_options.tls = *callers_tls;
+  http_options.log = &request_log;
   http_options.certificates = static_cast<HttpServerOptions::Certificates>(flags.ssl_cert_reqs);
   http_options.on_handshake = [&](bool ok) { metrics.CountHandshake(ok); };
   http_options.on_response = [&](int status) { metrics.CountHttpResponse(status); };
   http_options.on_cut_off = [&] { metrics.CountCutOff(); };
   auto http = HttpServer::Start(http_options, io, routes);
   if (!http.ok()) return server.Fail(http.status());
-  GrpcDoor door(methods, keys, io);
+  GrpcDoor door(methods, keys, io, &request_log);
   auto grpc = GrpcServer::Start({.host = server.host(),
                                  .port = flags.grpc_port,
                                  .port_flag = "--grpc-port",

@@ -18,11 +18,12 @@
 namespace swiftlet {
 
 class KeyAccount;
+struct RequestEntry;
 
 // Who calls, as the door found out.
 struct Caller {
   std::shared_ptr<KeyAccount> account;  // as in ValidRequest, both
-  std::string request_id;
+  std::shared_ptr<RequestEntry> entry;
 };
 
 struct CallContext {

@@ -51,8 +51,8 @@ void OpenAiApi::Generate(ParameterRoute route, HttpRequest request, std::shared_
   for (size_t i = 0; i < parsed->generations.size(); ++i) {
     ValidRequest& generation = parsed->generations[i];
     generation.request_id = parsed->generations.size() == 1 ? id : absl::StrCat(id, "-", i);
-    generation.caller_request_id = request.request_id;
     generation.account = request.account;
+    generation.entry = request.entry;
     if (const absl::Status status = Validate(generation, kOpenAiNames, models); !status.ok()) {
       exchange->Respond(ErrorResponse(status));
       return;
@@ -86,6 +86,7 @@ void OpenAiApi::Tokenize(HttpRequest request, std::shared_ptr<HttpExchange> exch
   }
   if (parsed->num_unknown > 0 && options_.count_unknown) options_.count_unknown(parsed->num_unknown);
   parsed->prompt.account = request.account;
+  parsed->prompt.entry = std::move(request.entry);
   const auto home = exchange->executor();
   generator_.Tokenize(std::move(parsed->prompt), home,
                       [exchange = std::move(exchange),

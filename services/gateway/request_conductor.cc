@@ -10,8 +10,8 @@
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
 #include "services/common/errors.h"
-#include "services/common/logging.h"
 #include "services/gateway/encode_order.h"
+#include "services/gateway/request_log.h"
 #include "services/gateway/resolve_request.h"
 
 namespace swiftlet {
@@ -60,7 +60,8 @@ absl::Status RequestConductor::OutOfTime() const {
 
 void RequestConductor::Encode() {
   state_ = State::kEncoding;
-  EncodeOrder order = MakeEncodeOrder(request_, *model_, options_.encode_timeout_us);
+  if (request_.entry != nullptr) encode_span_id_ = request_.entry->ChildId();
+  EncodeOrder order = MakeEncodeOrder(request_, *model_, options_.encode_timeout_us, encode_span_id_);
   order.home = home_;
   order.done = [weak = weak_from_this()](absl::StatusOr<EncodedPrompt> prompt) {
     if (const auto alive = weak.lock()) alive->OnEncoded(std::move(prompt));
@@ -129,6 +130,12 @@ void RequestConductor::Submit() {
   order.needs.avoid_worker_id = avoid_worker_id_;
   order.home = home_;
   order.listener = weak_from_this();
+  if (request_.entry != nullptr) {
+    const SpanContext& span = request_.entry->span;
+    order.submit.mutable_trace()->set_traceparent(span.TraceParentOf(span.span_id));
+    order.submit.mutable_trace()->set_tracestate(span.state);
+  }
+  if (submit_us_ < 0) submit_us_ = parts_.clock.NowUs() - arrival_us_;
   state_ = State::kRunning;
   placed_ = false;
   parts_.workers.Submit(std::move(order));
@@ -368,6 +375,9 @@ void RequestConductor::Emit() {
                     model_->join});
     if (ended()) return;
   }
+  if (request_.entry != nullptr && request_.entry->text_bytes > 0) {
+    for (const ChoiceDelta& delta : deltas_) request_.entry->AddText(request_.entry->answer, delta.text);
+  }
   sink_->OnDeltas(std::exchange(deltas_, {}));
 }
 
@@ -404,22 +414,28 @@ void RequestConductor::Report(const absl::Status& status) {
   record.total_us = parts_.clock.NowUs() - arrival_us_;
   record.resumptions = resumptions_;
   if (request_.account != nullptr) record.key_name = request_.account->name();
-  LogEnd(record);
+  CloseEntry(record, status);
   parts_.observer.OnEnd(record);
 }
 
-void RequestConductor::LogEnd(const RequestRecord& record) const {
-  // Refusals come by the thousand when there is too much of everything; the metrics count them.
-  Log(record.status == absl::StatusCode::kResourceExhausted ? LogLevel::kDebug : LogLevel::kInfo, "request",
-      {{"id", request_.request_id},
-       {"caller_id", request_.caller_request_id},
-       {"key", record.key_name},
-       {"model", record.model},
-       {"status", absl::StatusCodeToString(record.status)},
-       {"prompt_tokens", record.usage.prompt_tokens()},
-       {"completion_tokens", record.usage.completion_tokens()},
-       {"first_token_ms", record.first_token_us < 0 ? -1 : record.first_token_us / 1000},
-       {"total_ms", record.total_us / 1000}});
+void RequestConductor::CloseEntry(const RequestRecord& record, const absl::Status& status) {
+  const auto entry = std::exchange(request_.entry, nullptr);
+  if (entry == nullptr) return;
+  GenerationEntry& generation = entry->generations.emplace_back();
+  generation.id = request_.request_id;
+  generation.model = request_.model;
+  generation.record = record;
+  generation.error = ErrorWord(status);
+  if (worker_ != nullptr) generation.worker_id = worker_->worker_id();
+  generation.encode_span_id = encode_span_id_;
+  generation.begin_us = arrival_us_;
+  generation.submit_us = submit_us_;
+  const int64_t last_us = *std::max_element(last_token_us_.begin(), last_token_us_.end());
+  if (last_us > 0) generation.last_token_us = last_us - arrival_us_;
+  if (!entry->span.sampled) return;
+  generation.sampling = request_.sampling;
+  generation.stop = request_.stop;
+  generation.num_choices = request_.num_choices;
 }
 
 void RequestConductor::Close(const absl::Status& status) {

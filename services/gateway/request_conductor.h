@@ -79,7 +79,8 @@ class RequestConductor final : public GenerationHandle,
   bool prompt_only() const { return request_.stop.has_max_tokens() && request_.stop.max_tokens() == 0; }
   v1::Usage CountUsage() const;
   void Report(const absl::Status& status);
-  void LogEnd(const RequestRecord& record) const;
+  // Adds to what is told of the request when it has ended, and lets go of that.
+  void CloseEntry(const RequestRecord& record, const absl::Status& status);
   // State and resources of a request that has ended, with or without a last word to its caller.
   void Close(const absl::Status& status);
   bool ended() const { return state_ == State::kEnded; }
@@ -121,7 +122,9 @@ class RequestConductor final : public GenerationHandle,
   std::vector<v1::PositionLogprobs> prompt_logprobs_;  // as many as have come, from prompt position 1 on
   bool awaits_prompt_logprobs_ = false;
 
+  std::string encode_span_id_;  // as the tokenizer was told
   int64_t encode_us_ = -1;
+  int64_t submit_us_ = -1;  // arrival to the first submission
   int64_t queue_us_ = -1;
   int64_t first_token_us_ = -1;
   std::vector<int64_t> last_token_us_;  // by choice; 0 = none yet

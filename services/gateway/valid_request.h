@@ -16,6 +16,7 @@
 namespace swiftlet {
 
 class KeyAccount;
+struct RequestEntry;
 
 struct ChatInput {
   std::vector<v1::ChatMessage> messages;  // 1 to limits::kMaxMessages
@@ -52,8 +53,8 @@ struct OutputForm {
 
 struct ValidRequest {
   std::string request_id;               // ours, unique in this gateway: "chatcmpl-..." or "cmpl-..."
-  std::string caller_request_id;        // the caller's X-Request-Id, for the log alone; may be empty
   std::shared_ptr<KeyAccount> account;  // whose limits hold; null = nobody's
+  std::shared_ptr<RequestEntry> entry;  // what is told of it when it has ended; null = nobody keeps a log
   std::string model;                    // one of the served names
   std::variant<ChatInput, TextInput, TokenInput> input;
   v1::SamplingParams sampling;  // as asked, ranges checked; resolve_request.h adds the model's defaults

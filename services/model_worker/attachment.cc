@@ -112,7 +112,9 @@ void Attachment::HandleSubmit(const v1::Submit& submit) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (submit.request_id() != 0 && requests_.find(submit.request_id()) == requests_.end()) {
-      requests_[submit.request_id()].epoch = submit.epoch();
+      Request& record = requests_[submit.request_id()];
+      record.epoch = submit.epoch();
+      record.line = WorkLine(submit, Clock::now());
     } else {
       // Its outputs could not be told from another's.
       context_.TryCancel();
@@ -244,11 +246,12 @@ absl::Status Attachment::SubmitToEngine(uint64_t tag, GenerationRequest request)
 }
 
 void Attachment::Refuse(const Refusable& refusable, const absl::Status& status) {
-  LogDebug("request refused", {{"gateway", gateway_id_}, {"request", refusable.id}, {"error", status.ToString()}});
+  WorkLine line;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (const auto record = requests_.find(refusable.id); record != requests_.end()) {
       state_.GiveTokens(std::exchange(record->second.waiting_tokens, 0));
+      line = std::move(record->second.line);
       requests_.erase(record);
     }
     if (ending_) return;
@@ -265,10 +268,17 @@ void Attachment::Refuse(const Refusable& refusable, const absl::Status& status) 
     }
   }
   wake_();
+  line.Fail(status);
+  const auto now = Clock::now();
+  if (const int64_t left_out = state_.AdmitRefusalLine(now); left_out >= 0) {
+    line.Write(gateway_id_, refusable.id, now, left_out);
+  }
 }
 
 void Attachment::OnStep(std::vector<SequenceOutput> outputs) {
   const bool few = outputs.size() <= kFewOutputs;
+  const Clock::time_point now = Clock::now();
+  std::vector<std::pair<uint64_t, WorkLine>> ended;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (ending_) return;
@@ -278,11 +288,16 @@ void Attachment::OnStep(std::vector<SequenceOutput> outputs) {
       Request& record = request->second;
       state_.GiveTokens(std::exchange(record.waiting_tokens, 0));
       const uint32_t epoch = record.epoch;
-      if (output.finish_reason != FinishReason::kNone && --record.open_choices == 0) requests_.erase(request);
+      record.line.Take(output, now);
+      if (output.finish_reason != FinishReason::kNone && --record.open_choices == 0) {
+        ended.emplace_back(request->first, std::move(record.line));
+        requests_.erase(request);
+      }
       outbox_.Add(std::move(output), epoch);
     }
   }
-  few ? Flush(Clock::now()) : wake_();
+  few ? Flush(now) : wake_();
+  for (const auto& [id, line] : ended) line.Write(gateway_id_, id, now);
 }
 
 bool Attachment::NextMessage(Clock::time_point now) {
@@ -362,15 +377,20 @@ void Attachment::Close() {
 
 void Attachment::End(const grpc::Status& status) {
   bool finish;
+  std::vector<std::pair<uint64_t, WorkLine>> cut_off;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (ending_) return;
     ending_ = true;
     final_status_ = status;
-    for (auto& [id, record] : requests_) state_.GiveTokens(std::exchange(record.waiting_tokens, 0));
+    for (auto& [id, record] : requests_) {
+      state_.GiveTokens(std::exchange(record.waiting_tokens, 0));
+      cut_off.emplace_back(id, record.line);
+    }
     finish = !write_in_flight_ && !std::exchange(finished_, true);
   }
   state_.engine().CancelAll(this);
+  for (const auto& [id, line] : cut_off) line.Write(gateway_id_, id, Clock::now());
   if (finish) Finish(final_status_);
 }
 

@@ -20,6 +20,7 @@
 
 #include "engine/runtime/generation_request.h"
 #include "services/model_worker/outbox.h"
+#include "services/model_worker/work_line.h"
 #include "services/model_worker/worker_state.h"
 #include "swiftlet/v1/model.pb.h"
 
@@ -56,6 +57,7 @@ class Attachment final : public grpc::ServerBidiReactor<v1::AttachRequest, v1::A
     int64_t waiting_tokens = 0;  // given back with the first output
     bool compiling = false;      // its grammar: the engine does not know of it yet
     bool cancelled = false;      // meanwhile
+    WorkLine line;
   };
   // What an answer without the engine needs of a Submit.
   struct Refusable {

@@ -21,6 +21,11 @@ bool WorkerState::TakeTokens(int64_t prompt_tokens) {
   return false;
 }
 
+int64_t WorkerState::AdmitRefusalLine(std::chrono::steady_clock::time_point now) {
+  using std::chrono::duration_cast, std::chrono::microseconds;
+  return refusal_lines_.Admit(duration_cast<microseconds>(now.time_since_epoch()).count());
+}
+
 v1::WorkerLoad WorkerState::Load() const {
   const EngineStats stats = engine_.Stats();
   v1::WorkerLoad load;

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <string>
 
 #include "engine/runtime/engine.h"
 #include "engine/runtime/grammar_compiler.h"
+#include "services/common/line_limiter.h"
 #include "services/model_worker/submit_parser.h"
 #include "swiftlet/v1/model.pb.h"
 
@@ -36,6 +38,9 @@ class WorkerState {
   void Drain() { draining_ = true; }
   bool draining() const { return draining_; }
 
+  // For the log line of a request that is refused: LineLimiter's Admit.
+  int64_t AdmitRefusalLine(std::chrono::steady_clock::time_point now);
+
   // As of now, for one of the attached gateways.
   v1::WorkerLoad Load() const;
 
@@ -49,6 +54,7 @@ class WorkerState {
   std::atomic<int64_t> waiting_tokens_{0};
   std::atomic<int> attachments_{0};
   std::atomic<bool> draining_{false};
+  LineLimiter refusal_lines_{/*lines_per_s=*/20, /*burst=*/200};
 };
 
 }  // namespace swiftlet

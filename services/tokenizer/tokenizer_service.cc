@@ -11,6 +11,7 @@
 #include "services/common/errors.h"
 #include "services/common/grpc_errors.h"
 #include "services/tokenizer/chat_request.h"
+#include "services/tokenizer/encode_line.h"
 
 namespace swiftlet {
 
@@ -77,8 +78,14 @@ grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeReply>* TokenizerService::E
   const auto stream = std::make_shared<EncodeStream>(
       pool_, metrics_,
       [this](const v1::EncodeRequest& request, v1::EncodeReply& reply) {
-        if (request.has_chat()) return EncodeChat(request.chat(), reply);
-        if (request.has_prompt()) return EncodePrompt(request.prompt(), reply);
+        if (request.has_chat()) {
+          const EncodeLine line("chat", request.chat().model(), request.chat().trace(), failure_lines_);
+          return line.End(EncodeChat(request.chat(), reply), reply);
+        }
+        if (request.has_prompt()) {
+          const EncodeLine line("text", request.prompt().model(), request.prompt().trace(), failure_lines_);
+          return line.End(EncodePrompt(request.prompt(), reply), reply);
+        }
         return absl::UnimplementedError("a call of a kind that this tokenizer does not know");
       },
       [this](EncodeStream* done) {

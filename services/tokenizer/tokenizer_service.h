@@ -10,6 +10,7 @@
 #include <mutex>
 #include <vector>
 
+#include "services/common/line_limiter.h"
 #include "services/tokenizer/encode_pool.h"
 #include "services/tokenizer/encode_stream.h"
 #include "services/tokenizer/served_model.h"
@@ -42,6 +43,7 @@ class TokenizerService final : public v1::TokenizerService::CallbackService {
   EncodePool& pool_;
   TokenizerMetrics& metrics_;
   const std::function<absl::CivilSecond()> local_time_;
+  LineLimiter failure_lines_{/*lines_per_s=*/20, /*burst=*/200};
   std::mutex mutex_;
   std::vector<std::shared_ptr<EncodeStream>> streams_;  // guarded by mutex_
   bool closed_ = false;                                 // guarded by mutex_

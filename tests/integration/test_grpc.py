@@ -20,8 +20,8 @@ def curl(url: str, *arguments: str) -> subprocess.CompletedProcess:
                           capture_output=True, text=True, timeout=60)
 
 
-def call(address: str, method: str, body: dict) -> subprocess.CompletedProcess:
-    return curl(f"{address}/{method}", "--data", json.dumps(body))
+def call(address: str, method: str, body: dict, *more: str) -> subprocess.CompletedProcess:
+    return curl(f"{address}/{method}", "--data", json.dumps(body), *more)
 
 
 def messages(output: str) -> list[dict]:

@@ -156,7 +156,7 @@ void Transcoder::Handle(const HttpRequest& request, std::shared_ptr<HttpExchange
   }
   const StreamFormat format = AcceptedStreamFormat(request.accept).value_or(StreamFormat::kLines);
   std::make_shared<Answer>(*match.binding, format, std::move(exchange))
-      ->Start(methods_, *message, {request.account, request.request_id}, *timeout_us);
+      ->Start(methods_, *message, {request.account, request.entry}, *timeout_us);
 }
 
 }  // namespace swiftlet

@@ -234,10 +234,10 @@ TEST(HttpRoutes, TellsTheGenerationWhoseKeyItWas) {
   const std::string key = absl::StrCat("Authorization: Bearer ", kKey, "\r\n");
   EXPECT_EQ(front.Ask("POST", kChatPath, kChatBody, key + "X-Request-Id: mine\r\n").headers.at("x-request-id"), "mine");
   EXPECT_EQ(front.generator.requests().back().account->name(), "search");
-  EXPECT_EQ(front.generator.requests().back().caller_request_id, "mine");
+  EXPECT_EQ(front.generator.requests().back().entry->caller_id, "mine");
   EXPECT_EQ(front.Ask("POST", "/swiftlet/v1/chat", kChatBody, key + "X-Request-Id: other\r\n").status, 200);
   EXPECT_EQ(front.generator.requests().back().account->name(), "search");
-  EXPECT_EQ(front.generator.requests().back().caller_request_id, "other");
+  EXPECT_EQ(front.generator.requests().back().entry->caller_id, "other");
 }
 
 TEST(HttpRoutes, TellsWhoseKeyCountsTokens) {

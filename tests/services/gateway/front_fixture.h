@@ -10,11 +10,13 @@
 
 #include "services/common/health.h"
 #include "services/gateway/api_keys.h"
+#include "services/gateway/generator.h"
 #include "services/gateway/http_routes.h"
 #include "services/gateway/http_server.h"
 #include "services/gateway/inference_methods.h"
 #include "services/gateway/io_threads.h"
 #include "services/gateway/openai_api.h"
+#include "services/gateway/request_log.h"
 #include "services/gateway/transcode/transcoder.h"
 #include "swiftlet/v1/inference.pb.h"
 #include "tests/services/gateway/fake_generator.h"
@@ -47,6 +49,7 @@ struct Front {
     options.host = "127.0.0.1";
     options.port = 0;
     options.tick = std::chrono::milliseconds(20);
+    options.log = &log;
     auto started = HttpServer::Start(options, io, routes);
     EXPECT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
@@ -73,7 +76,10 @@ struct Front {
   TestResponse Chat(std::string_view body) { return Ask("POST", kChatPath, body); }
 
   std::atomic<int> num_unknown = 0;
-  FakeGenerator generator;
+  Metrics metrics;
+  SteadyClock clock;
+  RequestLog log{{}, clock, [] { return RandomSeed(); }, /*spans=*/nullptr, metrics};
+  FakeGenerator generator;  // keeps entries of the log
   Health health;
   ApiKeys keys;
   OpenAiApi api;

@@ -14,8 +14,10 @@
 #include "services/common/grpc_errors.h"
 #include "services/common/grpc_server.h"
 #include "services/gateway/api_keys.h"
+#include "services/gateway/generator.h"
 #include "services/gateway/inference_methods.h"
 #include "services/gateway/io_threads.h"
+#include "services/gateway/request_log.h"
 #include "swiftlet/v1/inference.grpc.pb.h"
 #include "tests/services/gateway/fake_generator.h"
 #include "tests/services/gateway/http_client.h"
@@ -28,7 +30,7 @@ using testing::ElementsAre;
 
 struct Door {
   explicit Door(std::function<FakeScript(const ValidRequest&)> script, std::vector<std::string> api_keys = {})
-      : generator(std::move(script)), keys(api_keys), methods(generator), door(methods, keys, io) {
+      : generator(std::move(script)), keys(api_keys), methods(generator), door(methods, keys, io, &log) {
     auto started = GrpcServer::Start({.host = "127.0.0.1"}, {&door.service()});
     EXPECT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
@@ -36,7 +38,10 @@ struct Door {
   }
   ~Door() { server->Shutdown(std::chrono::steady_clock::now()); }
 
-  FakeGenerator generator;
+  Metrics metrics;
+  SteadyClock clock;
+  RequestLog log{{}, clock, [] { return RandomSeed(); }, /*spans=*/nullptr, metrics};
+  FakeGenerator generator;  // keeps entries of the log
   ApiKeys keys;
   IoThreads io{2};
   InferenceMethods methods;
@@ -137,7 +142,7 @@ TEST(GrpcDoor, EchoesTheCallersRequestId) {
     context.AddMetadata("x-request-id", id);
     EXPECT_TRUE(ReadAll(*door.stub->Chat(&context, Hello())).status.ok());
     EXPECT_EQ(context.GetServerInitialMetadata().count("x-request-id"), id == "mine" ? 1u : 0u);
-    EXPECT_EQ(door.generator.requests().back().caller_request_id, id == "mine" ? id : "");
+    EXPECT_EQ(door.generator.requests().back().entry->caller_id, id == "mine" ? id : "");
   }
 }
 
