@@ -46,8 +46,6 @@ absl::StatusOr<Plan> MakePlan(const LaunchContext& context, const TiledConfig& c
   p.row_tiles = (p.num_rows + config.rows - 1) / config.rows;
   p.feature_tiles = (p.out_features + config.features - 1) / config.features;
   p.rows_first = p.num_rows < p.out_features;
-  p.copied_rows = std::min(config.rows, (p.num_rows + 7) / 8 * 8);
-  p.warpgroups = p.splits == 1 && 2 * p.num_rows <= config.rows ? 1 : kTiledWarpgroups;
 
   const int stage_bytes = (config.rows + config.features) * kTiledStageK * 2;
   const int staging_bytes = p.splits > 1 ? 0 : plan.instance.staging_bytes;
@@ -88,7 +86,7 @@ absl::Status TiledLinear(const LaunchContext& context, const TiledConfig& config
   ASSIGN_OR_RETURN(const CUtensorMap weight_map,
                    LinearTensorMap(linear.weight.data, p.out_features, linear.weight.in_features, config.features));
   ASSIGN_OR_RETURN(const CUtensorMap input_map,
-                   LinearTensorMap(linear.input, p.num_rows, linear.weight.in_features, p.copied_rows));
+                   LinearTensorMap(linear.input, p.num_rows, linear.weight.in_features, config.rows));
   return Launch(context, plan.instance.kernel, dim3(p.splits, plan.clusters), dim3(kTiledThreads), plan.shared_bytes,
                 p.splits, p, weight_map, input_map);
 }

@@ -20,7 +20,7 @@
 namespace swiftlet::cuda {
 
 struct TiledConfig {
-  int32_t rows = 128;      // of one block: 128 or 256
+  int32_t rows = 128;      // of one block: 64, 128 or 256
   int32_t features = 128;  // of one block: what linear_tiled.cu has instances of
   int32_t splits = 1;      // parts of K
   bool serial = false;     // a block has all parts of K, one after another, instead of one

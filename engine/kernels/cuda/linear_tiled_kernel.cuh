@@ -24,8 +24,6 @@ struct TiledParameters : LinearOutput {
   bool rows_first;                    // neighbours in that order have the same features
   int32_t stages_of_k, split_stages;  // K in stages: all, of one part
   int32_t stages;                     // of the ring
-  int32_t copied_rows;                // of input, in each stage; what is beyond is never stored
-  int32_t warpgroups;                 // that have rows
   int32_t ring_offset;                // bytes, before it is aligned
   int32_t sums_offset;                // bytes from the ring; 0: in its place
 };
@@ -69,14 +67,15 @@ __device__ __forceinline__ float Gated(float gate, float up) {
 }
 
 // Threads: kTiledThreads. Blocks: clusters, one after another.
-// The ranks of a cluster are parts of K.
-template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial>
+// The ranks of a cluster are parts of K. kHalf: the rows are those of the first warpgroup alone.
+template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial, bool kHalf>
 __global__ void __launch_bounds__(kTiledThreads, 1)
     TiledKernel(const __grid_constant__ TiledParameters p, const __grid_constant__ CUtensorMap weight_map,
                 const __grid_constant__ CUtensorMap input_map) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ unsigned char dynamic_shared[];
-  constexpr int kRows = 64 * kTiledWarpgroups * kBlocks, kColumnTiles = kFeatures / 8;
+  constexpr int kWarpgroups = kHalf ? 1 : kTiledWarpgroups;
+  constexpr int kRows = 64 * kWarpgroups * kBlocks, kColumnTiles = kFeatures / 8;
   constexpr int kInputBytes = kRows * kTiledStageK * 2, kStageBytes = kInputBytes + kFeatures * kTiledStageK * 2;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int split = blockIdx.x, cluster = gridDim.x, first_tile = blockIdx.y, tile_stride = gridDim.y;
@@ -105,7 +104,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
     PrefetchTensorMap(input_map);
     for (int stage = 0; stage < p.stages; ++stage) {
       InitBarrierFor(full + 8 * stage, 1);
-      InitBarrierFor(empty + 8 * stage, p.warpgroups);
+      InitBarrierFor(empty + 8 * stage, kWarpgroups);
     }
     InitBarrierFor(sums_barrier, 1);
     FenceBarriers();
@@ -119,7 +118,6 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
     if (threadIdx.x == kTiledWarpgroups * 128) {
       const int tiles = first_tile < num_tiles ? (num_tiles - first_tile + tile_stride - 1) / tile_stride : 0;
       const int total = tiles * num_stages, early = min(total, p.stages);
-      const unsigned copied_bytes = (p.copied_rows + kFeatures) * kTiledStageK * 2;
       // Where the copies are: place in the ring and how often it was gone round, tile, stage of K.
       struct Cursor {
         int slot, round, tile, row, feature, stage;
@@ -148,7 +146,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
       Cursor at = start;
 #pragma unroll 1
       for (int i = 0; i < early; ++i, advance(at)) {
-        ExpectBytes(full + 8 * at.slot, copied_bytes);
+        ExpectBytes(full + 8 * at.slot, kStageBytes);
         copy_weights(at);
       }
       ReleaseSuccessor();
@@ -159,7 +157,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
 #pragma unroll 1
       for (int i = early; i < total; ++i, advance(at)) {
         WaitForBarrier(empty + 8 * at.slot, (at.round - 1) & 1);
-        ExpectBytes(full + 8 * at.slot, copied_bytes);
+        ExpectBytes(full + 8 * at.slot, kStageBytes);
         copy_weights(at);
         copy_input(at);
       }
@@ -175,7 +173,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
     ReleaseSuccessor();
     WaitForPredecessor();
     const int thread = threadIdx.x % 128, warpgroup = warp / 4;
-    if (warpgroup >= p.warpgroups) return;
+    if (kHalf && warpgroup > 0) return;
     // Of the tile, what this lane has of block b: rows row_in_tile + 64 b and 8 more, of each eight features two.
     const int row_in_tile = warpgroup * 64 * kBlocks + warp % 4 * 16 + lane / 4, feature_in_eight = 2 * (lane % 4);
 
@@ -376,18 +374,13 @@ struct TiledInstance {
   int32_t staging_bytes = 0;
 };
 
-template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial>
-TiledInstance MakeTiledInstance() {
-  return {TiledKernel<kBlocks, kFeatures, kEpilogue, kSerial>, TiledStaging<kFeatures, kEpilogue>::kBytes};
-}
-
 // The instance of a configuration, where it is this one.
-template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial = false>
+template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial = false, bool kHalf = false>
 bool TakeTiledInstance(const TiledConfig& config, TiledInstance& instance) {
-  if (config.rows != 128 * kBlocks || config.features != kFeatures || config.serial != kSerial) {
+  if (config.rows != (kHalf ? 64 : 128) * kBlocks || config.features != kFeatures || config.serial != kSerial) {
     return false;
   }
-  instance = MakeTiledInstance<kBlocks, kFeatures, kEpilogue, kSerial>();
+  instance = {TiledKernel<kBlocks, kFeatures, kEpilogue, kSerial, kHalf>, TiledStaging<kFeatures, kEpilogue>::kBytes};
   return true;
 }
 

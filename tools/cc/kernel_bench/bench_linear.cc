@@ -63,12 +63,12 @@ class Bench {
     context_.device = &device_;
   }
 
-  // The best configurations of our own kernel for a layer and a number of rows.
+  // The best configurations of our own kernel for a layer and up to 8 rows.
   void Sweep(const Layer& layer, int32_t rows) {
     std::vector<std::pair<double, SkinnyConfig>> results;
     int refused = 0;
     std::string refusal;
-    for (const SkinnyConfig& config : Configs(layer, rows)) {
+    for (const SkinnyConfig& config : Configs(layer)) {
       const absl::StatusOr<double> us = TimeSkinny(layer, rows, config);
       if (us.ok()) {
         results.emplace_back(*us, config);
@@ -228,8 +228,8 @@ class Bench {
   static std::vector<cuda::TiledConfig> TiledConfigs(const Layer& layer, int32_t rows) {
     std::vector<cuda::TiledConfig> configs;
     for (const bool serial : {false, true}) {
-      for (int32_t tile_rows : {128, 256}) {
-        if (tile_rows > 128 && rows <= 128) continue;
+      for (int32_t tile_rows : {64, 128, 256}) {
+        if (tile_rows > 64 && rows <= tile_rows / 2) continue;
         for (int32_t features : {48, 64, 96, 128, 144, 192, 256}) {
           for (int32_t splits : {1, 2, 3, 4, 6, 7, 8}) {
             const int64_t tiles =
@@ -251,9 +251,8 @@ class Bench {
   }
 
   // What may be good: as many busy blocks as there are SMs, or twice that.
-  std::vector<SkinnyConfig> Configs(const Layer& layer, int32_t rows) const {
+  std::vector<SkinnyConfig> Configs(const Layer& layer) const {
     std::vector<SkinnyConfig> configs;
-    const int32_t tokens = rows <= 8 ? 8 : rows <= 16 ? 16 : rows <= 32 ? 32 : 64;
     for (int32_t row_tiles : {1, 2}) {
       for (int32_t row_warps : {1, 2, 3, 4, 6, 8}) {
         for (int32_t k_warps : {1, 2, 3, 4, 5, 6, 8, 12, 16}) {
@@ -261,7 +260,7 @@ class Bench {
           for (int32_t cluster : {1, 2, 4, 8}) {
             for (int32_t stages : {4, 8}) {
               for (int32_t blocks_per_sm : {1, 2}) {
-                SkinnyConfig config = {row_tiles, row_warps, k_warps, cluster, stages, blocks_per_sm, tokens};
+                SkinnyConfig config = {row_tiles, row_warps, k_warps, cluster, stages, blocks_per_sm, 8};
                 const int32_t tiles = (layer.out_features + config.tile_rows() - 1) / config.tile_rows();
                 const int32_t pieces = layer.in_features / 32 / cluster / k_warps;
                 if (pieces < 2 || tiles * cluster < 90) continue;
@@ -302,7 +301,7 @@ absl::Status Run(const std::vector<std::string_view>& parts) {
     }
   }
   if (wanted("tiled")) {
-    for (int32_t rows : {128, 256, 512, 1024, 8192}) {
+    for (int32_t rows : {64, 128, 256, 512, 1024, 8192}) {
       for (const Layer& layer : kLayers) {
         if (layer.role != LinearRole::kHead || (rows >= 256 && rows <= 1024)) bench.SweepTiled(layer, rows);
       }

@@ -358,7 +358,7 @@ TEST_F(Linear, EveryTiledConfigurationGivesTheSame) {
     for (const int32_t rows : {3, 65, 200, 300, 1000}) {
       if (rows > 200 && shape.out_features > 2048) continue;
       const auto expected = test.Outputs([&] { return test.Run(*kernels_, context_, rows); }, stream_, rows);
-      for (const int32_t tile_rows : {128, 256}) {
+      for (const int32_t tile_rows : {64, 128, 256}) {
         for (int32_t features = 16; features <= 256; features += 16) {
           for (const auto& [splits, serial] :
                {std::tuple{1, false}, {2, false}, {3, false}, {4, false}, {8, false}, {3, true}, {4, true}}) {
@@ -390,7 +390,7 @@ TEST_F(Linear, TiledSumsDependOnTheSplitsAlone) {
     for (const int32_t splits : {1, 4, 8}) {
       std::vector<float> all;
       for (const bool serial : {false, true}) {
-        for (const int32_t tile_rows : {128, 256}) {
+        for (const int32_t tile_rows : {64, 128, 256}) {
           for (int32_t features = 16; features <= 256; features += 16) {
             const TiledConfig config = {tile_rows, features, splits, serial, 4};
             if (!TiledFits(context_, config, shape.epilogue, test.Args(1).linear.weight)) continue;
