@@ -1,7 +1,7 @@
 # The CUDA backend: left out unless SWIFTLET_CUDA is on and a toolkit is there; configure says which.
 #
-# Programs start without any CUDA library on the machine: cudart is linked statically, cuBLASLt and NCCL are opened at
-# run time (engine/base/cuda/dynamic_library.h).
+# Programs start without any CUDA library on the machine: cudart is linked statically, cuBLASLt is opened at run time
+# (engine/base/dynamic_library.h).
 
 option(SWIFTLET_CUDA "Build the CUDA backend" OFF)
 set(SWIFTLET_CUDA_ARCHITECTURES "90a" CACHE STRING "'all' or a list such as 80;89;90a")

@@ -1,5 +1,5 @@
-# python_suites(PREFIX ... FIXTURES ...): each test_NAME.py of this folder is the test PREFIX_NAME, run by pytest against this build's
-# binaries in the environment that tests/integration/make_environment makes.
+# python_suites(PREFIX ... FIXTURES ...): each test_NAME.py of this folder is the test PREFIX_NAME, run by pytest
+# against this build's binaries in the environment that tests/integration/make_environment makes.
 function(python_suites)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "PREFIX" "FIXTURES")
   file(GLOB suites CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/test_*.py)

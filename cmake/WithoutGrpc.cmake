@@ -33,10 +33,11 @@ endfunction()
 
 add_custom_target(tests_without_grpc)
 
-# Puts the test of `target` into that target and under the label no-grpc, if it links none.
+# Puts the test of `target` into that target and under the label no-grpc, if it links none. The tools stay out: what they
+# test without gRPC has one thread.
 function(swiftlet_sort_test target)
   swiftlet_links_grpc(${target} links_grpc)
-  if(NOT links_grpc)
+  if(NOT links_grpc AND NOT target MATCHES "^tools_")
     add_dependencies(tests_without_grpc ${target})
     get_test_property(${target} LABELS labels)
     set_tests_properties(${target} PROPERTIES LABELS "${labels};no-grpc")

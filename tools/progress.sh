@@ -16,10 +16,15 @@ run_with_progress() {
 }
 
 show_progress() {
-  local label=$1 line shown=-15 began=$SECONDS
+  local label=$1 line shown=-15 began=$SECONDS columns=80
+  if [[ -t 1 ]]; then
+    read -r _ columns < <(stty size </dev/tty 2>/dev/null) || true
+    ((columns > 1)) || columns=80
+  fi
   while IFS= read -r line; do
     if [[ -t 1 ]]; then
-      printf '\r\033[K%s: %.*s' "$label" $((${COLUMNS:-100} - ${#label} - 3)) "$line"
+      line="$label: $line"  # wider than the terminal it could not be rewritten
+      printf '\r\033[K%s' "${line:0:columns - 1}"
     elif ((SECONDS - began - shown >= 15)); then
       shown=$((SECONDS - began))
       printf '%s: %d s, %.100s\n' "$label" "$shown" "$line"

@@ -16,8 +16,8 @@
 
 #include "engine/grammar/grammar.h"
 #include "engine/grammar/grammar_limits.h"
-#include "engine/grammar/state_table.h"
 #include "engine/grammar/grammar_vocabulary.h"
+#include "engine/grammar/state_table.h"
 
 namespace swiftlet {
 
@@ -35,10 +35,10 @@ class TokenGrammar {
   void LimitTable();
 
   // Sets exactly the bits of the tokens that may follow `state` of table(), of mask_words() words; ends of sequence
-  // where the document may end. False when there are none, or when finding them took more states than can be kept.
+  // where the document may end. False when there are none, or when finding them took more than GrammarLimits allow.
   bool FillMask(State state, std::span<uint64_t> words);
   // The same words, shared with all who ask for this state. INTERNAL when there are none, INVALID_ARGUMENT when finding
-  // them took more states than can be kept.
+  // them took more than that.
   using Mask = std::shared_ptr<const std::vector<uint64_t>>;
   absl::StatusOr<Mask> FindMask(State state);
 

@@ -10,7 +10,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/base/string_view.h"
 #include "engine/kernels/attention.h"
-#include "engine/model/architectures.h"
+#include "engine/model/memory_cost.h"
 #include "engine/model/rope.h"
 
 namespace swiftlet {
@@ -31,9 +31,7 @@ absl::StatusOr<DType> ResolveDType(const DecoderOptions& options, const Checkpoi
   }
   if (options.dtype == DecoderDType::kBFloat16) return DType::kBFloat16;
   if (options.dtype == DecoderDType::kFloat32) return DType::kFloat32;
-  const TensorInfo* embedding = checkpoint.Find(TensorNames::kEmbedding);
-  const bool bfloat16 = embedding != nullptr && embedding->dtype == DType::kBFloat16;
-  return bfloat16 ? DType::kBFloat16 : DType::kFloat32;
+  return CpuDTypeOf(checkpoint);
 }
 
 absl::StatusOr<KvCache> MakeKvCache(const DecoderOptions& options, const ModelConfig& config,

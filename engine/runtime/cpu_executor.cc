@@ -13,6 +13,7 @@ namespace {
 
 // Rows of logits computed at once: one pass over the head's weights for up to 64 rows, 39 MB at 151,936 ids.
 constexpr size_t kLogitsRows = 64;
+constexpr std::chrono::hours kForever{24};
 
 int64_t NowUs() {
   using std::chrono::microseconds, std::chrono::steady_clock;
@@ -30,50 +31,30 @@ CpuExecutor::CpuExecutor(std::unique_ptr<Decoder> decoder, int32_t num_rows)
       thread_([this] { Loop(); }) {}
 
 CpuExecutor::~CpuExecutor() {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    stopping_ = true;
-  }
-  launched_.notify_one();
+  batches_.Close();
   thread_.join();
 }
 
 void CpuExecutor::Launch(StepBatch batch) {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    CHECK(in_flight_ < kMaxStepsInFlight) << in_flight_ << " steps in flight";
-    ++in_flight_;
-    batches_.push_back(std::move(batch));
-  }
-  launched_.notify_one();
+  CHECK(in_flight_ < kMaxStepsInFlight) << in_flight_ << " steps in flight";
+  ++in_flight_;
+  batches_.Push(std::move(batch));
 }
 
 StepResult CpuExecutor::Collect() {
-  std::unique_lock<std::mutex> lock(mutex_);
   CHECK(in_flight_ > 0) << "nothing was launched";
-  finished_.wait(lock, [&] { return !results_.empty(); });
-  StepResult result = std::move(results_.front());
-  results_.pop_front();
   --in_flight_;
+  while (collected_.empty()) results_.WaitAndTakeAll(collected_, kForever);
+  StepResult result = std::move(collected_.front());
+  collected_.erase(collected_.begin());
   return result;
 }
 
 void CpuExecutor::Loop() {
-  for (;;) {
-    StepBatch batch;
-    {
-      std::unique_lock<std::mutex> lock(mutex_);
-      launched_.wait(lock, [&] { return stopping_ || !batches_.empty(); });
-      if (batches_.empty()) return;
-      batch = std::move(batches_.front());
-      batches_.pop_front();
-    }
-    StepResult result = RunStep(std::move(batch));
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      results_.push_back(std::move(result));
-    }
-    finished_.notify_one();
+  std::vector<StepBatch> batches;
+  while (batches_.WaitAndTakeAll(batches, kForever) || !batches_.closed()) {
+    for (StepBatch& batch : batches) results_.Push(RunStep(std::move(batch)));
+    batches.clear();
   }
 }
 

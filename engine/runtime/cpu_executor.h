@@ -1,15 +1,13 @@
 // The CPU's executor: runs steps on a thread of its own, which owns the decoder and the rows.
 #pragma once
 
-#include <array>
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <memory>
-#include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
+#include "engine/base/inbox.h"
 #include "engine/model/decoder.h"
 #include "engine/runtime/device_row.h"
 #include "engine/runtime/engine.h"
@@ -61,12 +59,12 @@ class CpuExecutor final : public Executor {
   std::vector<float> logits_;
   std::vector<SampleScratch> scratches_;
 
-  std::mutex mutex_;
-  std::condition_variable launched_, finished_;
-  std::deque<StepBatch> batches_;   // guarded by mutex_
-  std::deque<StepResult> results_;  // guarded by mutex_
-  int32_t in_flight_ = 0;           // guarded by mutex_
-  bool stopping_ = false;           // guarded by mutex_
+  // The step thread alone.
+  int32_t in_flight_ = 0;
+  std::vector<StepResult> collected_;  // out of results_, oldest first
+
+  Inbox<StepBatch> batches_{kMaxStepsInFlight};
+  Inbox<StepResult> results_{kMaxStepsInFlight};
   std::thread thread_;
 };
 

@@ -58,6 +58,7 @@ struct GenerationRequest {
   // What the text must be; null = anything. The ids that end a sequence in its vocabulary are stop tokens, and stop
   // tokens before min_tokens give way where nothing else may come.
   std::shared_ptr<TokenGrammar> grammar;
+  bool has_grammar = false;  // the engine's: it moves `grammar` to the masks' thread, and rows outlive their requests
   std::optional<ReasoningBudget> reasoning_budget;
   // Ids a former worker generated, per choice; empty or num_choices entries. They are output, not prompt.
   std::vector<std::vector<int32_t>> resumed_ids;

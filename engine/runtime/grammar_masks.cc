@@ -29,8 +29,9 @@ void GrammarMasks::Post(Job job) {
   asked_.notify_one();
 }
 
-void GrammarMasks::Begin(uint64_t request, std::shared_ptr<const GenerationRequest> parameters) {
-  Post({.request = request, .begun = std::move(parameters)});
+void GrammarMasks::Begin(uint64_t request, std::shared_ptr<const GenerationRequest> parameters,
+                         std::shared_ptr<TokenGrammar> grammar) {
+  Post({.request = request, .begun = std::move(parameters), .grammar = std::move(grammar)});
 }
 
 void GrammarMasks::Take(uint64_t request, int32_t choice, int32_t id) {
@@ -82,7 +83,7 @@ void GrammarMasks::Run(const Job& job, std::vector<Result>& results) {
   if (job.begun != nullptr) {
     Request& request = requests_[job.request];
     request.parameters = job.begun;
-    const Matcher start(job.begun->grammar);
+    const Matcher start(job.grammar);
     for (int32_t index = 0; index < job.begun->num_choices; ++index) {
       Choice& choice = request.choices.emplace_back(Choice{start});
       absl::Status status;

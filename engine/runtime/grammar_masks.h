@@ -40,8 +40,10 @@ class GrammarMasks {
 
   // All below: the step thread.
 
-  // A request with a grammar: each of its choices gets a result, in order, resumed ids taken into account.
-  void Begin(uint64_t request, std::shared_ptr<const GenerationRequest> parameters);
+  // A request with a grammar: each of its choices gets a result, in order, resumed ids taken into account. The grammar
+  // is kept by the masks' thread alone: it is thousands of pieces of memory, which no step may have to give back.
+  void Begin(uint64_t request, std::shared_ptr<const GenerationRequest> parameters,
+             std::shared_ptr<TokenGrammar> grammar);
   // The choice has gained this id: one result.
   void Take(uint64_t request, int32_t choice, int32_t id);
   // Nothing more of this request; results may still come.
@@ -54,6 +56,7 @@ class GrammarMasks {
   struct Job {
     uint64_t request = 0;
     std::shared_ptr<const GenerationRequest> begun;  // null: Take, or End for choice -1
+    std::shared_ptr<TokenGrammar> grammar = nullptr;
     int32_t choice = 0;
     int32_t id = 0;
   };

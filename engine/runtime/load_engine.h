@@ -42,6 +42,7 @@ struct EngineDescription {
   std::string weights_hash;          // hexadecimal
   std::string numerics_fingerprint;  // equal fingerprint and weights, equal logits bit for bit
   std::string device;                // "cpu", "NVIDIA H200"
+  std::string device_uuid;           // Device::uuid; empty on the CPU
   std::string device_note;           // why it is not the one that might be expected; what it has to say of itself
 };
 

@@ -31,7 +31,7 @@ ScheduledRequest ToScheduled(uint64_t number, const GenerationRequest& request, 
   scheduled.resumed_ids = request.resumed_ids;
   for (const std::vector<int32_t>& ids : request.resumed_ids) {
     // With a grammar min_tokens may have given way.
-    const bool may_stop = request.grammar != nullptr || static_cast<int32_t>(ids.size()) > request.min_tokens;
+    const bool may_stop = request.has_grammar || static_cast<int32_t>(ids.size()) > request.min_tokens;
     const bool stopped = !ids.empty() && may_stop &&
                          std::ranges::find(request.stop_token_ids, ids.back()) != request.stop_token_ids.end();
     scheduled.resumed_ends.push_back(stopped ? FinishReason::kStop : FinishReason::kNone);
@@ -59,33 +59,6 @@ SchedulerConfig ToSchedulerConfig(const EngineConfig& config, int32_t num_blocks
 }
 
 }  // namespace
-
-absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineConfig& config, std::unique_ptr<Executor> executor,
-                                                       EngineCallbacks callbacks) {
-  RETURN_IF_ERROR(config.Validate());
-  const ExecutorShape& shape = executor->shape();
-  const int64_t kv_tokens = int64_t{shape.num_blocks} * kBlockTokens;
-  if (kv_tokens < 2) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the KV cache holds no block of 64 tokens; raise ", shape.kv_size_flag));
-  }
-  EngineConfig resolved = config;
-  RequestLimits limits;
-  limits.vocab_size = shape.vocab_size;
-  if (config.max_model_len == 0) {
-    resolved.max_model_len = static_cast<int32_t>(std::min<int64_t>(shape.max_position, kv_tokens));
-    limits.kv_limits_model_len = kv_tokens < shape.max_position;
-  } else if (config.max_model_len > shape.max_position) {
-    return absl::InvalidArgumentError(absl::StrCat("--max-model-len is ", config.max_model_len,
-                                                   "; this model was trained for ", shape.max_position, " positions"));
-  } else if (config.max_model_len > kv_tokens) {
-    return absl::InvalidArgumentError(absl::StrCat("--max-model-len is ", config.max_model_len,
-                                                   ", but the KV cache holds ", kv_tokens,
-                                                   " tokens; lower it or raise ", shape.kv_size_flag));
-  }
-  limits.max_model_len = resolved.max_model_len;
-  return std::make_unique<StepEngine>(resolved, limits, std::move(executor), std::move(callbacks));
-}
 
 StepEngine::StepEngine(const EngineConfig& config, const RequestLimits& limits, std::unique_ptr<Executor> executor,
                        EngineCallbacks callbacks)
@@ -115,12 +88,14 @@ absl::Status StepEngine::Submit(uint64_t tag, GenerationRequest request, std::sh
     }
   }
   RETURN_IF_ERROR(CheckRequest(request, limits_));
+  request.has_grammar = request.grammar != nullptr;
   Message message;
   message.arrival_us = NowUs();
   message.submitted.emplace();
   message.submitted->tag = tag;
   message.submitted->sink = std::move(sink);
   message.submitted->choices_left = request.num_choices;
+  message.submitted->grammar = std::exchange(request.grammar, nullptr);
   message.submitted->request = std::make_shared<const GenerationRequest>(std::move(request));
   std::lock_guard<std::mutex> lock(post_mutex_);
   ASSIGN_OR_RETURN(message.number, registry_.Add(tag, message.submitted->sink.get()));
@@ -200,14 +175,14 @@ void StepEngine::Take(std::vector<Message>& messages) {
     if (message.submitted) {
       Live& live = live_.emplace(message.number, *std::move(message.submitted)).first->second;
       live.arrival_us = message.arrival_us;
-      if (live.request->grammar == nullptr || !fault_.ok()) {
+      if (live.grammar == nullptr || !fault_.ok()) {
         AddToScheduler(message.number, live);
       } else {
         if (masks_ == nullptr) {
           masks_ = std::make_unique<GrammarMasks>([this] { inbox_.Push({}); });
         }
         live.waits_for_masks = true;
-        masks_->Begin(message.number, live.request);
+        masks_->Begin(message.number, live.request, std::move(live.grammar));
         masks_to_come_ += live.request->num_choices;
       }
       continue;
@@ -225,7 +200,7 @@ void StepEngine::AddToScheduler(uint64_t number, Live& live) {
   const GenerationRequest& request = *live.request;
   live.waits_for_masks = false;
   scheduler_.Add(ToScheduled(number, request, live.arrival_us));
-  if (request.grammar == nullptr && !request.reasoning_budget) return;
+  if (!request.has_grammar && !request.reasoning_budget) return;
   ++num_ruled_;
   live.choices.resize(request.num_choices);
   for (int32_t index = 0; index < request.num_choices; ++index) {
@@ -236,7 +211,7 @@ void StepEngine::AddToScheduler(uint64_t number, Live& live) {
         for (const int32_t id : request.resumed_ids[index]) choice.meter->Take(id);
       }
     }
-    scheduler_.SetLockstep(number, index, request.grammar != nullptr ? 0 : choice.meter->forced_from());
+    scheduler_.SetLockstep(number, index, request.has_grammar ? 0 : choice.meter->forced_from());
   }
 }
 
@@ -264,7 +239,7 @@ void StepEngine::TakeMasks() {
 void StepEngine::TakeToken(Live& live, const SequenceEvent& event) {
   Choice& choice = live.choices[event.choice];
   if (choice.meter) choice.meter->Take(event.token_id);
-  if (live.request->grammar == nullptr) {
+  if (!live.request->has_grammar) {
     scheduler_.SetLockstep(event.request, event.choice, choice.meter->forced_from());
     return;
   }
@@ -281,7 +256,7 @@ void StepEngine::AddDrawRule(uint64_t request, int32_t index, int32_t row, MaskS
   const Choice& choice = live.choices[index];
   DrawRule rule{.row = row};
   if (choice.meter) rule.forced_token = choice.meter->forced_id();
-  if (live.request->grammar != nullptr && rule.forced_token < 0) {
+  if (live.request->has_grammar && rule.forced_token < 0) {
     CHECK(choice.mask != nullptr) << "request " << request << " choice " << index << " was planned without its mask";
     const auto [slot, added] = slots.try_emplace(choice.mask.get(), static_cast<int32_t>(batch.masks.size()));
     if (added) batch.masks.push_back(choice.mask);
@@ -394,7 +369,7 @@ void StepEngine::GatherEvents(StepResult* result) {
     output.finish_reason = event.finish_reason;
     output.status = StatusOf(event.finish_reason, live, event.choice);
     if (--live.choices_left > 0) continue;
-    if (live.request->grammar != nullptr && masks_ != nullptr) masks_->End(event.request);
+    if (live.request->has_grammar && masks_ != nullptr) masks_->End(event.request);
     if (!live.choices.empty()) --num_ruled_;
     registry_.Remove(live.tag, live.sink.get());
     live_.erase(it);

@@ -60,6 +60,7 @@ class StepEngine final : public Engine {
     uint64_t tag = 0;
     std::shared_ptr<OutputSink> sink;
     std::shared_ptr<const GenerationRequest> request;
+    std::shared_ptr<TokenGrammar> grammar = nullptr;  // until masks_ has it, which gives it back
     int32_t choices_left = 0;
     bool started = false;
     bool has_output = false;       // prompt_tokens were counted

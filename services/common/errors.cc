@@ -108,6 +108,10 @@ std::string_view DefaultErrorCode(absl::StatusCode code) {
   return FindRow(absl::Status(code, "")).code;
 }
 
+std::string ErrorWord(const absl::Status& status) {
+  return status.ok() ? "" : ErrorCode(status).value_or(std::string(DefaultErrorCode(status.code())));
+}
+
 int HttpStatusCode(const absl::Status& status) {
   return FindRow(status).http;
 }
@@ -115,12 +119,11 @@ int HttpStatusCode(const absl::Status& status) {
 std::string OpenAiErrorBody(const absl::Status& status) {
   const Row& row = FindRow(status);
   const std::optional<std::string> param = ErrorParam(status);
-  const std::optional<std::string> code = ErrorCode(status);
   boost::json::object error;
   error["message"] = std::string(status.message());
   error["type"] = row.type;
   error["param"] = param.has_value() ? boost::json::value(*param) : boost::json::value(nullptr);
-  error["code"] = code.has_value() ? boost::json::string(*code) : boost::json::string(row.code);
+  error["code"] = ErrorWord(status);
   boost::json::object body;
   body["error"] = std::move(error);
   return boost::json::serialize(body);

@@ -27,6 +27,8 @@ std::optional<int64_t> RetryAfterMs(const absl::Status& status);
 
 // The `code` of an error that brings none of its own.
 std::string_view DefaultErrorCode(absl::StatusCode code);
+// The `code` that callers are told: the error's own or the default; empty = OK.
+std::string ErrorWord(const absl::Status& status);
 
 // 400, 401, 404, 413, 429, 499, 500, 503, 504 ...
 int HttpStatusCode(const absl::Status& status);

@@ -48,6 +48,12 @@ absl::Status ParseBytes(const std::string& text, int64_t* value) {
     unit = 1 << 20;
   } else if (absl::ConsumeSuffix(&digits, "GiB")) {
     unit = 1 << 30;
+  } else if (absl::ConsumeSuffix(&digits, "KB")) {
+    unit = 1'000;
+  } else if (absl::ConsumeSuffix(&digits, "MB")) {
+    unit = 1'000'000;
+  } else if (absl::ConsumeSuffix(&digits, "GB")) {
+    unit = 1'000'000'000;
   }
   int64_t count;
   if (!absl::SimpleAtoi(digits, &count) || count < 0 || count > std::numeric_limits<int64_t>::max() / unit) {

@@ -26,7 +26,7 @@ bool ParseNumber(const std::string& text, double* value);
 
 // INVALID_ARGUMENT: says what was given and what is needed.
 absl::Status ParseBool(const std::string& text, bool* value);
-// A number alone or with KiB, MiB, GiB; >= 0.
+// A number alone or with KiB, MiB, GiB, KB, MB, GB; >= 0.
 absl::Status ParseBytes(const std::string& text, int64_t* value);
 
 }  // namespace swiftlet

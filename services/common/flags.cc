@@ -37,6 +37,7 @@ struct Entry {
   std::function<absl::Status(const Values&)> set = {};
   std::function<std::string()> show = {};
   CLI::Option* option = nullptr;
+  std::pair<std::string, std::string> other_variable = {};  // a foreign one, and the flag's value where it is set
   absl::string_view source = "default";
 };
 
@@ -53,6 +54,15 @@ Entry NumberEntry(const std::string& name, T* target, const std::string& help, F
   };
   entry.show = [target] { return absl::StrCat(*target); };
   return entry;
+}
+
+// `Text`: a string, or an optional one.
+template <typename Text>
+std::function<absl::Status(const Values&)> TakeText(Text* target) {
+  return [target](const Values& values) {
+    *target = values[0];
+    return absl::OkStatus();
+  };
 }
 
 Entry ListEntry(const std::string& name, Values* target, const std::string& help) {
@@ -84,11 +94,7 @@ struct Flags::Impl {
         "over the file.");
     Add({.name = "config",
          .help = "file with flags, one `name = value` a line (TOML or INI)",
-         .set =
-             [this](const Values& values) {
-               config_path = values[0];
-               return absl::OkStatus();
-             },
+         .set = TakeText(&config_path),
          .show = [this] { return config_path; }});
   }
 
@@ -187,8 +193,24 @@ struct Flags::Impl {
     return absl::OkStatus();
   }
 
+  absl::Status ReadOtherVariables(const Values& environment) {
+    for (Entry& entry : entries) {
+      const auto& [name, value] = entry.other_variable;
+      if (name.empty() || entry.source != "default") continue;
+      const std::string prefix = absl::StrCat(name, "=");
+      const bool set = std::any_of(environment.begin(), environment.end(), [&](const std::string& variable) {
+        return absl::StartsWith(variable, prefix) && variable.size() > prefix.size();
+      });
+      if (set) RETURN_IF_ERROR(Set(entry, {value}, "environment"));
+    }
+    return absl::OkStatus();
+  }
+
   CLI::App app;
   std::vector<Entry> entries;
+  std::string operand_name;
+  std::string operand_help;
+  std::string* operand = nullptr;  // null: there is none
   std::string config_path;
 };
 
@@ -197,14 +219,7 @@ Flags::Flags(std::string program, std::string description)
 Flags::~Flags() = default;
 
 void Flags::Add(const std::string& name, std::string* target, const std::string& help) {
-  impl_->Add({.name = name,
-              .help = help,
-              .set =
-                  [target](const Values& values) {
-                    *target = values[0];
-                    return absl::OkStatus();
-                  },
-              .show = [target] { return *target; }});
+  impl_->Add({.name = name, .help = help, .set = TakeText(target), .show = [target] { return *target; }});
 }
 
 void Flags::Add(const std::string& name, int32_t* target, const std::string& help, FlagRange<int32_t> range) {
@@ -234,14 +249,7 @@ void Flags::Add(const std::string& name, std::vector<std::string>* target, const
 }
 
 void Flags::Add(const std::string& name, std::optional<std::string>* target, const std::string& help) {
-  impl_->Add({.name = name,
-              .help = help,
-              .set =
-                  [target](const Values& values) {
-                    *target = values[0];
-                    return absl::OkStatus();
-                  },
-              .show = [target] { return target->value_or(""); }});
+  impl_->Add({.name = name, .help = help, .set = TakeText(target), .show = [target] { return target->value_or(""); }});
 }
 
 void Flags::Add(const std::string& name, std::optional<bool>* target, const std::string& help) {
@@ -291,6 +299,19 @@ void Flags::AddSecret(const std::string& name, std::vector<std::string>* target,
   impl_->Add(std::move(entry));
 }
 
+void Flags::AddOperand(const std::string& name, std::string* target, const std::string& help) {
+  impl_->operand_name = name;
+  impl_->operand_help = help;
+  impl_->operand = target;
+  CLI::App& app = impl_->app;
+  app.description(absl::StrCat(app.get_description(), "\n\n", name, ": ", help));
+  app.name(absl::StrCat(app.get_name(), " ", name));  // the line of usage has it
+}
+
+void Flags::AlsoSetBy(const std::string& variable, const std::string& value) {
+  impl_->entries.back().other_variable = {variable, value};
+}
+
 void Flags::Require() {
   impl_->entries.back().required = true;
 }
@@ -325,9 +346,15 @@ absl::StatusOr<Flags::Next> Flags::Parse(int argc, const char* const* argv, cons
   } catch (const CLI::Error& error) {
     return absl::InvalidArgumentError(error.what());
   }
+  bool has_operand = false;
   for (const std::string& argument : app.remaining()) {
     const std::string name = argument.substr(0, argument.find('='));
     if (!absl::StartsWith(name, "-")) {
+      if (impl_->operand != nullptr && !has_operand) {
+        *impl_->operand = argument;
+        has_operand = true;
+        continue;
+      }
       return absl::InvalidArgumentError(absl::StrCat("\"", argument, "\" is not a flag; flags begin with --"));
     }
     return impl_->Unknown("flag", name, [](absl::string_view flag) { return absl::StrCat("--", flag); });
@@ -338,10 +365,14 @@ absl::StatusOr<Flags::Next> Flags::Parse(int argc, const char* const* argv, cons
   }
   RETURN_IF_ERROR(impl_->ReadEnvironment(environment));
   RETURN_IF_ERROR(impl_->ReadConfig());
+  RETURN_IF_ERROR(impl_->ReadOtherVariables(environment));
   for (const Entry& entry : impl_->entries) {
     if (entry.required && entry.source == "default") {
       return absl::InvalidArgumentError(absl::StrCat("--", entry.name, " is missing: ", entry.help));
     }
+  }
+  if (impl_->operand != nullptr && !has_operand) {
+    return absl::InvalidArgumentError(absl::StrCat(impl_->operand_name, " is missing: ", impl_->operand_help));
   }
   return Next::kRun;
 }

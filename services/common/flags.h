@@ -42,12 +42,17 @@ class Flags {
   // One of `choices`, else an error that lists them.
   void AddChoice(const std::string& name, std::string* target, std::vector<std::string> choices,
                  const std::string& help);
-  // Bytes: a number alone or with KiB, MiB, GiB; >= 0.
+  // Bytes: a number alone or with KiB, MiB, GiB, KB, MB, GB; >= 0.
   void AddBytes(const std::string& name, int64_t* target, const std::string& help);
   // A TCP port, 0 = any free one.
   void AddPort(const std::string& name, int32_t* target, const std::string& help);
   // Repeatable; Effective() shows only how many there are.
   void AddSecret(const std::string& name, std::vector<std::string>* target, const std::string& help);
+  // What stands on the command line without a flag, once: `swiftlet inspect DIR`. It must be given.
+  void AddOperand(const std::string& name, std::string* target, const std::string& help);
+  // The last flag added is `value` where nothing says it and `variable`, an environment variable that other programs
+  // know too, is set and not empty.
+  void AlsoSetBy(const std::string& variable, const std::string& value);
   // The last flag added must be given.
   void Require();
 

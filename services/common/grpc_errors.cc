@@ -27,7 +27,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   details.set_message(message);
   google::rpc::ErrorInfo info;
   info.set_domain(kDomain);
-  info.set_reason(ErrorCode(status).value_or(std::string(DefaultErrorCode(status.code()))));
+  info.set_reason(ErrorWord(status));
   google::rpc::BadRequest bad_request;
   if (const auto param = ErrorParam(status)) {
     (*info.mutable_metadata())[kParam] = *param;

@@ -9,6 +9,7 @@
 #include "engine/base/string_view.h"
 #include "services/common/build_info.h"
 #include "services/common/idle_memory.h"
+#include "services/common/process_metrics.h"
 
 namespace swiftlet {
 namespace {
@@ -46,17 +47,11 @@ std::optional<int> Server::Start(int argc, const char* const* argv) {
   absl::StatusOr<std::unique_ptr<Logging>> logging = Logging::Start(log_);
   if (!logging.ok()) return Fail(logging.status());
   logging_ = *std::move(logging);
-  metrics_
-      .AddGauge("swiftlet_build_info", "1, with the version in the labels",
-                {{"process", options_.name}, {"version", std::string(BuildVersion())}})
-      .Set(1);
+  AddProcessMetrics(options_.name, metrics_);
   absl::StatusOr<std::unique_ptr<AdminServer>> admin =
       AdminServer::Start({.host = host_, .port = admin_port_}, health_, metrics_, watchdog_);
   if (!admin.ok()) return Fail(admin.status());
   admin_ = *std::move(admin);
-  prometheus::Counter& lost = metrics_.AddCounter(
-      "swiftlet_log_lines_lost_total", "Log lines lost because what reads them is slower than what writes them.");
-  metrics_.AddCollector([&lost] { RaiseTo(lost, static_cast<double>(LogLinesLost())); });
   LogInfo("starting", {{"version", BuildVersion()}, {"compiler", BuildCompiler()}, {"flags", flags_.Effective()}});
   return std::nullopt;
 }

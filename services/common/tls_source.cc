@@ -42,24 +42,26 @@ std::vector<std::string> TlsFlags::files() const {
   return files;
 }
 
+TlsMetrics::TlsMetrics(Metrics& metrics)
+    : readings(metrics.AddCounters("swiftlet_tls_file_readings_total",
+                                   "Times that changed certificates were read again.", {"use", "result"})),
+      expires(metrics.AddGauges("swiftlet_tls_certificate_expires_seconds",
+                                "When the certificate in use expires, in seconds since 1970.", {"use"})) {}
+
 absl::StatusOr<std::unique_ptr<TlsSource>> TlsSource::Open(const TlsFlags& flags, const std::string& use,
                                                            Metrics& metrics) {
   ASSIGN_OR_RETURN(std::shared_ptr<const TlsMaterial> material, ReadTlsMaterial(flags.paths));
-  std::unique_ptr<TlsSource> source(new TlsSource(flags.paths, use, metrics));
+  std::unique_ptr<TlsSource> source(new TlsSource(flags.paths, use, TlsMetrics(metrics)));
   source->Take(std::move(material));
   return source;
 }
 
-TlsSource::TlsSource(const TlsPaths& paths, const std::string& use, Metrics& metrics)
+TlsSource::TlsSource(const TlsPaths& paths, const std::string& use, const TlsMetrics& metrics)
     : paths_(paths),
       use_(use),
-      taken_(metrics.AddCounter("swiftlet_tls_file_readings_total", "Times that changed certificates were read again.",
-                                {{"use", use}, {"result", "taken"}})),
-      refused_(metrics.AddCounter("swiftlet_tls_file_readings_total",
-                                  "Times that changed certificates were read again.",
-                                  {{"use", use}, {"result", "refused"}})),
-      expires_(metrics.AddGauge("swiftlet_tls_certificate_expires_seconds",
-                                "When the certificate in use expires, in seconds since 1970.", {{"use", use}})) {}
+      taken_(metrics.readings.Add({{"use", use}, {"result", "taken"}})),
+      refused_(metrics.readings.Add({{"use", use}, {"result", "refused"}})),
+      expires_(metrics.expires.Add({{"use", use}})) {}
 
 void TlsSource::Take(std::shared_ptr<const TlsMaterial> material) {
   expires_.Set(static_cast<double>(material->expires_unix_s));

@@ -31,6 +31,12 @@ struct TlsFlags {
   TlsPaths paths;
 };
 
+struct TlsMetrics {
+  explicit TlsMetrics(Metrics& metrics);
+  Metrics::Counters& readings;
+  Metrics::Gauges& expires;
+};
+
 class TlsSource {
  public:
   // Reads the files. `use` is the label in metrics and logs: "callers", "internal".
@@ -42,7 +48,7 @@ class TlsSource {
   void ReadAgain();
 
  private:
-  TlsSource(const TlsPaths& paths, const std::string& use, Metrics& metrics);
+  TlsSource(const TlsPaths& paths, const std::string& use, const TlsMetrics& metrics);
   void Take(std::shared_ptr<const TlsMaterial> material);
 
   const TlsPaths paths_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/base/string_view.h"
+#include "services/common/split_mix.h"
 
 namespace swiftlet {
 namespace {
@@ -106,13 +107,7 @@ std::string SpanContext::TraceParentOf(std::string_view span_id) const {
 
 std::string SpanIds::Next() {
   uint64_t id = 0;
-  while (id == 0) {  // splitmix64: a bijection of a counter
-    next_ += 0x9e3779b97f4a7c15;
-    id = next_;
-    id = (id ^ (id >> 30)) * 0xbf58476d1ce4e5b9;
-    id = (id ^ (id >> 27)) * 0x94d049bb133111eb;
-    id ^= id >> 31;
-  }
+  while (id == 0) id = SplitMix64(next_++);
   return absl::StrCat(absl::Hex(id, absl::kZeroPad16));
 }
 

@@ -52,7 +52,7 @@ class SpanIds {
   std::string Next();
 
  private:
-  uint64_t next_;
+  uint64_t next_;  // a counter, of which each id is a bijection
 };
 
 }  // namespace swiftlet

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "engine/base/status_macros.h"
+#include "services/common/vllm_names.h"
 
 namespace swiftlet {
 
@@ -28,8 +29,11 @@ void GatewayFlags::AddTo(Flags& flags) {
   flags.Add("internal-ssl-server-name", &internal_ssl_server_name,
             "name that certificates of tokenizers and workers must be made out to");
   flags.Add("strict-parameters", &strict_parameters, "refuse request parameters that are not known");
+  flags.Add("playground", &playground, "serve a page to talk with the models at / of --port, to everybody");
   flags.AddChoice("tool-call-parser", &tool_call_parser, {"auto", "hermes", "llama3", "none"},
                   "how the models write calls of tools; auto = as their chat templates say");
+  flags.AddChoice("metrics-compat", &metrics_compat, MetricsCompatChoices(),
+                  "whose names /metrics has beside our own: vllm = those of vLLM's server");
   flags.Add("otlp-endpoint", &otlp_endpoint,
             "collector that gets the spans of sampled requests, as http://host:4318; empty = none");
   flags.Add("trace-sample-ratio", &trace_sample_ratio,

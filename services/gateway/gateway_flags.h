@@ -9,9 +9,9 @@
 
 #include "services/common/flags.h"
 #include "services/common/tls_source.h"
-#include "services/gateway/admission.h"
-#include "services/gateway/http_server.h"
-#include "services/gateway/worker_link.h"
+#include "services/gateway/admission/admission.h"
+#include "services/gateway/http/http_server.h"
+#include "services/gateway/workers/worker_link.h"
 
 namespace swiftlet {
 
@@ -30,7 +30,9 @@ struct GatewayFlags {
   TlsFlags internal_tls{"internal-ssl"};
   std::string internal_ssl_server_name = "swiftlet";
   bool strict_parameters = false;
+  bool playground = false;
   std::string tool_call_parser = "auto";
+  std::string metrics_compat = "none";
   std::string otlp_endpoint;
   double trace_sample_ratio = 1;
   int32_t log_request_text_bytes = 0;

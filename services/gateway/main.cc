@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -14,33 +15,34 @@
 
 #include "engine/base/string_view.h"
 #include "services/common/build_info.h"
+#include "services/common/file_limit.h"
 #include "services/common/grpc_channel.h"
 #include "services/common/grpc_server.h"
 #include "services/common/idle_memory.h"
 #include "services/common/limits.h"
 #include "services/common/server.h"
-#include "services/gateway/admission.h"
-#include "services/gateway/api_key_file.h"
-#include "services/gateway/api_keys.h"
+#include "services/common/vllm_names.h"
+#include "services/gateway/admission/admission.h"
+#include "services/gateway/admission/api_key_file.h"
+#include "services/gateway/admission/api_keys.h"
 #include "services/gateway/endpoints.h"
-#include "services/gateway/file_limit.h"
 #include "services/gateway/gateway_flags.h"
-#include "services/gateway/gateway_metrics.h"
-#include "services/gateway/generator.h"
-#include "services/gateway/grpc_service.h"
-#include "services/gateway/http_routes.h"
-#include "services/gateway/http_server.h"
-#include "services/gateway/inference_methods.h"
+#include "services/gateway/generation/generator.h"
+#include "services/gateway/grpc/grpc_service.h"
+#include "services/gateway/grpc/tokenizer_client_grpc.h"
+#include "services/gateway/grpc/worker_transport_grpc.h"
+#include "services/gateway/http/http_routes.h"
+#include "services/gateway/http/http_server.h"
+#include "services/gateway/inference/inference_methods.h"
 #include "services/gateway/io_threads.h"
-#include "services/gateway/openai_api.h"
-#include "services/gateway/otlp_exporter.h"
+#include "services/gateway/openai/openai_api.h"
 #include "services/gateway/readiness.h"
-#include "services/gateway/request_log.h"
-#include "services/gateway/tokenizer_client_grpc.h"
-#include "services/gateway/tokenizer_pool.h"
+#include "services/gateway/telemetry/gateway_metrics.h"
+#include "services/gateway/telemetry/otlp_exporter.h"
+#include "services/gateway/telemetry/request_log.h"
+#include "services/gateway/tokenizers/tokenizer_pool.h"
 #include "services/gateway/transcode/transcoder.h"
-#include "services/gateway/worker_pool.h"
-#include "services/gateway/worker_transport_grpc.h"
+#include "services/gateway/workers/worker_pool.h"
 #include "swiftlet/v1/inference.pb.h"
 
 namespace swiftlet {
@@ -103,6 +105,7 @@ int Main(int argc, char** argv) {
       {.max_requests = flags.max_requests, .max_tokens = flags.max_outstanding_tokens, .jitter_seed = RandomSeed()},
       clock);
   GatewayMetrics metrics(server.metrics());
+  AddCompatibleNames(flags.metrics_compat, "", server.metrics());
   const auto random = [seeds = std::make_shared<RandomSeeds>()] { return seeds->Next(); };
   std::unique_ptr<OtlpExporter> exporter;
   if (traces) {
@@ -120,7 +123,7 @@ int Main(int argc, char** argv) {
                               .tokenizers = tokenizers,
                               .workers = workers,
                               .admission = admission,
-                              .observer = metrics,
+                              .observer = metrics.requests(),
                               .random = random},
                              {.tool_parser = ToolParserOf(flags.tool_call_parser)});
   const auto refresh_us = static_cast<int64_t>(flags.endpoint_refresh_seconds * 1e6);
@@ -148,7 +151,7 @@ int Main(int argc, char** argv) {
   auto bindings = BindingTable::Of(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
   if (!bindings.ok()) return server.Fail(bindings.status());
   Transcoder transcoder(*std::move(bindings), methods);
-  HttpRoutes routes(api, keys, server.health(), &transcoder);
+  HttpRoutes routes(api, keys, server.health(), &transcoder, flags.playground);
   HttpServerOptions http_options;
   http_options.host = server.host();
   http_options.port = static_cast<uint16_t>(flags.port);
@@ -157,11 +160,12 @@ int Main(int argc, char** argv) {
   http_options.log = &request_log;
   http_options.certificates = static_cast<HttpServerOptions::Certificates>(flags.ssl_cert_reqs);
   http_options.on_handshake = [&](bool ok) { metrics.CountHandshake(ok); };
-  http_options.on_response = [&](int status) { metrics.CountHttpResponse(status); };
+  http_options.on_response = [&](std::string_view route, int status) { metrics.CountHttpResponse(route, status); };
   http_options.on_cut_off = [&] { metrics.CountCutOff(); };
   auto http = HttpServer::Start(http_options, io, routes);
   if (!http.ok()) return server.Fail(http.status());
-  GrpcDoor door(methods, keys, io, &request_log);
+  GrpcDoor door(methods, keys, io, &request_log,
+                [&](std::string_view method, absl::StatusCode code) { metrics.CountGrpcCall(method, code); });
   auto grpc = GrpcServer::Start({.host = server.host(),
                                  .port = flags.grpc_port,
                                  .port_flag = "--grpc-port",
@@ -173,13 +177,16 @@ int Main(int argc, char** argv) {
   if (!grpc.ok()) return server.Fail(grpc.status());
   server.health().Listen([&](bool serving) { (*grpc)->SetServing(serving); });
   metrics.Watch([&] {
-    return GatewayLoad{.active_requests = generator.active(),
-                       .outstanding_tokens = admission.outstanding().tokens,
-                       .http_connections = (*http)->num_connections(),
-                       .workers_known = workers.counts().known,
-                       .workers_routable = workers.counts().routable,
-                       .tokenizers_known = tokenizers.counts().known,
-                       .tokenizers_healthy = tokenizers.counts().healthy};
+    GatewayLoad load = {.outstanding_tokens = admission.outstanding().tokens,
+                        .http_connections = (*http)->num_connections(),
+                        .workers_known = workers.counts().known,
+                        .workers_routable = workers.counts().routable,
+                        .tokenizers_known = tokenizers.counts().known,
+                        .tokenizers_healthy = tokenizers.counts().healthy,
+                        .prompts_encoding = tokenizers.counts().pending,
+                        .workers = workers.ByWorker()};
+    for (const Generator::ServedModel& model : generator.Models()) load.models.push_back(model.name);
+    return load;
   });
   tokenizer_watcher.Start();  // only now: until here nothing runs on the control thread, and a taken port ends it all
   worker_watcher.Start();
@@ -210,6 +217,7 @@ int Main(int argc, char** argv) {
         boost::asio::post(control_executor, [&] { stopped.set_value(); });
         stopped.get_future().wait();
         connector.Close();
+        transport.Close();
         control.Stop();
       },
       /*serving_later=*/true);

@@ -8,7 +8,7 @@
 #include <set>
 #include <utility>
 
-#include "services/gateway/decoder_rules_of.h"
+#include "services/gateway/tokenizers/decoder_rules_of.h"
 
 namespace swiftlet {
 namespace {

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "services/gateway/generation.h"
+#include "services/gateway/generation/generation.h"
 #include "services/text/decode/decoder_rules.h"
 #include "services/text/decode/vocabulary.h"
 #include "swiftlet/v1/model.pb.h"

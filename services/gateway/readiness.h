@@ -7,7 +7,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "services/common/health.h"
-#include "services/gateway/generation.h"
+#include "services/gateway/generation/generation.h"
 
 namespace swiftlet {
 

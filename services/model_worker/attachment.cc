@@ -2,7 +2,6 @@
 
 #include <absl/strings/str_cat.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "engine/base/status_macros.h"
@@ -11,6 +10,7 @@
 #include "services/common/grpc_errors.h"
 #include "services/common/limits.h"
 #include "services/common/logging.h"
+#include "services/common/refusal.h"
 #include "services/model_worker/grammar_parser.h"
 
 namespace swiftlet {
@@ -24,7 +24,6 @@ constexpr std::chrono::seconds kSilence{10};
 constexpr size_t kFewOutputs = 8;
 // Of a gateway that does not read. It is meant to drain the stream always; its callers have their own bounds.
 constexpr size_t kMaxOutboxBytes = 32 << 20;
-constexpr size_t kMaxVocabularyBytes = 64 << 20;
 
 }  // namespace
 
@@ -34,6 +33,7 @@ Attachment::Attachment(grpc::CallbackServerContext& context, WorkerState& state,
       state_(state),
       wake_(std::move(wake)),
       on_done_(std::move(on_done)),
+      vocabulary_(state.info()),
       last_write_(Clock::now()),
       last_read_(Clock::now()) {}
 
@@ -109,13 +109,12 @@ absl::Status Attachment::HandleHello(const v1::GatewayHello& hello) {
 }
 
 void Attachment::HandleSubmit(const v1::Submit& submit) {
+  Request record;
+  record.epoch = submit.epoch();
+  record.line = WorkLine(submit, Clock::now());
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (submit.request_id() != 0 && requests_.find(submit.request_id()) == requests_.end()) {
-      Request& record = requests_[submit.request_id()];
-      record.epoch = submit.epoch();
-      record.line = WorkLine(submit, Clock::now());
-    } else {
+    if (submit.request_id() == 0 || !requests_.try_emplace(submit.request_id(), std::move(record)).second) {
       // Its outputs could not be told from another's.
       context_.TryCancel();
       LogError("request id is 0 or in use: closing the stream",
@@ -123,12 +122,7 @@ void Attachment::HandleSubmit(const v1::Submit& submit) {
       return;
     }
   }
-  Refusable refusable{submit.request_id(), submit.epoch(), {}};
-  refusable.first_indexes.resize(static_cast<size_t>(std::clamp(submit.num_choices(), 1, limits::kMaxChoices)));
-  for (const v1::ResumedChoice& resumed : submit.resumed()) {
-    const auto choice = static_cast<size_t>(resumed.choice());
-    if (choice < refusable.first_indexes.size()) refusable.first_indexes[choice] = resumed.ids_size();
-  }
+  const Refusable refusable(submit);
   if (const absl::Status status = TrySubmit(submit, refusable); !status.ok()) Refuse(refusable, status);
 }
 
@@ -138,7 +132,7 @@ absl::Status Attachment::TrySubmit(const v1::Submit& submit, const Refusable& re
   ASSIGN_OR_RETURN(std::optional<GrammarSpec> grammar, ParseGrammar(submit));
   const auto prompt_tokens = static_cast<int64_t>(request.prompt_ids.size());
   if (!state_.TakeTokens(prompt_tokens)) {
-    return absl::ResourceExhaustedError("too many prompt tokens wait at this worker");
+    return WithRefusal(absl::ResourceExhaustedError("too many prompt tokens wait at this worker"), "waiting_tokens");
   }
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -149,12 +143,12 @@ absl::Status Attachment::TrySubmit(const v1::Submit& submit, const Refusable& re
   }
   if (!grammar.has_value()) return SubmitToEngine(submit.request_id(), std::move(request));
   if (!state_.grammars().has_vocabulary()) AskForVocabulary();
-  RETURN_IF_ERROR(state_.grammars().Compile(
+  const absl::Status status = state_.grammars().Compile(
       *std::move(grammar), [self = shared_from_this(), refusable, request = std::move(request),
                             submitted = Clock::now()](absl::StatusOr<std::shared_ptr<TokenGrammar>> compiled) mutable {
         self->OnCompiled(refusable, std::move(request), submitted, std::move(compiled));
-      }));
-  return absl::OkStatus();
+      });
+  return absl::IsResourceExhausted(status) ? WithRefusal(status, "waiting_grammars") : status;
 }
 
 void Attachment::OnCompiled(const Refusable& refusable, GenerationRequest request, Clock::time_point submitted,
@@ -212,31 +206,18 @@ absl::Status Attachment::TakeVocabulary(v1::VocabularySlice& slice) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (!vocabulary_asked_) return InvalidField("vocabulary", "nobody asked for the vocabulary");
   }
-  if (slice.tokenizer_hash() != state_.info().tokenizer_hash()) {
-    return InvalidField("vocabulary.tokenizer_hash", "the vocabulary is of another tokenizer");
-  }
-  const size_t known = vocabulary_.size();
-  if (slice.first_id() < 0 || static_cast<size_t>(slice.first_id()) != known) {
-    return InvalidField("vocabulary.first_id", absl::StrCat("id ", slice.first_id(), " came after ", known, " ids"));
-  }
-  if (known + static_cast<size_t>(slice.tokens_size()) > static_cast<size_t>(state_.info().logits_width())) {
-    return InvalidField("vocabulary.tokens", "the vocabulary is wider than the logits");
-  }
-  for (std::string& token : *slice.mutable_tokens()) {
-    vocabulary_bytes_ += token.size();
-    vocabulary_.push_back(std::move(token));
-  }
-  if (vocabulary_bytes_ > kMaxVocabularyBytes) {
-    return InvalidField("vocabulary.tokens", absl::StrCat("the vocabulary has over ", kMaxVocabularyBytes, " bytes"));
-  }
+  RETURN_IF_ERROR(vocabulary_.Take(slice));
   if (!slice.last()) return absl::OkStatus();
-  LogInfo("vocabulary came", {{"gateway", gateway_id_}, {"tokens", vocabulary_.size()}, {"bytes", vocabulary_bytes_}});
-  state_.grammars().OfferVocabulary(std::exchange(vocabulary_, {}), {slice.end_ids().begin(), slice.end_ids().end()});
+  LogInfo("vocabulary came",
+          {{"gateway", gateway_id_}, {"tokens", vocabulary_.num_tokens()}, {"bytes", vocabulary_.bytes()}});
+  state_.grammars().OfferVocabulary(vocabulary_.GiveTokens(), {slice.end_ids().begin(), slice.end_ids().end()});
   return absl::OkStatus();
 }
 
 absl::Status Attachment::SubmitToEngine(uint64_t tag, GenerationRequest request) {
-  RETURN_IF_ERROR(state_.engine().Submit(tag, std::move(request), shared_from_this()));
+  if (const absl::Status status = state_.engine().Submit(tag, std::move(request), shared_from_this()); !status.ok()) {
+    return absl::IsResourceExhausted(status) ? WithRefusal(status, "waiting_requests") : status;
+  }
   // The stream may have ended meanwhile, and its CancelAll have come before this Submit.
   std::unique_lock<std::mutex> lock(mutex_);
   const bool too_late = ending_;
@@ -246,6 +227,8 @@ absl::Status Attachment::SubmitToEngine(uint64_t tag, GenerationRequest request)
 }
 
 void Attachment::Refuse(const Refusable& refusable, const absl::Status& status) {
+  if (!absl::IsCancelled(status)) state_.CountRefusal(status);
+  const Clock::time_point now = Clock::now();
   WorkLine line;
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -255,30 +238,21 @@ void Attachment::Refuse(const Refusable& refusable, const absl::Status& status) 
       requests_.erase(record);
     }
     if (ending_) return;
-    for (size_t choice = 0; choice < refusable.first_indexes.size(); ++choice) {
-      SequenceOutput output;
-      output.request = refusable.id;
-      output.choice = static_cast<int32_t>(choice);
-      output.first_index = refusable.first_indexes[choice];
-      output.finish_reason = absl::IsCancelled(status)          ? FinishReason::kCancelled
-                             : absl::IsDeadlineExceeded(status) ? FinishReason::kDeadline
-                                                                : FinishReason::kError;
-      if (output.finish_reason != FinishReason::kCancelled) output.status = status;
+    for (SequenceOutput& output : refusable.Outputs(status)) {
+      line.Take(output, now);
       outbox_.Add(std::move(output), refusable.epoch);
     }
   }
   wake_();
-  line.Fail(status);
-  const auto now = Clock::now();
-  if (const int64_t left_out = state_.AdmitRefusalLine(now); left_out >= 0) {
-    line.Write(gateway_id_, refusable.id, now, left_out);
-  }
+  if (const int64_t left_out = state_.AdmitRefusalLine(now); left_out >= 0) line.Write(gateway_id_, left_out);
 }
 
 void Attachment::OnStep(std::vector<SequenceOutput> outputs) {
   const bool few = outputs.size() <= kFewOutputs;
+  for (const SequenceOutput& output : outputs) {
+    if (output.finish_reason != FinishReason::kNone) state_.CountEnd(output.finish_reason);
+  }
   const Clock::time_point now = Clock::now();
-  std::vector<std::pair<uint64_t, WorkLine>> ended;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (ending_) return;
@@ -290,14 +264,13 @@ void Attachment::OnStep(std::vector<SequenceOutput> outputs) {
       const uint32_t epoch = record.epoch;
       record.line.Take(output, now);
       if (output.finish_reason != FinishReason::kNone && --record.open_choices == 0) {
-        ended.emplace_back(request->first, std::move(record.line));
+        ended_.push_back(std::move(record.line));
         requests_.erase(request);
       }
       outbox_.Add(std::move(output), epoch);
     }
   }
   few ? Flush(now) : wake_();
-  for (const auto& [id, line] : ended) line.Write(gateway_id_, id, now);
 }
 
 bool Attachment::NextMessage(Clock::time_point now) {
@@ -353,6 +326,15 @@ void Attachment::Flush(Clock::time_point now) {
   StartWrite(&response_);
 }
 
+void Attachment::WriteLines() {
+  std::vector<WorkLine> lines;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    lines.swap(ended_);
+  }
+  for (const WorkLine& line : lines) line.Write(gateway_id_);
+}
+
 void Attachment::OnWriteDone(bool ok) {
   bool finish = false;
   bool more = false;
@@ -376,8 +358,8 @@ void Attachment::Close() {
 }
 
 void Attachment::End(const grpc::Status& status) {
+  const Clock::time_point now = Clock::now();
   bool finish;
-  std::vector<std::pair<uint64_t, WorkLine>> cut_off;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (ending_) return;
@@ -385,12 +367,12 @@ void Attachment::End(const grpc::Status& status) {
     final_status_ = status;
     for (auto& [id, record] : requests_) {
       state_.GiveTokens(std::exchange(record.waiting_tokens, 0));
-      cut_off.emplace_back(id, record.line);
+      record.line.CutOff(now);
+      ended_.push_back(std::move(record.line));
     }
     finish = !write_in_flight_ && !std::exchange(finished_, true);
   }
   state_.engine().CancelAll(this);
-  for (const auto& [id, line] : cut_off) line.Write(gateway_id_, id, Clock::now());
   if (finish) Finish(final_status_);
 }
 
@@ -399,6 +381,7 @@ void Attachment::OnCancel() {
 }
 
 void Attachment::OnDone() {
+  WriteLines();
   if (!gateway_id_.empty()) LogInfo("gateway detached", {{"gateway", gateway_id_}});
   state_.AddAttachment(-1);
   std::shared_ptr<Attachment> self;

@@ -3,7 +3,7 @@
 //
 // Threads: gRPC's callback threads (reads, ends of writes), the engine's step thread (OnStep: takes the mutex for a few
 // moves, and writes when there is little to write), and ModelService's sender thread (Flush: builds messages and writes
-// them).
+// them; WriteLines).
 #pragma once
 
 #include <grpcpp/server_context.h>
@@ -20,6 +20,8 @@
 
 #include "engine/runtime/generation_request.h"
 #include "services/model_worker/outbox.h"
+#include "services/model_worker/refusable.h"
+#include "services/model_worker/vocabulary_intake.h"
 #include "services/model_worker/work_line.h"
 #include "services/model_worker/worker_state.h"
 #include "swiftlet/v1/model.pb.h"
@@ -47,6 +49,8 @@ class Attachment final : public grpc::ServerBidiReactor<v1::AttachRequest, v1::A
   // Sender thread, step thread. Writes what waits, or a heartbeat when nothing was written for a while; cancels the
   // stream of a gateway that has gone silent, or does not read.
   void Flush(Clock::time_point now);
+  // Sender thread: to the log, of the requests that have ended.
+  void WriteLines();
   // Any thread. Ends the stream once all that waits is written.
   void Close();
 
@@ -58,12 +62,6 @@ class Attachment final : public grpc::ServerBidiReactor<v1::AttachRequest, v1::A
     bool compiling = false;      // its grammar: the engine does not know of it yet
     bool cancelled = false;      // meanwhile
     WorkLine line;
-  };
-  // What an answer without the engine needs of a Submit.
-  struct Refusable {
-    uint64_t id = 0;
-    uint32_t epoch = 0;
-    std::vector<int32_t> first_indexes;  // by choice
   };
 
   // Callback thread; false ends the reading.
@@ -90,17 +88,17 @@ class Attachment final : public grpc::ServerBidiReactor<v1::AttachRequest, v1::A
   WorkerState& state_;
   const std::function<void()> wake_;
   const std::function<void(Attachment*)> on_done_;
-  std::string gateway_id_;               // callback threads, before `attached_`
-  v1::AttachRequest request_;            // the read in flight
-  std::vector<std::string> vocabulary_;  // slices that have come; callback threads
-  size_t vocabulary_bytes_ = 0;
+  std::string gateway_id_;       // callback threads, before `attached_`
+  v1::AttachRequest request_;    // the read in flight
+  VocabularyIntake vocabulary_;  // callback threads
 
   std::mutex mutex_;                  // guards all below
   std::shared_ptr<Attachment> self_;  // until OnDone
   v1::AttachResponse response_;       // the write in flight
   Outbox outbox_;
   std::map<uint64_t, Request> requests_;
-  bool attached_ = false;  // Hello came; ours is written first
+  std::vector<WorkLine> ended_;  // of requests, to be written to the log
+  bool attached_ = false;        // Hello came; ours is written first
   bool hello_written_ = false;
   bool load_due_ = false;  // the gateway should learn of a change without waiting for a heartbeat
   bool vocabulary_asked_ = false;

@@ -9,10 +9,12 @@
 #include <thread>
 
 #include "engine/base/status_macros.h"
+#include "engine/base/string_view.h"
 #include "engine/runtime/load_engine.h"
 #include "services/common/grpc_server.h"
 #include "services/common/model_files.h"
 #include "services/common/server.h"
+#include "services/common/vllm_names.h"
 #include "services/model_worker/model_service.h"
 #include "services/model_worker/worker_metrics.h"
 
@@ -31,6 +33,7 @@ struct WorkerFlags {
   int64_t max_waiting_tokens = 1 << 20;
   int64_t grammar_cache_bytes = 128 << 20;
   int32_t max_waiting_grammars = 256;
+  std::string metrics_compat = "none";
   TlsFlags internal_tls{"internal-ssl"};
 
   void AddTo(Flags& flags) {
@@ -75,6 +78,8 @@ struct WorkerFlags {
     flags.Add("deterministic", &load.deterministic, "on a GPU: results that do not depend on the rest of the batch");
     flags.Add("enforce-eager", &load.enforce_eager, "on a GPU: no captured graphs");
     flags.Add("tune-cache", &load.tune_cache, "folder with tables of linear layers for further GPUs");
+    flags.AddChoice("metrics-compat", &metrics_compat, MetricsCompatChoices(),
+                    "whose names /metrics has beside our own: vllm = those of vLLM's server");
     flags.Add("tensor-parallel-size", &load.tensor_parallel_size, "GPUs that one model is split over; 1");
   }
 
@@ -118,6 +123,14 @@ v1::ModelInfo DescribeModel(const WorkerFlags& flags, const LoadedEngine& loaded
   info.set_kv_blocks(loaded.description.kv_blocks);
   info.set_max_num_seqs(loaded.engine->config().max_num_seqs);
   return info;
+}
+
+// Nothing needs them: without NVML there are none.
+void WatchGpu(const std::string& uuid, GpuMetrics& metrics) {
+  if (uuid.empty()) return;
+  absl::StatusOr<std::unique_ptr<NvmlDevice>> device = NvmlDevice::Open(uuid);
+  if (device.ok()) return metrics.Watch(*std::move(device));
+  LogWarning("no metrics of the GPU itself", {{"reason", ToStd(device.status().message())}});
 }
 
 absl::StatusOr<LoadedEngine> Load(WorkerFlags& flags, WorkerMetrics& metrics, Server& process) {
@@ -176,12 +189,14 @@ int Main(int argc, char** argv) {
   absl::StatusOr<LoadedEngine> loaded = Load(flags, metrics, process);
   if (!loaded.ok()) return process.Fail(loaded.status());
   Engine& engine = *loaded->engine;
+  WatchGpu(loaded->description.device_uuid, metrics.gpu());
   GrammarCompiler grammars({.cache_bytes = static_cast<size_t>(flags.grammar_cache_bytes),
                             .max_waiting = flags.max_waiting_grammars,
                             .limits = {}},
                            loaded->description.logits_width);
   WorkerState state(engine, grammars, DescribeModel(flags, *loaded, *hashes), RandomId(), flags.max_waiting_tokens);
   metrics.Watch(state, engine, grammars);
+  AddCompatibleNames(flags.metrics_compat, flags.served_model_name, process.metrics());
 
   process.watchdog().Watch("step thread", kStuck, [&engine] {
     const EngineStats stats = engine.Stats();

@@ -1,6 +1,5 @@
 #include "services/model_worker/model_service.h"
 
-#include <algorithm>
 #include <chrono>
 
 namespace swiftlet {
@@ -23,21 +22,8 @@ ModelService::~ModelService() {
 
 grpc::ServerBidiReactor<v1::AttachRequest, v1::AttachResponse>* ModelService::Attach(
     grpc::CallbackServerContext* context) {
-  const auto attachment = std::make_shared<Attachment>(
-      *context, state_, [this] { Wake(); },
-      [this](Attachment* done) {
-        std::lock_guard<std::mutex> lock(mutex_);
-        std::erase_if(attachments_, [done](const auto& one) { return one.get() == done; });
-      });
-  bool closed;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    attachments_.push_back(attachment);
-    closed = closed_;
-  }
-  attachment->Start();
-  if (closed) attachment->Close();
-  return attachment.get();
+  return attachments_.Open(std::make_shared<Attachment>(
+      *context, state_, [this] { Wake(); }, [this](Attachment* done) { attachments_.Forget(done); }));
 }
 
 grpc::ServerUnaryReactor* ModelService::GetModelInfo(grpc::CallbackServerContext* context,
@@ -47,16 +33,6 @@ grpc::ServerUnaryReactor* ModelService::GetModelInfo(grpc::CallbackServerContext
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;
-}
-
-void ModelService::Close() {
-  std::vector<std::shared_ptr<Attachment>> attachments;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    closed_ = true;
-    attachments = attachments_;
-  }
-  for (const auto& attachment : attachments) attachment->Close();
 }
 
 void ModelService::Wake() {
@@ -69,17 +45,16 @@ void ModelService::Wake() {
 }
 
 void ModelService::SendLoop() {
-  std::vector<std::shared_ptr<Attachment>> attachments;
   std::unique_lock<std::mutex> lock(mutex_);
   while (true) {
     changed_.wait_for(lock, kTick, [this] { return awake_ || stopping_; });
     if (stopping_) return;
     awake_ = false;
-    attachments = attachments_;
     lock.unlock();
     const auto now = std::chrono::steady_clock::now();
+    const auto attachments = attachments_.All();
     for (const auto& attachment : attachments) attachment->Flush(now);
-    attachments.clear();
+    for (const auto& attachment : attachments) attachment->WriteLines();
     lock.lock();
   }
 }

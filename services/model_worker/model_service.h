@@ -3,13 +3,10 @@
 #pragma once
 
 #include <condition_variable>
-#include <cstdint>
-#include <memory>
 #include <mutex>
-#include <string>
 #include <thread>
-#include <vector>
 
+#include "services/common/open_streams.h"
 #include "services/model_worker/attachment.h"
 #include "services/model_worker/worker_state.h"
 #include "swiftlet/v1/model.grpc.pb.h"
@@ -27,19 +24,18 @@ class ModelService final : public v1::ModelWorkerService::CallbackService {
                                          v1::GetModelInfoResponse* response) override;
 
   // Ends every stream, now and later, once what waits for it is written. After the engine has shut down.
-  void Close();
+  void Close() { attachments_.Close(); }
 
  private:
   void SendLoop();
   void Wake();
 
   WorkerState& state_;
+  OpenStreams<Attachment> attachments_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<std::shared_ptr<Attachment>> attachments_;  // all guarded by mutex_
-  bool awake_ = false;
-  bool closed_ = false;
-  bool stopping_ = false;
+  bool awake_ = false;     // guarded by mutex_
+  bool stopping_ = false;  // guarded by mutex_
   std::thread sender_;
 };
 

@@ -4,11 +4,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "engine/runtime/engine.h"
 #include "engine/runtime/engine_stats.h"
 #include "services/common/metrics.h"
+#include "services/model_worker/gpu_metrics.h"
 #include "services/model_worker/worker_state.h"
 
 namespace swiftlet {
@@ -21,6 +23,8 @@ class WorkerMetrics {
   void OnStep(const StepTiming& timing);
   // Any thread, once.
   void OnCaptured(const CaptureStats& stats);
+  // The GPU's own figures: from here on.
+  GpuMetrics& gpu() { return gpu_metrics_; }
   // Adds the collector that reads `state`, which outlives the admin server.
   void Watch(const WorkerState& state, const Engine& engine, const GrammarCompiler& grammars);
 
@@ -43,6 +47,8 @@ class WorkerMetrics {
   prometheus::Counter& grammar_requests_;
   prometheus::Gauge& attachments_;
   prometheus::Gauge& gpu_busy_;
+  prometheus::Counter& gpu_busy_seconds_;
+  Metrics::Gauges& device_bytes_;
   prometheus::Counter& steps_;
   prometheus::Counter& prompt_tokens_;
   prometheus::Counter& generated_tokens_;
@@ -56,6 +62,9 @@ class WorkerMetrics {
   prometheus::Counter& padding_tokens_;
   prometheus::Counter& graphs_;
   prometheus::Counter& graph_failures_;
+  std::vector<std::pair<FinishReason, prometheus::Counter*>> ended_;
+  std::vector<prometheus::Counter*> refused_;  // as WorkerState::kRefusals
+  GpuMetrics gpu_metrics_;
 };
 
 }  // namespace swiftlet

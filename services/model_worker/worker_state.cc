@@ -1,7 +1,10 @@
 #include "services/model_worker/worker_state.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
+
+#include "services/common/refusal.h"
 
 namespace swiftlet {
 
@@ -19,6 +22,17 @@ bool WorkerState::TakeTokens(int64_t prompt_tokens) {
   if (before == 0 || before + prompt_tokens <= max_waiting_tokens_) return true;
   waiting_tokens_ -= prompt_tokens;
   return false;
+}
+
+void WorkerState::CountRefusal(const absl::Status& status) {
+  std::string word = Refusal(status).value_or("");
+  if (absl::IsUnavailable(status)) word = "unavailable";  // it stops, or its device has failed
+  if (absl::IsDeadlineExceeded(status)) word = "deadline";
+  const bool caller = absl::IsInvalidArgument(status) || absl::IsOutOfRange(status) || absl::IsNotFound(status);
+  if (caller) word = "invalid";
+  const auto* found = std::find(std::begin(kRefusals), std::end(kRefusals), word);
+  const auto* counted = found != std::end(kRefusals) ? found : std::prev(std::end(kRefusals));
+  ++refused_[static_cast<size_t>(counted - std::begin(kRefusals))];
 }
 
 int64_t WorkerState::AdmitRefusalLine(std::chrono::steady_clock::time_point now) {

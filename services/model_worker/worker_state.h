@@ -2,9 +2,14 @@
 // prompt tokens that may wait. Owned by ModelService; thread-safe.
 #pragma once
 
+#include <absl/status/status.h>
+
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 
 #include "engine/runtime/engine.h"
@@ -32,6 +37,16 @@ class WorkerState {
   bool TakeTokens(int64_t prompt_tokens);
   void GiveTokens(int64_t prompt_tokens) { waiting_tokens_ -= prompt_tokens; }
 
+  // One more choice ended, for `reason`.
+  void CountEnd(FinishReason reason) { ++ended_[static_cast<size_t>(reason)]; }
+  uint64_t ended(FinishReason reason) const { return ended_[static_cast<size_t>(reason)]; }
+  // A request was refused; why is in `status`.
+  void CountRefusal(const absl::Status& status);
+  // Why, and how many.
+  static constexpr const char* kRefusals[] = {
+      "waiting_requests", "waiting_tokens", "waiting_grammars", "deadline", "unavailable", "invalid", "other"};
+  uint64_t refused(size_t reason) const { return refused_[reason]; }  // of kRefusals[reason]
+
   void AddAttachment(int count) { attachments_ += count; }
   int attachments() const { return attachments_; }
 
@@ -54,6 +69,8 @@ class WorkerState {
   std::atomic<int64_t> waiting_tokens_{0};
   std::atomic<int> attachments_{0};
   std::atomic<bool> draining_{false};
+  std::array<std::atomic<uint64_t>, 6> ended_ = {};  // by FinishReason
+  std::array<std::atomic<uint64_t>, std::size(kRefusals)> refused_ = {};
   LineLimiter refusal_lines_{/*lines_per_s=*/20, /*burst=*/200};
 };
 

@@ -31,6 +31,19 @@ bool EncodePool::Submit(Job job) {
   return true;
 }
 
+bool EncodePool::BeginHere() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (is_here_ || idle_ == 0 || !jobs_.empty()) return false;
+  is_here_ = true;
+  ++begun_;
+  return true;
+}
+
+void EncodePool::EndHere() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  is_here_ = false;
+}
+
 size_t EncodePool::waiting() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return jobs_.size();
@@ -46,7 +59,9 @@ void EncodePool::Work() {
     Job job;
     {
       std::unique_lock<std::mutex> lock(mutex_);
+      ++idle_;
       ready_.wait(lock, [this] { return closing_ || !jobs_.empty(); });
+      --idle_;
       if (jobs_.empty()) return;
       job = std::move(jobs_.front());
       jobs_.pop_front();

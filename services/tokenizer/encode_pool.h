@@ -25,6 +25,10 @@ class EncodePool {
 
   // False when the queue is full: the job was not taken. Jobs run in order of submission, each on one thread.
   bool Submit(Job job);
+  // True: the caller does a short job itself, then calls EndHere; a thread of the pool would have to be woken for it.
+  // False while none is idle, or somebody does this already.
+  bool BeginHere();
+  void EndHere();
 
   // Runs what waits, then joins the threads: what the jobs use may go after it. By the owner; again does nothing.
   void Close();
@@ -40,6 +44,8 @@ class EncodePool {
   std::condition_variable ready_;
   std::deque<Job> jobs_;  // guarded by mutex_
   uint64_t begun_ = 0;    // guarded by mutex_
+  int idle_ = 0;          // threads that wait for a job; guarded by mutex_
+  bool is_here_ = false;  // between BeginHere and EndHere; guarded by mutex_
   bool closing_ = false;  // guarded by mutex_
   std::vector<std::thread> threads_;
 };

@@ -6,6 +6,7 @@
 
 #include "services/common/errors.h"
 #include "services/common/grpc_errors.h"
+#include "services/tokenizer/encode_line.h"
 
 namespace swiftlet {
 namespace {
@@ -13,12 +14,13 @@ namespace {
 constexpr int64_t kRetryAfterMs = 200;  // a full queue is gone in about that time
 // Calls of one stream without a reply or with an unread one. At more nothing is read: the caller's own queue fills.
 constexpr size_t kMaxOpenCalls = 4096;
+constexpr size_t kShortBytes = 2048;  // of a call: some 100 us of work, and waking a thread takes half of that
 
 }  // namespace
 
-EncodeStream::EncodeStream(EncodePool& pool, TokenizerMetrics& metrics, Encoder encoder,
+EncodeStream::EncodeStream(EncodePool& pool, TokenizerMetrics& metrics, LineLimiter& failures, Encoder encoder,
                            std::function<void(EncodeStream*)> on_done)
-    : pool_(pool), metrics_(metrics), encoder_(std::move(encoder)), on_done_(std::move(on_done)) {}
+    : pool_(pool), metrics_(metrics), failures_(failures), encoder_(std::move(encoder)), on_done_(std::move(on_done)) {}
 
 void EncodeStream::Start() {
   {
@@ -58,6 +60,11 @@ bool EncodeStream::Take(v1::EncodeRequest request) {
   call->start = Clock::now();
   calls_.emplace(id, call);
   lock.unlock();
+  if (call->request.ByteSizeLong() <= kShortBytes && pool_.BeginHere()) {
+    Run(*call);
+    pool_.EndHere();
+    return true;
+  }
   if (!pool_.Submit([self = shared_from_this(), call] { self->Run(*call); })) {
     Answer(*call, {}, WithRetryAfter(absl::ResourceExhaustedError("the tokenizer's queue is full"), kRetryAfterMs));
   }
@@ -65,20 +72,24 @@ bool EncodeStream::Take(v1::EncodeRequest request) {
 }
 
 void EncodeStream::Run(const Call& call) {
-  v1::EncodeReply reply;
-  absl::Status status;
+  const Clock::time_point begin = Clock::now();
+  metrics_.Waited(std::chrono::duration<double>(begin - call.start).count());
   const int64_t timeout_us = call.request.timeout_us();
   if (call.cancelled) {
-    status = absl::CancelledError("the caller went away");
-  } else if (timeout_us > 0 && Clock::now() - call.start > std::chrono::microseconds(timeout_us)) {
-    status = absl::DeadlineExceededError("the deadline passed in the tokenizer's queue");
-  } else {
-    status = encoder_(call.request, reply);
+    return Answer(call, {}, absl::CancelledError("the caller went away"));
   }
+  if (timeout_us > 0 && begin - call.start > std::chrono::microseconds(timeout_us)) {
+    return Answer(call, {}, absl::DeadlineExceededError("the deadline passed in the tokenizer's queue"));
+  }
+  v1::EncodeResponse reply;
+  const absl::Status status = encoder_(call.request, reply);
+  const int num_tokens = reply.ids_size();
+  const auto total = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
   Answer(call, std::move(reply), status);
+  WriteEncodeLine(call.request, status, num_tokens, total, failures_);  // nobody waits for it
 }
 
-void EncodeStream::Answer(const Call& call, v1::EncodeReply reply, const absl::Status& status) {
+void EncodeStream::Answer(const Call& call, v1::EncodeResponse reply, const absl::Status& status) {
   metrics_.Finished(call.method, status.code(), std::chrono::duration<double>(Clock::now() - call.start).count());
   if (!status.ok()) {
     const grpc::Status error = ToGrpcStatus(status);
@@ -113,7 +124,7 @@ void EncodeStream::GoOn(std::unique_lock<std::mutex> lock) {
   if (writing_ || finished_) return;
   if (!ending_ && !replies_.empty()) {
     writing_ = true;
-    const v1::EncodeReply* next = &replies_.front();
+    const v1::EncodeResponse* next = &replies_.front();
     lock.unlock();
     return StartWrite(next);
   }

@@ -1,6 +1,6 @@
 // One Encode stream: calls go to the pool, replies leave in the order in which they are ready. Alive until gRPC and
-// every call's job have let go. Threads: gRPC's callback threads (reads, ends of writes), the pool's (replies), any
-// (Close).
+// every call's job have let go. Threads: gRPC's callback threads (reads, ends of writes, short calls), the pool's
+// (other calls), any (Close).
 #pragma once
 
 #include <absl/status/status.h>
@@ -15,20 +15,22 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "services/common/line_limiter.h"
 #include "services/tokenizer/encode_pool.h"
 #include "services/tokenizer/tokenizer_metrics.h"
 #include "swiftlet/v1/tokenizer.pb.h"
 
 namespace swiftlet {
 
-class EncodeStream final : public grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeReply>,
+class EncodeStream final : public grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeResponse>,
                            public std::enable_shared_from_this<EncodeStream> {
  public:
-  // On the pool's threads: fills in the reply's ids.
-  using Encoder = std::function<absl::Status(const v1::EncodeRequest& request, v1::EncodeReply& reply)>;
+  // On the thread that runs the call: fills in the reply's ids.
+  using Encoder = std::function<absl::Status(const v1::EncodeRequest& request, v1::EncodeResponse& reply)>;
 
-  // What is given by reference outlives the stream and its jobs. `on_done` is gRPC's last word.
-  EncodeStream(EncodePool& pool, TokenizerMetrics& metrics, Encoder encoder,
+  // What is given by reference outlives the stream and its jobs. `failures`: bounds the log's lines of what fails.
+  // `on_done` is gRPC's last word.
+  EncodeStream(EncodePool& pool, TokenizerMetrics& metrics, LineLimiter& failures, Encoder encoder,
                std::function<void(EncodeStream*)> on_done);
   // The first call, by who made it.
   void Start();
@@ -53,13 +55,14 @@ class EncodeStream final : public grpc::ServerBidiReactor<v1::EncodeRequest, v1:
   // Callback thread; false: the caller breaks the protocol, the stream is ending.
   bool Take(v1::EncodeRequest request);
   void Run(const Call& call);
-  void Answer(const Call& call, v1::EncodeReply reply, const absl::Status& status);
+  void Answer(const Call& call, v1::EncodeResponse reply, const absl::Status& status);
   // Whatever can be done now: the next write, the end. Takes the lock away.
   void GoOn(std::unique_lock<std::mutex> lock);
   void End(const grpc::Status& status);
 
   EncodePool& pool_;
   TokenizerMetrics& metrics_;
+  LineLimiter& failures_;
   const Encoder encoder_;
   const std::function<void(EncodeStream*)> on_done_;
   v1::EncodeRequest request_;  // the read in flight
@@ -67,7 +70,7 @@ class EncodeStream final : public grpc::ServerBidiReactor<v1::EncodeRequest, v1:
   std::mutex mutex_;                                           // guards all below
   std::shared_ptr<EncodeStream> self_;                         // until OnDone
   std::unordered_map<uint64_t, std::shared_ptr<Call>> calls_;  // by id, those without a reply yet
-  std::deque<v1::EncodeReply> replies_;                        // the first is being written
+  std::deque<v1::EncodeResponse> replies_;                     // the first is being written
   bool reading_ = true;  // a read is in flight; none is while too much waits for the caller to read
   bool writing_ = false;
   bool half_closed_ = false;  // the caller sends no more

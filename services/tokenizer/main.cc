@@ -67,15 +67,13 @@ int main(int argc, char** argv) {
   }
 
   TokenizerMetrics metrics(server.metrics());
-  const auto pool = std::make_shared<EncodePool>(threads, kQueueCapacity);  // shared with the collector
-  prometheus::Gauge& waiting =
-      server.metrics().AddGauge("swiftlet_tokenizer_queue_requests", "Requests that wait for a thread.");
-  server.metrics().AddCollector([&waiting, pool] { waiting.Set(static_cast<double>(pool->waiting())); });
-  server.watchdog().Watch("queue of prompts", kStuck, [pool] {
-    return Watchdog::Reading{.has_work = pool->waiting() > 0, .progress = pool->begun()};
+  EncodePool pool(threads, kQueueCapacity);
+  metrics.Watch(pool, served);
+  server.watchdog().Watch("queue of prompts", kStuck, [&pool] {
+    return Watchdog::Reading{.has_work = pool.waiting() > 0, .progress = pool.begun()};
   });
   const absl::TimeZone zone = absl::LocalTimeZone();
-  TokenizerService service(served, *pool, metrics, [zone] { return absl::ToCivilSecond(absl::Now(), zone); });
+  TokenizerService service(served, pool, metrics, [zone] { return absl::ToCivilSecond(absl::Now(), zone); });
 
   auto grpc = GrpcServer::Start(
       {.host = server.host(), .port = port, .tls = *tls, .health_names = {"swiftlet.v1.TokenizerService"}}, {&service});
@@ -87,6 +85,6 @@ int main(int argc, char** argv) {
     (*grpc)->Shutdown(deadline);
   });
   server.health().Listen(nullptr);
-  pool->Close();  // its jobs use the models; the collector keeps the pool itself
+  pool.Close();  // its jobs use the models and the service
   return code;
 }

@@ -8,6 +8,8 @@
 #include <map>
 
 #include "services/common/metrics.h"
+#include "services/tokenizer/encode_pool.h"
+#include "services/tokenizer/served_model.h"
 
 namespace swiftlet {
 
@@ -18,6 +20,11 @@ class TokenizerMetrics {
  public:
   explicit TokenizerMetrics(Metrics& metrics);
 
+  // Adds the collector that reads both, which outlive the admin server.
+  void Watch(const EncodePool& pool, const ServedModels& models);
+
+  // A request has waited so long for a thread.
+  void Waited(double seconds) { wait_.Observe(seconds); }
   // One request is over, `seconds` after it came.
   void Finished(TokenizerMethod method, absl::StatusCode code, double seconds);
   // What one encoding read and made.
@@ -29,6 +36,11 @@ class TokenizerMetrics {
     prometheus::Histogram* seconds = nullptr;
   };
   std::array<OfMethod, kTokenizerMethods> methods_;
+  Metrics& metrics_;
+  prometheus::Gauge& waiting_;
+  prometheus::Histogram& wait_;
+  Metrics::Counters& cache_lookups_;
+  Metrics::Counters& cache_hits_;
   prometheus::Counter& bytes_;
   prometheus::Counter& tokens_;
 };

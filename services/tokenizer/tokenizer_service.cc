@@ -11,7 +11,6 @@
 #include "services/common/errors.h"
 #include "services/common/grpc_errors.h"
 #include "services/tokenizer/chat_request.h"
-#include "services/tokenizer/encode_line.h"
 
 namespace swiftlet {
 
@@ -74,46 +73,18 @@ absl::StatusOr<const ServedModel*> TokenizerService::FindModel(const std::string
       "model_not_found");
 }
 
-grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeReply>* TokenizerService::Encode(grpc::CallbackServerContext*) {
-  const auto stream = std::make_shared<EncodeStream>(
-      pool_, metrics_,
-      [this](const v1::EncodeRequest& request, v1::EncodeReply& reply) {
-        if (request.has_chat()) {
-          const EncodeLine line("chat", request.chat().model(), request.chat().trace(), failure_lines_);
-          return line.End(EncodeChat(request.chat(), reply), reply);
-        }
-        if (request.has_prompt()) {
-          const EncodeLine line("text", request.prompt().model(), request.prompt().trace(), failure_lines_);
-          return line.End(EncodePrompt(request.prompt(), reply), reply);
-        }
+grpc::ServerBidiReactor<v1::EncodeRequest, v1::EncodeResponse>* TokenizerService::Encode(grpc::CallbackServerContext*) {
+  return streams_.Open(std::make_shared<EncodeStream>(
+      pool_, metrics_, failure_lines_,
+      [this](const v1::EncodeRequest& request, v1::EncodeResponse& reply) {
+        if (request.has_chat()) return EncodeChat(request.chat(), reply);
+        if (request.has_prompt()) return EncodePrompt(request.prompt(), reply);
         return absl::UnimplementedError("a call of a kind that this tokenizer does not know");
       },
-      [this](EncodeStream* done) {
-        std::lock_guard<std::mutex> lock(mutex_);
-        std::erase_if(streams_, [done](const auto& one) { return one.get() == done; });
-      });
-  bool closed;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    streams_.push_back(stream);
-    closed = closed_;
-  }
-  stream->Start();
-  if (closed) stream->Close();
-  return stream.get();
+      [this](EncodeStream* done) { streams_.Forget(done); }));
 }
 
-void TokenizerService::Close() {
-  std::vector<std::shared_ptr<EncodeStream>> streams;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    closed_ = true;
-    streams = streams_;
-  }
-  for (const auto& stream : streams) stream->Close();
-}
-
-absl::Status TokenizerService::EncodePrompt(const v1::EncodePromptRequest& request, v1::EncodeReply& reply) const {
+absl::Status TokenizerService::EncodePrompt(const v1::EncodePromptRequest& request, v1::EncodeResponse& reply) const {
   ASSIGN_OR_RETURN(const ServedModel* model, FindModel(request.model()));
   RETURN_IF_ERROR(CheckPromptRequest(request));
   const TextSegment segment{request.text(), false};
@@ -125,7 +96,7 @@ absl::Status TokenizerService::EncodePrompt(const v1::EncodePromptRequest& reque
   return absl::OkStatus();
 }
 
-absl::Status TokenizerService::EncodeChat(const v1::EncodeChatRequest& request, v1::EncodeReply& reply) const {
+absl::Status TokenizerService::EncodeChat(const v1::EncodeChatRequest& request, v1::EncodeResponse& reply) const {
   ASSIGN_OR_RETURN(const ServedModel* model, FindModel(request.model()));
   if (model->chat_template == nullptr) {
     return InvalidField("messages", "the model has no chat template: it takes plain prompts only");

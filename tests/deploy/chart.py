@@ -1,6 +1,8 @@
 """The chart as Helm's own engine renders it."""
 
 import copy
+import importlib.machinery
+import importlib.util
 import pathlib
 
 import helm_python
@@ -28,6 +30,14 @@ def render(values: dict) -> list[dict]:
     with helm_python.Chart.load(CHART) as chart:
         files = chart.render(values, name="demo", namespace="llm")
     return [document for name, text in files.items() if name.endswith(".yaml") for document in yaml.safe_load_all(text) if document]
+
+
+def script(path: pathlib.Path):
+    """A program without .py, as a module."""
+    loader = importlib.machinery.SourceFileLoader(path.name, str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(path.name, loader))
+    loader.exec_module(module)
+    return module
 
 
 def of_kind(objects: list[dict], kind: str) -> list[dict]:

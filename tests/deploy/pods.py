@@ -49,6 +49,13 @@ def make_keys(folder: pathlib.Path, name: str = "keys.jsonl") -> pathlib.Path:
     return folder
 
 
+def why_it_did_not_start(component: str, output: str) -> str:
+    """The last line of a process that the chart has log in JSON."""
+    last = json.loads(output.strip().splitlines()[-1])
+    assert last["process"] == component and last["level"] == "error" and last["exit_status"] != 0, last
+    return last["error"]
+
+
 def cores(quantity: str) -> int:
     """As the downward API rounds them."""
     amount = float(quantity[:-1]) / 1000 if str(quantity).endswith("m") else float(quantity)
@@ -79,6 +86,16 @@ class Cluster:
         pod = Pod(self, deployment)
         self.pods.append(pod)
         return pod
+
+    def install(self) -> dict[str, list["Pod"]]:
+        """All Deployments at once, as `helm install` does: nothing waits for another. By component, when all are ready."""
+        pods = {component: [] for component in ("tokenizer", "worker", "gateway")}
+        for found in of_kind(self.objects, "Deployment"):
+            started = [self.start(found) for _ in range(found["spec"]["replicas"])]
+            pods[started[0].component] += started
+        for pod in itertools.chain(*pods.values()):
+            pod.wait_ready()
+        return pods
 
     def kill(self) -> None:
         for pod in self.pods:

@@ -1,7 +1,5 @@
 """The chart: rendered and linted by Helm's engine, valid for Kubernetes, closed to unknown values, true to the binaries."""
 
-import importlib.machinery
-import importlib.util
 import re
 import subprocess
 
@@ -10,7 +8,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from chart import CHART, ROOT, VALUES, container, deployment, merged, of_kind, render, values_of
+from chart import CHART, ROOT, VALUES, container, deployment, merged, of_kind, render, script, values_of
 
 CASES = sorted(path.stem for path in VALUES.glob("*.yaml"))
 OLDEST_KUBERNETES, NEWEST_KUBERNETES = "1.30", kubernetes_validate.latest_version()
@@ -173,23 +171,54 @@ def test_the_default_values_alone_ask_for_a_model():
         render({})
 
 
-def schema_maker():
-    loader = importlib.machinery.SourceFileLoader("make_schema", str(ROOT / "helm" / "make_schema"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("make_schema", loader))
-    loader.exec_module(module)
-    return module
+MAKE_SCHEMA = script(ROOT / "helm" / "make_schema")
 
 
 def test_the_schema_is_the_one_that_make_schema_writes():
-    assert schema_maker().TARGET.read_text() == schema_maker().text(), "run helm/make_schema"
+    assert MAKE_SCHEMA.TARGET.read_text() == MAKE_SCHEMA.text(), "run helm/make_schema"
 
 
 @pytest.mark.parametrize("program", ["gateway", "tokenizer", "worker"])
 def test_every_flag_is_the_charts_or_in_the_values(binaries, program):
     shown = subprocess.run([binaries / f"swiftlet-{program}", "--help"], capture_output=True, text=True, check=True).stdout
     flags = set(re.findall(r"^ +--([a-z0-9-]+)", shown, re.MULTILINE))
-    in_values = set(getattr(schema_maker(), f"{program.upper()}_FLAGS"))
+    in_values = set(getattr(MAKE_SCHEMA, f"{program.upper()}_FLAGS"))
     by_the_chart = SET_BY_THE_CHART["*"] | SET_BY_THE_CHART[program]
     assert not in_values & by_the_chart
     assert not flags - in_values - by_the_chart, "a new flag: add it to helm/make_schema and run that, or list it above"
     assert not in_values - flags, "no flag any more: take it from helm/make_schema and run that"
+
+
+ABSENT = "/nowhere/at/all"
+
+
+def bounds(program: str) -> dict[str, dict]:
+    return {name: rule for name, rule in getattr(MAKE_SCHEMA, f"{program.upper()}_FLAGS").items() if rule.get("type") in ("integer", "number")}
+
+
+def last_line(binaries, program: str, *flags: str) -> str:
+    """Of a program that cannot start."""
+    ports = ["--port=0", "--admin-port=0"] + (["--grpc-port=0"] if program == "gateway" else [])
+    ended = subprocess.run([binaries / f"swiftlet-{program}", "--host=127.0.0.1", *ports, *flags], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 78, ended.stderr
+    return ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("program, needed", [("gateway", ()), ("tokenizer", ("--model",)), ("worker", ("--device=cpu", "--model"))])
+def test_what_the_schema_refuses_the_program_refuses(binaries, checkpoint, program, needed):
+    for name, rule in bounds(program).items():
+        if name == "gpu-memory-utilization":  # read on a GPU alone
+            continue
+        beyond = [rule[end] + step for end, step in (("minimum", -1), ("maximum", 1)) if end in rule]
+        assert beyond, name
+        for value in beyond:
+            line = last_line(binaries, program, *needed, *([checkpoint] if needed else []), f"--{name}={value}")
+            assert f"--{name}" in line, (value, line)
+
+
+@pytest.mark.parametrize("program, absent", [("gateway", ("--ssl-keyfile=x", "--ssl-certfile")), ("tokenizer", ("--model",)), ("worker", ("--model",))])
+@pytest.mark.parametrize("end", ["minimum", "maximum"])
+def test_the_program_takes_what_the_schema_takes(binaries, program, absent, end):
+    """All flags at once, beside one thing that is not there."""
+    given = [f"--{name}={rule[end]}" for name, rule in bounds(program).items() if end in rule]
+    assert ABSENT in last_line(binaries, program, *absent, ABSENT, *given)

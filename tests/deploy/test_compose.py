@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import yaml
-from processes import Program, get, wait_until
+from processes import Program, get
 
 from chart import ROOT
 from pods import RESOLVER, network
@@ -31,23 +31,16 @@ def test_the_commands_make_a_service(binaries, checkpoint, tmp_path):
                                  environment={"LD_PRELOAD": RESOLVER, "NSS_WRAPPER_HOSTS": str(hosts)})
                 for service, address in ADDRESSES.items()}
     try:
-        for service, program in programs.items():
-            def ready() -> bool:
-                assert program.running(), program.output()[-2000:]
-                try:
-                    return get(ADMIN_PORTS[service], "/readyz", ADDRESSES[service])[0] == 200
-                except OSError:
-                    return False
-
-            wait_until(ready, 60, f"{service} is ready")
+        for service, started in programs.items():
+            started.wait_ready(ADMIN_PORTS[service], ADDRESSES[service])
         status, body = get(8000, "/v1/models", ADDRESSES["gateway"])
         assert status == 200 and '"model"' in body
-        for program in programs.values():
-            program.stop()
+        for started in programs.values():
+            started.stop()
     finally:
-        for program in programs.values():
-            if program.running():
-                program.process.kill()
+        for started in programs.values():
+            if started.running():
+                started.process.kill()
 
 
 @pytest.mark.parametrize("service", ADDRESSES)

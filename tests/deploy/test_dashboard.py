@@ -1,7 +1,5 @@
 """A real Prometheus scrapes two of each process under `swiftlet bench`: every expression of the dashboard has data."""
 
-import importlib.machinery
-import importlib.util
 import json
 import math
 import re
@@ -11,25 +9,23 @@ import time
 import pytest
 from processes import get, wait_until
 
-from chart import ROOT, merged, of_kind, render, values_of
+from chart import ROOT, merged, render, script, values_of
 from pods import KEY, Cluster, make_keys
 from prometheus import Prometheus, program
 
 GRAFANA = ROOT / "deploy" / "grafana"
 DASHBOARD = json.loads((GRAFANA / "dashboards" / "swiftlet.json").read_text())
 EXPRESSIONS = [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
-ONLY_ON_A_GPU = {"swiftlet_device_bytes"}
-VALUES = merged(values_of("minimal"), apiKeys={"secretName": "swiftlet-keys"},
-                worker={"replicas": 2, "flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024},
-                                              "resources": {"limits": {"cpu": "1"}}},
-                gateway={"resources": {"limits": {"cpu": "1"}}}, tokenizer={"resources": {"limits": {"cpu": "1"}}})
+ONLY_ON_A_GPU = {"swiftlet_device_bytes", "swiftlet_gpu_utilization_ratio", "swiftlet_gpu_memory_used_bytes", "swiftlet_gpu_power_watts",
+                 "swiftlet_gpu_power_limit_watts", "swiftlet_gpu_clock_hertz", "swiftlet_gpu_temperature_celsius"}
+SMALL = {"resources": {"limits": {"cpu": "1"}}}
+VALUES = merged(values_of("minimal"), apiKeys={"secretName": "swiftlet-keys"}, gateway=SMALL, tokenizer=SMALL,
+                worker=SMALL | {"replicas": 2, "flags": {"kv-cache-memory-bytes": "64MiB", "max-model-len": 1024}})
 
 
 def test_the_dashboard_is_the_one_that_make_dashboard_writes():
-    loader = importlib.machinery.SourceFileLoader("make_dashboard", str(GRAFANA / "make_dashboard"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("make_dashboard", loader))
-    loader.exec_module(module)
-    assert module.TARGET.read_text() == module.text(), "run deploy/grafana/make_dashboard"
+    maker = script(GRAFANA / "make_dashboard")
+    assert maker.TARGET.read_text() == maker.text(), "run deploy/grafana/make_dashboard"
 
 
 def test_queue_depth_and_gpu_utilisation_come_first():
@@ -44,14 +40,8 @@ def scraped(binaries, checkpoint, tmp_path_factory):
     cluster = Cluster(render(VALUES), binaries, folders, folder)
     prometheus = None
     try:
-        for found in of_kind(cluster.objects, "Deployment"):
-            for _ in range(found["spec"]["replicas"]):
-                cluster.start(found)
-        by_component = {name: [pod for pod in cluster.pods if pod.component == name] for name in ("gateway", "tokenizer", "worker")}
-        assert all(len(pods) == 2 for pods in by_component.values())
-        for name in ("tokenizer", "worker", "gateway"):
-            for pod in by_component[name]:
-                pod.wait_ready()
+        by_component = cluster.install()
+        assert {name: len(pods) for name, pods in by_component.items()} == {"tokenizer": 2, "worker": 2, "gateway": 2}
         targets = {name: [f"{pod.address}:{pod.port('admin')}" for pod in pods] for name, pods in by_component.items()}
         prometheus = Prometheus(folder, targets, "1s")
         # Scrapes of every process before the load, so that rates have a beginning.
@@ -84,7 +74,7 @@ def test_every_expression_has_data(scraped):
     prometheus, empty = scraped[1], []
     known = prometheus.metric_names()
     for title, expression in EXPRESSIONS:
-        names = set(re.findall(r"swiftlet_[a-z0-9_]+", expression))
+        names = set(re.findall(r"(?:swiftlet|process)_[a-z0-9_]+", expression))
         if names & ONLY_ON_A_GPU:
             continue
         assert names and names <= known, f"{title}: no process has {names - known}"

@@ -8,7 +8,7 @@ import pytest
 from processes import wait_until
 
 from chart import container, deployment, merged, of_kind, render, values_of
-from pods import KEY, Cluster, make_keys
+from pods import KEY, Cluster, make_keys, why_it_did_not_start
 from streams import Streams
 
 # Little time, and otherwise what the defaults give: names looked up, preStop, drain, flags.
@@ -38,19 +38,8 @@ def cluster(binaries, checkpoint, tmp_path):
     running.kill()
 
 
-def install(cluster) -> dict[str, list]:
-    """All Deployments at once, as `helm install` does: nothing waits for another."""
-    pods = {component: [] for component in ("tokenizer", "worker", "gateway")}
-    for found in of_kind(cluster.objects, "Deployment"):
-        started = [cluster.start(found) for _ in range(found["spec"]["replicas"])]
-        pods[started[0].component] += started
-    for pod in (pod for each in pods.values() for pod in each):
-        pod.wait_ready()
-    return pods
-
-
 def test_a_rollout_under_load_costs_no_caller_anything(cluster):
-    pods = install(cluster)
+    pods = cluster.install()
     known = [(pod.address, pod.port("http")) for pod in pods["gateway"]]
     streams = Streams(lambda: list(known), 32, "demo", max_tokens=48, headers=BEARER)
     taken = {}
@@ -74,7 +63,7 @@ def test_a_rollout_under_load_costs_no_caller_anything(cluster):
 
 def test_sigterm_drains_all_at_once_while_streams_run(cluster):
     """`helm uninstall`: every Pod gets SIGTERM at the same time; what was accepted is answered to its end."""
-    pods = install(cluster)
+    pods = cluster.install()
     streams = Streams(lambda: [(pod.address, pod.port("http")) for pod in pods["gateway"]], 32, "demo", max_tokens=200,
                       headers=BEARER)
     time.sleep(0.5)
@@ -101,8 +90,7 @@ def test_a_key_that_the_secret_lacks_is_one_line(cluster):
     (cluster.folders["keys"] / "keys.jsonl").unlink()
     gateway = cluster.start(deployment(cluster.objects, "gateway"))
     assert gateway.program.wait(20) == 78
-    last = gateway.program.output().strip().splitlines()[-1]
-    assert last.startswith("swiftlet-gateway: ") and "keys.jsonl" in last
+    assert "keys.jsonl" in why_it_did_not_start("gateway", gateway.program.output())
 
 
 @pytest.mark.parametrize("component", ["tokenizer", "worker"])
@@ -110,8 +98,7 @@ def test_a_model_that_is_not_there_is_one_line(binaries, tmp_path, component):
     cluster = Cluster(render(VALUES), binaries, {"model-demo": tmp_path / "absent"}, tmp_path)
     pod = cluster.start(deployment(cluster.objects, component))
     assert pod.program.wait(20) == 78
-    last = pod.program.output().strip().splitlines()[-1]
-    assert last.startswith(f"swiftlet-{component}: ") and "absent" in last
+    assert "absent" in why_it_did_not_start(component, pod.program.output())
 
 
 @pytest.mark.parametrize("case", ["cpu", "gpu"])

@@ -11,7 +11,7 @@ from certificates import Authority
 from processes import wait_until
 
 from chart import deployment, merged, render, values_of
-from pods import KEY, Cluster, make_keys
+from pods import KEY, Cluster, make_keys, why_it_did_not_start
 
 SMALL = {"resources": {"limits": {"cpu": "1"}}}
 VALUES = merged(values_of("mtls"), gateway=SMALL | {"flags": {"endpoint-refresh-seconds": 0.5}}, tokenizer=SMALL,
@@ -88,5 +88,5 @@ def test_a_certificate_that_is_not_there_is_one_line(cluster, tmp_path, componen
     cluster.folders["internal-tls"] = tmp_path / "absent"
     pod = cluster.start(deployment(cluster.objects, component))
     assert pod.program.wait(20) == 78
-    last = pod.program.output().strip().splitlines()[-1]
-    assert last.startswith(f"swiftlet-{component}: ") and "--internal-ssl-" in last and "absent" in last
+    why = why_it_did_not_start(component, pod.program.output())
+    assert "--internal-ssl-" in why and "absent" in why

@@ -1,6 +1,6 @@
 // The files that an operator gives. Input: the file's name (config.json, generation_config.json, tokenizer_config.json,
 // flags, keys), 0xFF, its text.
-#include <stdlib.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -11,7 +11,7 @@
 #include "engine/base/check.h"
 #include "engine/model/model_config.h"
 #include "services/common/flags.h"
-#include "services/gateway/api_key_file.h"
+#include "services/gateway/admission/api_key_file.h"
 #include "services/text/encode/tokenizer_config.h"
 #include "services/tokenizer/generation_defaults.h"
 #include "tests/fuzz/input.h"
@@ -22,9 +22,8 @@ namespace {
 // A folder with one file in it at a time; gone with the process.
 class Folder {
  public:
-  Folder() {
-    path_ = std::filesystem::temp_directory_path() / "fuzz_config_files_XXXXXX";
-    CHECK(mkdtemp(path_.data()) != nullptr) << path_;
+  Folder() : path_(std::filesystem::temp_directory_path() / ("fuzz_config_files_" + std::to_string(getpid()))) {
+    std::filesystem::create_directory(path_);
   }
   ~Folder() {
     std::error_code ignored;

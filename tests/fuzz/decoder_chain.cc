@@ -5,10 +5,10 @@
 
 #include "engine/base/check.h"
 #include "engine/base/strict_json.h"
+#include "services/gateway/http/sse.h"
 #include "services/gateway/json_writer.h"
-#include "services/gateway/sse.h"
+#include "services/text/encode/unicode.h"
 #include "tests/fuzz/input.h"
-#include "tests/fuzz/utf8.h"
 #include "tests/services/text/decode/decoded.h"
 
 namespace swiftlet {
@@ -65,7 +65,7 @@ void fuzz::RunOne(Input input) {
   if ((how & 16) != 0) options.stop_token_ids = {4};
   for (int i = 0; i < how >> 6; ++i) {
     const std::string_view stop = input.Text();
-    if (stop.empty() || stop.size() > 256 || !IsUtf8(stop)) return;  // the validator's business
+    if (stop.empty() || stop.size() > 256 || !IsValidUtf8(stop)) return;  // the validator's business
     options.stop.emplace_back(stop);
   }
   options.join = {static_cast<DecoderRules::Kind>(join & 1), static_cast<DecoderRules::LeadingSpace>((join >> 1) & 3)};
@@ -81,7 +81,7 @@ void fuzz::RunOne(Input input) {
   }
   std::vector<int32_t> offsets;
   const testing::Decoded whole = testing::Decode(plan, ids, {ids.size()}, &offsets);
-  CHECK(IsUtf8(whole.reasoning) && IsUtf8(whole.text));
+  CHECK(IsValidUtf8(whole.reasoning) && IsValidUtf8(whole.text));
   CHECK(whole.counted == offsets.size() && whole.counted <= ids.size());
   const auto check_cut = [&](const std::vector<size_t>& ends) {
     std::vector<int32_t> again;

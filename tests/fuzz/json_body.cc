@@ -7,8 +7,8 @@
 
 #include "engine/base/check.h"
 #include "services/common/limits.h"
-#include "services/gateway/openai_request.h"
-#include "services/gateway/validator.h"
+#include "services/gateway/openai/openai_request.h"
+#include "services/gateway/request/validator.h"
 #include "tests/fuzz/callers_error.h"
 #include "tests/fuzz/input.h"
 

@@ -14,9 +14,9 @@
 #include "engine/base/strict_json.h"
 #include "engine/grammar/code_point_set.h"
 #include "engine/grammar/compile_grammar.h"
+#include "services/text/encode/unicode.h"
 #include "tests/fuzz/grammar_walk.h"
 #include "tests/fuzz/input.h"
-#include "tests/fuzz/utf8.h"
 
 namespace swiftlet {
 namespace {
@@ -78,7 +78,7 @@ void fuzz::RunOne(Input input) {
   const uint8_t how = input.Byte();
   const std::string_view source = input.Text();
   const std::string_view text = input.rest();
-  if (!IsUtf8(source)) return;  // no JSON text has any
+  if (!IsValidUtf8(source)) return;  // no JSON text has any
   boost::json::object schema = {{"pattern", boost::json::string_view(source.data(), source.size())}};
   Lengths lengths;
   if (how != 0) {
@@ -94,7 +94,7 @@ void fuzz::RunOne(Input input) {
   CHECK(pattern.ok()) << pattern.status();
 
   const auto grammar = std::make_shared<TokenGrammar>(*compiled, Vocabulary(), GrammarLimits{});
-  if (IsUtf8(text) && text.size() <= kMaxCharacters) {
+  if (IsValidUtf8(text) && text.size() <= kMaxCharacters) {
     CHECK(testing::AcceptsBytes(grammar, CanonicalString(text)) == Fits(*pattern, lengths, text))
         << CanonicalString(text) << " for " << CanonicalString(source);
   }

@@ -1,9 +1,8 @@
 """The corpus as data: one file a section, one entry a case. What an entry may say:
 
   case, what     the number and the demand, as in the reliability reference, section 4
-  state          "served": as demanded. "changed": our expectation differs. "pending": its part has not landed; the case
-                 is run, but neither passes nor fails. "not applicable": nothing of ours could fail it.
-  why            the reason of every state but "served"; begins with the part's name where pending
+  state          "served": as demanded. "changed": our expectation differs. "not applicable": nothing of ours could fail it.
+  why            the reason of every state but "served"
   rest, grpc     requests with one expectation each (doors.py)
   sockets        bytes for the HTTP port (doors.py)
   script         a function of scripts_*.py, for what takes more than requests
@@ -15,7 +14,7 @@ import json
 import pathlib
 
 FOLDER = pathlib.Path(__file__).resolve().parent
-STATES = ("served", "changed", "pending", "not applicable")
+STATES = ("served", "changed", "not applicable")
 KEYS = {"case", "what", "state", "why", "rest", "grpc", "sockets", "script"}
 NUM_CASES = 130
 
@@ -48,5 +47,5 @@ def load() -> list[dict]:
         assert case["state"] in STATES, case
         assert case["state"] == "served" or case.get("why"), f"case {case['case']} gives no reason"
         does = any(case.get(key) for key in ("rest", "grpc", "sockets", "script"))
-        assert does or case["state"] in ("pending", "not applicable"), f"case {case['case']} does nothing"
+        assert does or case["state"] == "not applicable", f"case {case['case']} does nothing"
     return cases

@@ -1,5 +1,6 @@
 """Cases that take more than requests: functions by the names that the data gives. Each takes the Service under test."""
 
+import contextlib
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,13 +60,6 @@ def at_once(count: int, action) -> list:
     return results
 
 
-def resident_bytes(program: Program) -> int:
-    for line in Path(f"/proc/{program.process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(f"{program.name} has no VmRSS")
-
-
 @dataclass
 class Gateway:
     """One more gateway before the processes of a cluster."""
@@ -82,3 +76,16 @@ def start_gateway(cluster: Cluster, binaries: Path, log: Path, *flags: str) -> G
                       "--worker-endpoints", cluster.grpc_addresses["worker"][0], *flags, log=log)
     program.wait_ready(admin_port)
     return Gateway(program, port, grpc_port, admin_port)
+
+
+@contextlib.contextmanager
+def own_gateway(service: Service, log: str, *flags: str):
+    """A gateway for one script, which does not outlive it when it fails either."""
+    gateway = start_gateway(service.cluster, service.binaries, service.logs / log, *flags)
+    try:
+        yield gateway
+    except BaseException:
+        gateway.program.process.kill()
+        gateway.program.process.wait()
+        raise
+    gateway.program.stop()

@@ -7,7 +7,7 @@ import json
 
 from doors import GOOD, Ended, Grpc, completions, http, merged
 from processes import metric
-from scripts import Service, at_once, script, start_gateway
+from scripts import Service, at_once, own_gateway, script
 
 WEATHER = dict(type="function", function=dict(name="get_weather", parameters=dict(
     type="object", properties=dict(city=dict(type="string", maxLength=12)), required=["city"], additionalProperties=False)))
@@ -22,10 +22,8 @@ GRAMMAR_CACHE_BYTES = 128 << 20  # the worker's default
 @contextlib.contextmanager
 def with_tools(service: Service):
     """A gateway that takes tools: the demo model's template tells of no format of theirs."""
-    gateway = start_gateway(service.cluster, service.binaries, service.logs / "tools.log", "--tool-call-parser", "hermes")
-    with Grpc(f"127.0.0.1:{gateway.grpc_port}") as door:
+    with own_gateway(service, "tools.log", "--tool-call-parser", "hermes") as gateway, Grpc(f"127.0.0.1:{gateway.grpc_port}") as door:
         yield gateway.port, door
-    gateway.program.stop()
 
 
 def check_calls(calls: list[dict]) -> None:

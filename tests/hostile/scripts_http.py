@@ -7,7 +7,7 @@ import time
 
 from doors import GOOD, Connection, chat, head_of, http, merged
 from processes import metric, wait_until
-from scripts import Service, resident_bytes, script, start_gateway
+from scripts import Service, script, start_gateway
 
 CHAT = "/v1/chat/completions"
 
@@ -23,13 +23,13 @@ LONG = dict(max_tokens=1500, ignore_eos=True, stream=True)
 @script
 def many_chunks(service: Service) -> None:
     count = 1_000_000 if service.full else 100_000
-    before = resident_bytes(service.gateway)
+    before = service.gateway.resident_bytes()
     for _ in range(100 if service.full else 2):
         with Connection(service.port) as connection:
             connection.send(head_of("POST", CHAT, None, {"Transfer-Encoding": "chunked"}))
             connection.send(b"1\r\n \r\n" * count + b"0\r\n\r\n")
             assert connection.answer().status == 400
-    grown = resident_bytes(service.gateway) - before
+    grown = service.gateway.resident_bytes() - before
     assert grown < 64 << 20, f"{grown} bytes more"
     service.notes.append(f"case 86: the gateway grew by {grown >> 10} KiB")
 
@@ -73,7 +73,7 @@ def slow_body(service: Service) -> None:
 
 @script
 def slow_reader(service: Service) -> None:
-    before = resident_bytes(service.gateway)
+    before = service.gateway.resident_bytes()
     readers = [Connection(service.port, receive_buffer=1024) for _ in range(200 if service.full else 10)]
     for reader in readers:
         reader.send(request_bytes(**LONG))
@@ -81,7 +81,7 @@ def slow_reader(service: Service) -> None:
         for reader in readers:
             reader.socket.recv(1)
         time.sleep(0.25)
-    grown = resident_bytes(service.gateway) - before
+    grown = service.gateway.resident_bytes() - before
     assert grown < 64 << 20, grown
     for reader in readers:
         reader.socket.close()
@@ -179,7 +179,7 @@ def http2_floods(service: Service) -> None:
     }
     gateway = start_gateway(service.cluster, service.binaries, service.logs / "flooded.log")
     for name, unit in floods.items():
-        before = resident_bytes(gateway.program)
+        before = gateway.program.resident_bytes()
         with Connection(gateway.grpc_port, timeout_s=20) as connection:
             connection.socket.setblocking(True)
             connection.socket.settimeout(20)
@@ -190,6 +190,6 @@ def http2_floods(service: Service) -> None:
                 except OSError:
                     break  # cut off
         assert gateway.program.running(), f"{name} ended the gateway"
-        service.notes.append(f"case 102: {name} x {count}: the gateway's memory {(resident_bytes(gateway.program) - before) >> 10:+} KiB")
+        service.notes.append(f"case 102: {name} x {count}: the gateway's memory {(gateway.program.resident_bytes() - before) >> 10:+} KiB")
     assert chat(gateway.port).status == 200
     gateway.program.stop()

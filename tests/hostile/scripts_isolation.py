@@ -11,7 +11,7 @@ import grpc
 
 from doors import GOOD, Connection, Grpc, chat, completions, head_of, http, merged
 from processes import get
-from scripts import KEYS, Service, at_once, script, start_gateway
+from scripts import KEYS, Gateway, Service, at_once, own_gateway, script
 
 
 @script
@@ -123,7 +123,11 @@ def salted_prompts(service: Service) -> None:
     keys = {"search": ("hostile-search-key-01", "hostile-search-key-02"), "other": ("hostile-other-key-0002",)}
     file = service.logs / "tenants"
     file.write_text("".join(json.dumps(dict(name=name, key=key)) + "\n" for name, of_name in keys.items() for key in of_name))
-    named = start_gateway(service.cluster, service.binaries, service.logs / "tenants.log", "--api-key-file", str(file))
+    with own_gateway(service, "tenants.log", "--api-key-file", str(file)) as named:
+        check_tenants(service, named, keys, words)
+
+
+def check_tenants(service: Service, named: Gateway, keys: dict, words: str) -> None:
     doors = {}
 
     def cached(gateway, key: str | None, prompt: str, salt: str | None, by_grpc: bool) -> int:
@@ -173,7 +177,6 @@ def salted_prompts(service: Service) -> None:
     p = equal_distributions(known, new)
     assert p > (0.01 if service.full else 0.001), f"times tell what another tenant has sent: p {p:.4f}, {statistics.median(known)}, {statistics.median(new)}"
     service.notes.append(f"case 118: times of another tenant's prompts against new ones: Kolmogorov-Smirnov p {p:.2f} of {len(known)} each")
-    named.program.stop()
 
 
 @script
@@ -228,8 +231,11 @@ def quota_by_key(service: Service) -> None:
     keys = {"small": "hostile-small-key-0001", "other": "hostile-other-key-0001"}
     file = service.logs / "keys"
     file.write_text(json.dumps(dict(name="small", key=keys["small"], max_requests=2, tokens_per_minute=600)) + "\n" + json.dumps(dict(name="other", key=keys["other"])) + "\n")
-    gateway = start_gateway(service.cluster, service.binaries, service.logs / "quota.log", "--api-key-file", str(file))
+    with own_gateway(service, "quota.log", "--api-key-file", str(file)) as gateway:
+        check_quota(gateway, keys)
 
+
+def check_quota(gateway: Gateway, keys: dict) -> None:
     def ask(name: str, **change):
         return http(gateway.port, "chat", merged(GOOD["chat"], change), headers={"Authorization": f"Bearer {keys[name]}"})
 
@@ -256,4 +262,3 @@ def quota_by_key(service: Service) -> None:
                 assert ended.code == code, (method, name, ended.code, ended.details)
     assert ask("other").json()["choices"] == alone.json()["choices"]
     assert all(key not in gateway.program.output() for key in keys.values())
-    gateway.program.stop()

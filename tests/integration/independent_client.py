@@ -25,23 +25,27 @@ class Times:
         return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
 
 
-async def ask(client: httpx2.AsyncClient, url: str, output_tokens: int, begin: float | None, times: Times) -> None:
-    """`begin`: when the request was due; None: now."""
-    begin = time.perf_counter() if begin is None else begin
+async def ask(client: httpx2.AsyncClient, url: str, output_tokens: int, due: float | None, times: Times) -> None:
+    """`due`: when the request is to be sent, from which its times count; None: now."""
     body = {"model": "events", "messages": [{"role": "user", "content": "word " * 128}], "max_tokens": output_tokens, "ignore_eos": True, "stream": True,
             "stream_options": {"include_usage": True}}
+    request = client.build_request("POST", url, json=body)
+    if due is not None:
+        await asyncio.sleep(max(0, due - time.perf_counter()))
+    begin = time.perf_counter() if due is None else due
     seen, tokens = [], 0
-    async with client.stream("POST", url, json=body) as response:
-        response.raise_for_status()
-        async for line in response.aiter_lines():
-            if not line.startswith("data: ") or line == "data: [DONE]":
-                continue
-            event = json.loads(line[6:])
-            if event.get("usage"):
-                tokens = event["usage"]["completion_tokens"]
-            elif any(choice["delta"].get("content") for choice in event["choices"]):
-                seen.append(time.perf_counter())
+    response = await client.send(request, stream=True)
+    response.raise_for_status()
+    async for line in response.aiter_lines():
+        if not line.startswith("data: ") or line == "data: [DONE]":
+            continue
+        event = json.loads(line[6:])
+        if event.get("usage"):
+            tokens = event["usage"]["completion_tokens"]
+        elif any(choice["delta"].get("content") for choice in event["choices"]):
+            seen.append(time.perf_counter())
     end = time.perf_counter()
+    await response.aclose()
     times.ms["time_to_first_token"].append((seen[0] - begin) * 1e3)
     times.ms["end_to_end"].append((end - begin) * 1e3)
     times.ms["time_per_output_token"].append((seen[-1] - seen[0]) / (tokens - 1) * 1e3)
@@ -67,15 +71,11 @@ async def closed_loop(url: str, concurrency: int, requests: int, output_tokens: 
 async def open_loop(url: str, rate: float, requests: int, output_tokens: int, seed: int = 1) -> Times:
     times, draw = Times(), random.Random(seed)
 
-    async def at(client, due):
-        await asyncio.sleep(max(0, due - time.perf_counter()))
-        await ask(client, url, output_tokens, due, times)
-
     async with client_of(None) as client:
-        due = [time.perf_counter() + 0.1]
+        due = [time.perf_counter() + 0.5]
         while len(due) < requests:
             due.append(due[-1] + draw.expovariate(rate))
-        await asyncio.gather(*(at(client, one) for one in due))
+        await asyncio.gather(*(ask(client, url, output_tokens, one, times) for one in due))
     return times
 
 

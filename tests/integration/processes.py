@@ -14,6 +14,11 @@ import time
 READY_SECONDS = 120  # a sanitizer build on a busy machine
 
 
+def is_sanitized(binaries: pathlib.Path) -> bool:
+    """Named as the preset: everything takes ten times as long there, and memory tells nothing."""
+    return binaries.parent.name in ("asan", "tsan")
+
+
 _ports = itertools.cycle(random.sample(range(12000, 32000), 2000))
 
 
@@ -39,16 +44,22 @@ def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
         connection.close()
 
 
-def post(port: int, path: str, body: bytes | dict, headers: dict | None = None) -> tuple[int, dict]:
-    """The status and the JSON body of the answer; `body` as it is when bytes, so that it may be no JSON at all."""
+def exchange(port: int, path: str, body: bytes | dict, headers: dict | None = None) -> tuple[int, dict[str, str], dict]:
+    """Status, headers (names in small letters) and JSON body of the answer to a POST; `body` as it is when bytes, so that it may
+    be no JSON at all."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         connection.request("POST", path, data, {"Content-Type": "application/json"} | (headers or {}))
         response = connection.getresponse()
-        return response.status, json.loads(response.read())
+        return response.status, {name.lower(): value for name, value in response.getheaders()}, json.loads(response.read())
     finally:
         connection.close()
+
+
+def post(port: int, path: str, body: bytes | dict, headers: dict | None = None) -> tuple[int, dict]:
+    status, _, answer = exchange(port, path, body, headers)
+    return status, answer
 
 
 def metric(port: int, name: str, **labels: str) -> float:
@@ -92,11 +103,17 @@ class Program:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.name} still runs after {seconds} s; its log ends:\n{self.output()[-3000:]}") from None
 
-    def wait_ready(self, admin_port: int) -> None:
+    def resident_bytes(self) -> int:
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError(f"{self.name} has no VmRSS")
+
+    def wait_ready(self, admin_port: int, host: str = "127.0.0.1") -> None:
         def ready() -> bool:
             assert self.running(), f"{self.name} ended with {self.process.returncode}; its log ends:\n{self.output()[-3000:]}"
             try:
-                return get(admin_port, "/readyz")[0] == 200
+                return get(admin_port, "/readyz", host)[0] == 200
             except OSError:
                 return False
 

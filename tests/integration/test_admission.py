@@ -1,12 +1,10 @@
 """More than the gateway takes is refused at once with the time to come back, and what was accepted ends well."""
 
 import concurrent.futures
-import http.client
-import json
 
 import pytest
 
-from processes import Cluster
+from processes import Cluster, exchange
 from test_grpc import call
 
 BODY = {"model": "demo", "messages": [{"role": "user", "content": "What is 478 + 256?"}], "seed": 3, "temperature": 0}
@@ -22,12 +20,7 @@ def narrow(binaries, checkpoint, tmp_path_factory):
 
 
 def ask(port: int, body: dict) -> tuple[int, dict, dict]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    connection.request("POST", "/v1/chat/completions", json.dumps(body).encode())
-    response = connection.getresponse()
-    answer = json.loads(response.read())
-    connection.close()
-    return response.status, dict((key.lower(), value) for key, value in response.getheaders()), answer
+    return exchange(port, "/v1/chat/completions", body)
 
 
 def check_refusal(headers: dict, answer: dict) -> None:

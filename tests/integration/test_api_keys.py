@@ -1,12 +1,11 @@
 """The keys file: who may call, what each may use, read again while the service runs, and no key in any log or metric."""
 
-import http.client
 import json
 import subprocess
 
 import pytest
 
-from processes import Background, Cluster, free_port, metric, wait_until
+from processes import Background, Cluster, exchange, free_port, metric, wait_until
 from test_grpc import curl
 
 SEARCH, BATCH, LATER = "sk-search-0123456789abcdef", "sk-batch-0123456789abcdef", "sk-later-0123456789abcdef"
@@ -36,13 +35,8 @@ def locked(binaries, checkpoint, keys_file, tmp_path_factory):
 
 
 def ask(port: int, key: str, body: dict = BODY, request_id: str | None = None) -> tuple[int, dict, dict]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     headers = {"Authorization": f"Bearer {key}"} | ({} if request_id is None else {"X-Request-Id": request_id})
-    connection.request("POST", "/v1/chat/completions", json.dumps(body).encode(), headers)
-    response = connection.getresponse()
-    answer = json.loads(response.read())
-    connection.close()
-    return response.status, dict((name.lower(), value) for name, value in response.getheaders()), answer
+    return exchange(port, "/v1/chat/completions", body, headers)
 
 
 def test_only_known_keys_are_answered(locked):

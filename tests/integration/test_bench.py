@@ -15,11 +15,12 @@ import xml.etree.ElementTree
 import pytest
 
 from independent_client import closed_loop, open_loop
-from processes import Program, free_port, get, wait_until
+from processes import Background, Program, free_port, wait_until
+from terminal import Terminal
 
 
-def bench(binaries: pathlib.Path, *flags: str, seconds: float = 60) -> subprocess.CompletedProcess:
-    return subprocess.run([binaries / "swiftlet", "bench", "--quiet", *map(str, flags)], capture_output=True, text=True, timeout=seconds)
+def bench(binaries: pathlib.Path, *flags: str) -> subprocess.CompletedProcess:
+    return subprocess.run([binaries / "swiftlet", "bench", "--quiet", *map(str, flags)], capture_output=True, text=True, timeout=60)
 
 
 def measured(binaries: pathlib.Path, tmp_path: pathlib.Path, *flags: str) -> dict:
@@ -73,6 +74,7 @@ def test_wrong_use_is_one_line(cluster, binaries, tmp_path):
                                 (["--url", f"http://127.0.0.1:{free_port()}"], 69, "cannot connect"),
                                 (["--url", f"http://127.0.0.1:{free_port()}", "--endpoint", "grpc"], 69, "UNAVAILABLE"),
                                 (["--url", "http://no-such-host.invalid"], 69, "cannot resolve"),
+                                (["--url", url, "--endpoint", "grpc", "--api-key", "k\u00e9y"], 64, "--api-key: a key is"),
                                 (["--ratte", "3"], 64, "did you mean --rate?")]:
         ended = bench(binaries, *flags)
         assert ended.returncode == status and ended.stdout == "" and ended.stderr.startswith("swiftlet bench: "), (flags, ended)
@@ -139,6 +141,7 @@ async def hang(reader, writer):
 @pytest.mark.parametrize("answer, counted, said", [
     (plain("503 Busy", b'{"error":{"message":"not now"}}'), "503", "not now"),
     (plain("500 Oops", b"<html>"), "500", "<html>"),
+    (plain("500 Oops", b"\x1b]0;owned\x07\nf\xfcr"), "500", "\u241b]0;owned\u2407 f\ufffdr"),
     (plain("200 OK", b'{"choices":[]}'), "not a stream", "text/event-stream"),
     (STREAM + EVENT, "broken stream", "[DONE]"),
     (STREAM.replace(b"Connection: close", b"Transfer-Encoding: chunked") + b"ff\r\n" + EVENT, "broken stream", "closed the connection within"),
@@ -147,7 +150,7 @@ async def hang(reader, writer):
     (b"", "broken stream", "without an answer"),
     (b"SSH-2.0-OpenSSH\r\n\r\n", "no HTTP", ""),
     (hang, "timeout", "0.5 s"),
-], ids=["503", "500", "no stream", "no end", "cut", "no JSON", "error event", "closed", "no HTTP", "hang"])
+], ids=["503", "500", "500 that would act", "no stream", "no end", "cut", "no JSON", "error event", "closed", "no HTTP", "hang"])
 def test_failures_are_counted_and_explained(binaries, tmp_path, answer, counted, said):
     with Scripted(answer) as server:
         result = measured(binaries, tmp_path, "--url", f"http://127.0.0.1:{server.port}", "--requests", "3", "--concurrency", "3", "--timeout", "0.5")
@@ -183,6 +186,21 @@ def test_interrupt_prints_what_was_measured(binaries, tmp_path):
     assert result["interrupted"] and result["completed"] >= 1 and result["cut_off"] == 2 and "interrupted: 2 requests" in text, text
 
 
+def test_last_results_stay_until_there_are_new_ones(binaries, tmp_path):
+    (tmp_path / "kept.json").write_text("{}")
+    ended = bench(binaries, "--url", f"http://127.0.0.1:{free_port()}", "--json", tmp_path / "kept.json")
+    assert ended.returncode == 69 and (tmp_path / "kept.json").read_text() == "{}", ended
+
+
+def test_live_line_fits_the_terminal(binaries):
+    with Scripted(hang) as server, Terminal(binaries / "swiftlet", "bench", "--url", f"http://127.0.0.1:{server.port}", "--concurrency", "2", columns=30) as terminal:
+        terminal.wait_for(" begun, ")
+        terminal.interrupt()
+        assert terminal.wait() == 1
+        lines = [line.partition(b"\x1b[K")[0] for line in terminal.raw.split(b"\r") if b" begun, " in line]
+    assert lines and all(len(line) < 30 for line in lines), lines
+
+
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -193,20 +211,23 @@ def paced(binaries: pathlib.Path):
     """Its port: a server that computes nothing, whose answer n takes the same times whoever asks."""
     port = free_port()
     server = Program(binaries / "event_server", "--port", str(port), "--first-us", "300000", "--step-us", "20000", "--sigma", "0.4", log=pathlib.Path(os.devnull))
-    wait_until(lambda: server.running() and listens(port), what="event_server listens")
-    yield port
-    server.stop()
+    try:
+        wait_until(lambda: server.running() and listens(port), what="event_server listens")
+        yield port
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("loop", ["closed", "open"])
 def test_percentiles_agree_with_an_independent_client(binaries, tmp_path, loop):
-    """Short, on a busy machine: the bound is wide. docs/benchmarks.md has the long run."""
+    """Short, on a busy machine: the bounds are wide. docs/benchmarks.md has the long run."""
     flags = ("--concurrency", "16", "--requests", "48") if loop == "closed" else ("--rate", "32", "--requests", "48")
-    with paced(binaries) as port:
-        result = measured(binaries, tmp_path, "--url", f"http://127.0.0.1:{port}", "--output-tokens", "20", *flags)
-    assert result["failed"] == 0 and result["completed"] == 48, result["text"]
-    with paced(binaries) as port:
-        url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    with paced(binaries) as port, paced(binaries) as other_port:
+        ours = Background(lambda: measured(binaries, tmp_path, "--url", f"http://127.0.0.1:{port}", "--output-tokens", "20", *flags))
+        url = f"http://127.0.0.1:{other_port}/v1/chat/completions"
         theirs = asyncio.run(closed_loop(url, 16, 48, 20) if loop == "closed" else open_loop(url, 32, 48, 20))
-    for kind in ("time_to_first_token", "inter_token", "time_per_output_token", "end_to_end"):
-        assert result[kind]["p50_ms"] == pytest.approx(theirs.percentile(kind, 50), rel=0.15), kind
+        result = ours.join(60)
+    assert result["failed"] == 0 and result["completed"] == 48, result["text"]
+    # The other client takes its time to begin a request where it must share the cores.
+    for kind, bound in (("inter_token", 0.1), ("time_per_output_token", 0.1), ("time_to_first_token", 0.6), ("end_to_end", 0.3)):
+        assert result[kind]["p50_ms"] == pytest.approx(theirs.percentile(kind, 50), rel=bound), kind

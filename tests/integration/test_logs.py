@@ -2,18 +2,17 @@
 one tree of spans at a collector."""
 
 import http.client
-import http.server
 import json
 import os
 import re
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
 
 from processes import Cluster, Program, free_port, get, metric, post, wait_until
+from scripted_server import Handler, ScriptedServer
 from test_grpc import call
 
 CHAT = {"model": "demo", "messages": [{"role": "user", "content": "What is 478 + 256?"}], "temperature": 0, "max_tokens": 40}
@@ -21,36 +20,27 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 
 
-class Collector(http.server.ThreadingHTTPServer):
+class Collector(ScriptedServer):
     """What a collector of OTLP over HTTP keeps: spans by id. The first batch is sent away: the gateway has to come back with it."""
 
     def __init__(self):
         self.spans: dict[str, dict] = {}
-        self.posts = 0
-        super().__init__(("127.0.0.1", 0), self.Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            self.server.posts += 1
-            taken = self.server.posts > 1
-            if taken:
-                assert self.path == "/v1/traces" and self.headers["content-type"] == "application/json"
-                for group in body["resourceSpans"]:
-                    assert attributes(group["resource"])["service.name"] == "swiftlet-gateway"
-                    self.server.spans |= {span["spanId"]: span for scope in group["scopeSpans"] for span in scope["spans"]}
-            self.send_response(200 if taken else 503)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-        def log_message(self, *arguments):
-            pass
+        super().__init__(_Handler)
 
     def of_trace(self, trace_id: str) -> list[dict]:
         return [span for span in list(self.spans.values()) if span["traceId"] == trace_id]
+
+
+class _Handler(Handler):
+    def do_POST(self):
+        body = self.take_body()
+        if len(self.server.bodies) == 1:
+            return self.answer(b"{}", status=503)
+        assert self.path == "/v1/traces" and self.headers["content-type"] == "application/json"
+        for group in body["resourceSpans"]:
+            assert attributes(group["resource"])["service.name"] == "swiftlet-gateway"
+            self.server.spans |= {span["spanId"]: span for scope in group["scopeSpans"] for span in scope["spans"]}
+        self.answer(b"{}")
 
 
 def attributes(of: dict) -> dict:
@@ -67,14 +57,14 @@ def attributes(of: dict) -> dict:
 def collector():
     running = Collector()
     yield running
-    running.shutdown()
+    running.stop()
 
 
 @pytest.fixture(scope="module")
 def traced(binaries, checkpoint, tmp_path_factory, collector):
     as_json = ("--log-format", "json")
     running = Cluster(binaries, checkpoint, tmp_path_factory.mktemp("traced"), worker_flags=as_json, tokenizer_flags=as_json,
-                      gateway_flags=(*as_json, "--otlp-endpoint", f"http://127.0.0.1:{collector.server_port}", "--trace-sample-ratio", "0"))
+                      gateway_flags=(*as_json, "--otlp-endpoint", collector.url, "--trace-sample-ratio", "0"))
     yield running
     running.wait_idle()
     running.stop()
@@ -191,11 +181,13 @@ def test_whatever_bytes_callers_send_a_line_is_a_line(traced):
 
 def test_text_is_logged_where_it_is_asked_for_and_no_more_than_that(binaries, checkpoint, tmp_path):
     running = Cluster(binaries, checkpoint, tmp_path, gateway_flags=("--log-format", "json", "--log-request-text-bytes", "16"))
-    assert post(running.port, "/v1/chat/completions", CHAT | {"max_tokens": 300})[0] == 200
-    line = line_of(running.gateways()[0], http_status=200)
-    assert line["prompt"] == "user: What is 47" and 0 < len(line["answer"].encode()) <= 16
-    assert "parent_span_id" not in line
-    running.stop()
+    try:
+        assert post(running.port, "/v1/chat/completions", CHAT | {"max_tokens": 300})[0] == 200
+        line = line_of(running.gateways()[0], http_status=200)
+        assert line["prompt"] == "user: What is 47" and 0 < len(line["answer"].encode()) <= 16
+        assert "parent_span_id" not in line
+    finally:
+        running.stop()
 
 
 def test_a_log_that_nobody_reads_stops_nobody(binaries):
@@ -280,6 +272,6 @@ def test_a_gateway_without_workers_says_why_it_is_not_ready(binaries, tmp_path):
                       "--tokenizer-endpoints", nobody, "--worker-endpoints", nobody, log=tmp_path / "gateway.log")
     wait_until(lambda: answers(admin) or not gateway.running(), what="the admin port answers")
     status, text = get(admin, "/readyz")
-    assert status == 503 and json.loads(text)["reason"], text
     wait_until(lambda: "listening" in gateway.output(), what="it runs")  # before, SIGTERM ends it at once
     gateway.stop()
+    assert status == 503 and json.loads(text)["reason"], text

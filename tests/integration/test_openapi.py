@@ -9,7 +9,7 @@ import sys
 import openapi_spec_validator
 import pytest
 
-from processes import Cluster, get, post
+from processes import Cluster, get
 
 HERE = pathlib.Path(__file__).resolve().parent
 SECONDS = 45

@@ -33,13 +33,21 @@ TEMPLATE = """
 {%- if add_generation_prompt %}{{ '<｜Assistant｜><think>\\n' }}{% endif %}"""
 
 
+LLAMAS_TEMPLATE = TEMPLATE.replace('<tool_call>\\n{"name": <name>, "arguments": <object>}\\n</tool_call>',
+                                   '{"name": function name, "parameters": dictionary of argument name and its value}')
+
+
+def with_template(binaries, checkpoint, folder, template: str) -> Cluster:
+    """The demo model with a chat template that knows tools."""
+    model = folder / "demo"
+    shutil.copytree(checkpoint, model)
+    (model / "chat_template.jinja").write_text(template)
+    return Cluster(binaries, model, folder / "logs")
+
+
 @pytest.fixture(scope="module")
 def tools_cluster(binaries, checkpoint, tmp_path_factory):
-    """The demo model with a chat template that knows tools."""
-    model = tmp_path_factory.mktemp("model") / "demo"
-    shutil.copytree(checkpoint, model)
-    (model / "chat_template.jinja").write_text(TEMPLATE)
-    running = Cluster(binaries, model, tmp_path_factory.mktemp("logs"))
+    running = with_template(binaries, checkpoint, tmp_path_factory.mktemp("tools"), TEMPLATE)
     yield running
     running.wait_idle()
     running.stop()
@@ -121,8 +129,8 @@ def test_completions_take_a_form_from_the_first_token(client):
     assert answer.choices[0].finish_reason == "stop" and isinstance(json.loads(answer.choices[0].text)["answer"], int)
 
 
-def test_required_calls_are_calls_that_fit(tools_client):
-    [choice] = ask(tools_client, messages=QUESTION, tools=[ADD, TELL], tool_choice="required", parallel_tool_calls=False)
+def check_one_call(choice: dict) -> str:
+    """The name of the tool, whose arguments fit."""
     assert choice["finish"] == "tool_calls" and choice["content"] == "" and choice["reasoning"]
     [call] = choice["calls"]
     arguments = json.loads(call["arguments"])
@@ -130,12 +138,33 @@ def test_required_calls_are_calls_that_fit(tools_client):
         assert set(arguments) == {"a", "b"} and 0 <= arguments["a"] <= 999 and arguments["b"] in (1, 256)
     else:
         assert call["name"] == "tell" and arguments["unit"] in ("one", "two")
+    return call["name"]
+
+
+NAMED = dict(type="function", function=dict(name="tell"))
+
+
+def test_required_calls_are_calls_that_fit(tools_client):
+    check_one_call(*ask(tools_client, messages=QUESTION, tools=[ADD, TELL], tool_choice="required", parallel_tool_calls=False))
 
 
 def test_named_tool_is_called_once(tools_client):
-    [choice] = ask(tools_client, messages=QUESTION, tools=[ADD, TELL], tool_choice=dict(type="function", function=dict(name="tell")))
-    assert [call["name"] for call in choice["calls"]] == ["tell"] and choice["finish"] == "tool_calls"
-    assert json.loads(choice["calls"][0]["arguments"])["unit"] in ("one", "two")
+    assert check_one_call(*ask(tools_client, messages=QUESTION, tools=[ADD, TELL], tool_choice=NAMED)) == "tell"
+
+
+def test_llama_3_writes_one_call_as_its_template_says(binaries, checkpoint, tmp_path):
+    running = with_template(binaries, checkpoint, tmp_path, LLAMAS_TEMPLATE)
+    try:
+        client = client_of(running.port)
+        check_one_call(*ask(client, messages=QUESTION, tools=[ADD, TELL], tool_choice="required"))
+        assert check_one_call(*ask(client, messages=QUESTION, tools=[ADD, TELL], tool_choice=NAMED)) == "tell"
+        told = client.chat.completions.create(**GREEDY, messages=QUESTION, tools=[TELL], tool_choice=NAMED, logprobs=True)
+        written = "".join(one.token for one in told.choices[0].logprobs.content)
+        assert '"parameters"' in written and "<tool_call>" not in written, written
+        [answer] = ask(client, messages=QUESTION, tools=[ADD], tool_choice="auto")
+        assert answer["content"] or answer["calls"]
+    finally:
+        running.stop()
 
 
 def test_auto_and_none_let_the_model_talk(tools_client):

@@ -7,11 +7,12 @@
 #include <openssl/x509v3.h>
 
 #include <cstdint>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+
+#include "tests/testing/temporary_directory.h"
 
 namespace swiftlet::testing {
 
@@ -77,12 +78,11 @@ inline Certificate MakeCertificate(const CertificateOptions& options = {}) {
   return made;
 }
 
-// A file of this test's own; its path.
+// A file of this process's own, replaced by the next of its name; its path. No key stays behind.
 inline std::string WriteTestFile(const std::string& name, std::string_view text) {
-  const ::testing::TestInfo& test = *::testing::UnitTest::GetInstance()->current_test_info();
-  const std::string path = ::testing::TempDir() + "/" + test.test_suite_name() + "." + test.name() + "." + name;
-  std::ofstream(path, std::ios::binary) << text;
-  return path;
+  static const TemporaryDirectory directory;
+  directory.Write(name, text);
+  return directory.path() + "/" + name;
 }
 
 }  // namespace swiftlet::testing

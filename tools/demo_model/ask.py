@@ -3,20 +3,26 @@
 import argparse
 import json
 import time
+import urllib.error
 import urllib.request
 
 from evaluate import boxed_answer
 
 
-def post(url: str, body: dict):
-    data = json.dumps(body).encode()
-    return urllib.request.urlopen(urllib.request.Request(url, data, {"Content-Type": "application/json"}), timeout=120)
+def call(url: str, key: str, body: dict | None = None):
+    """GET, or POST of a body; the server's own words if it refuses."""
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    data = json.dumps(body).encode() if body is not None else None
+    try:
+        return urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=120)
+    except urllib.error.HTTPError as refusal:
+        raise SystemExit(f"{url}: {refusal.code} {refusal.read(2000).decode(errors='replace')}") from None
 
 
-def streamed(url: str, body: dict) -> tuple[str, int]:
+def streamed(url: str, key: str, body: dict) -> tuple[str, int]:
     """Prints the answer as it comes; the first line of each kind of text says which it is."""
     content, tokens, printing = "", 0, ""
-    with post(url, body | dict(stream=True, stream_options=dict(include_usage=True))) as events:
+    with call(url, key, body | dict(stream=True, stream_options=dict(include_usage=True))) as events:
         for line in events:
             if not line.startswith(b"data: ") or line.strip() == b"data: [DONE]":
                 continue
@@ -37,8 +43,8 @@ def streamed(url: str, body: dict) -> tuple[str, int]:
     return content, tokens
 
 
-def whole(url: str, body: dict) -> tuple[str, int]:
-    with post(url, body) as response:
+def whole(url: str, key: str, body: dict) -> tuple[str, int]:
+    with call(url, key, body) as response:
         reply = json.load(response)
     message = reply["choices"][0]["message"]
     print(f"[reasoning]\n{(message.get('reasoning_content') or '').strip()}\n[answer] {message['content'].strip()}")
@@ -49,14 +55,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("question")
     parser.add_argument("--url", default="http://127.0.0.1:8000/v1", help="base URL, /v1 included")
+    parser.add_argument("--api-key", default="", help="of a server that asks for one")
     parser.add_argument("--stream", action="store_true")
     arguments = parser.parse_args()
-    with urllib.request.urlopen(f"{arguments.url}/models", timeout=10) as response:
+    with call(f"{arguments.url}/models", arguments.api_key) as response:
         model = json.load(response)["data"][0]["id"]
     body = dict(model=model, messages=[dict(role="user", content=arguments.question)], max_tokens=256, seed=1)
     print(f"[{'streamed' if arguments.stream else 'plain'}] {arguments.question}")
     began = time.monotonic()
-    content, tokens = (streamed if arguments.stream else whole)(f"{arguments.url}/chat/completions", body)
+    content, tokens = (streamed if arguments.stream else whole)(f"{arguments.url}/chat/completions", arguments.api_key, body)
     seconds = time.monotonic() - began
     print(f"boxed: {boxed_answer(content)}   {tokens} tokens in {seconds:.2f} s, {tokens / seconds:.0f} tokens/s")
 

@@ -97,7 +97,7 @@ def sanitizer(suite: Suite) -> bool:
         for tool, program, shards in started:
             done = [one.result() for one in shards]
             counts = {word: sum(gtest_counts(output)[word] for _, output, _ in done) for word in ("passed", "failed", "skipped")}
-            status = max(status for status, _, _ in done)
+            status = next((status for status, _, _ in done if status != 0), 0)  # below 0: killed by a signal
             suite.row("compute-sanitizer", what=f"{tool} {program.name}", **counts, status=status,
                       seconds=round(sum(seconds for _, _, seconds in done), 1))
             if status != 0 or counts["passed"] == 0:

@@ -64,6 +64,7 @@ class Service:
         self.process = subprocess.Popen(command + flags, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
                                         env=os.environ | environment)
         self.ready_s = None
+        self._runs = 0
 
     def log(self) -> str:
         return pathlib.Path(self._log.name).read_text(errors="replace")
@@ -133,10 +134,12 @@ class Service:
 
     def _run_bench(self, concurrency: int, requests: int, input_tokens: int, output_tokens: int, more: tuple[str, ...],
                    seconds: float) -> dict:
+        self._runs += 1  # a seed for each: the prompts of the run before would be in the prefix cache
+        seed = () if "--seed" in more else ("--seed", str(self._runs))
         with tempfile.NamedTemporaryFile(suffix=".json") as output:
             command = [str(self.binaries / "swiftlet"), "bench", "--quiet", "--url", f"http://127.0.0.1:{self.port}",
                        "--concurrency", str(concurrency), "--requests", str(requests), "--input-tokens", str(input_tokens),
-                       "--output-tokens", str(output_tokens), "--json", output.name, *more]
+                       "--output-tokens", str(output_tokens), "--json", output.name, *seed, *more]
             ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds,
                                    env=os.environ | self.environment)
             text = pathlib.Path(output.name).read_text()

@@ -11,6 +11,15 @@ namespace {
 
 constexpr int32_t kOldestComputeCapability = 75;
 
+std::string UuidText(const cudaUUID_t& uuid) {
+  std::string text;
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    absl::StrAppend(&text, absl::Hex(static_cast<uint8_t>(uuid.bytes[i]), absl::kZeroPad2));
+  }
+  return text;
+}
+
 std::string Version(int32_t number) {
   return absl::StrCat(number / 1000, ".", number % 1000 / 10);
 }
@@ -49,6 +58,7 @@ absl::StatusOr<Device> OpenDevice(int32_t ordinal) {
   Device device;
   device.ordinal = ordinal;
   device.name = properties.name;
+  device.uuid = UuidText(properties.uuid);
   device.compute_capability = 10 * properties.major + properties.minor;
   device.num_sms = properties.multiProcessorCount;
   device.total_bytes = static_cast<int64_t>(properties.totalGlobalMem);

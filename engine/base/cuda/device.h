@@ -11,6 +11,7 @@ namespace swiftlet {
 struct Device {
   int32_t ordinal = 0;
   std::string name;                // "NVIDIA H200"
+  std::string uuid;                // 8-4-4-4-12 hexadecimal digits, as NVML writes them after "GPU-" or "MIG-"
   int32_t compute_capability = 0;  // 90 for 9.0
   int32_t num_sms = 0;
   int64_t total_bytes = 0;

@@ -22,6 +22,7 @@
 
 #include "engine/base/status_macros.h"
 #include "engine/kernels/cuda/attention_mma.cuh"
+#include "engine/kernels/cuda/attention_prefill_producer.cuh"
 #include "engine/kernels/cuda/attention_tensor_map.h"
 #include "engine/kernels/cuda/attention_versions.h"
 #include "engine/kernels/cuda/attention_warpgroup.cuh"
@@ -32,160 +33,16 @@
 namespace swiftlet::cuda {
 namespace {
 
-constexpr int kPageTokens = 64;
-constexpr int kBlockKeys = 2 * kPageTokens;
-constexpr int kRows = kPrefillTileTokens;  // of a warpgroup
-constexpr int kConsumers = 2;              // warpgroups
-constexpr int kThreads = (kConsumers + 1) * 128;
-constexpr int kQuerySlots = 2;
+constexpr int kThreads = (kPrefillConsumers + 1) * 128;
 constexpr float kSlack = 8;
-static_assert(kPrefillTileTokens == 64, "a warpgroup multiplies 64 rows");
-
-// What the producer tells of an item.
-struct Item {
-  int32_t first_token;  // of the batch
-  int32_t num_tokens;
-  int32_t first_position;
-  int32_t num_pages;
-  int32_t first_head;
-  int32_t heads;  // 0: there is no other item
-};
-
-// In shared memory everything is boxes of 64 dimensions: rows of 128 bytes whose 16-byte columns are permuted by the
-// row. [queries: slot, head, box, token][keys: stage, box, token][values: the same][items][barriers]
-template <int kHeadDim>
-struct Layout {
-  static constexpr int kBoxes = (kHeadDim + 63) / 64;
-  static constexpr int kStages = kBoxes == 1 ? 4 : 2;
-  static constexpr int kQueryBox = kRows * 128;
-  static constexpr int kHeadBytes = kBoxes * kQueryBox;
-  static constexpr int kPageBox = kPageTokens * 128;
-  static constexpr int kStageBox = kBlockKeys * 128;
-  static constexpr int kStageBytes = kBoxes * kStageBox;
-  static constexpr int kKeys = kQuerySlots * kConsumers * kHeadBytes;
-  static constexpr int kValues = kKeys + kStages * kStageBytes;
-  static constexpr int kItems = kValues + kStages * kStageBytes;
-  static constexpr int kBarriers = kItems + kQuerySlots * static_cast<int>(sizeof(Item));
-  // Barriers, each with the one of its opposite behind.
-  static constexpr int kQueryBarriers = kBarriers;
-  static constexpr int kKeyBarriers = kQueryBarriers + 16 * kQuerySlots;
-  static constexpr int kValueBarriers = kKeyBarriers + 16 * kStages;
-  static constexpr int kBytes = kValueBarriers + 16 * kStages;
-};
-
-// How the step's tiles become items: the fewer heads an item has, the more items there are, and the less of the tensor
-// cores each can use.
-struct Division {
-  int heads;      // of an item
-  int parts;      // items of a tile and key head
-  int num_items;  // in all
-};
-__device__ __forceinline__ Division Divide(int num_tiles, int num_kv_heads, int group, int blocks) {
-  Division best = {};
-  int best_cost = 1 << 30;
-#pragma unroll
-  for (int heads = kConsumers; heads >= 1; --heads) {
-    if (heads > group) continue;
-    const int parts = (group + heads - 1) / heads;
-    const int num_items = num_tiles * num_kv_heads * parts;
-    const int cost = (num_items + blocks - 1) / blocks * (heads == 2 ? 10 : 7);
-    if (cost < best_cost) {
-      best_cost = cost;
-      best = {heads, parts, num_items};
-    }
-  }
-  return best;
-}
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-
-template <int kHeadDim>
-__device__ __forceinline__ void Produce(const AttentionArgs& args, const Division& division, uint32_t shared,
-                                        Item* items, const CUtensorMap* query_map, const CUtensorMap* kv_map) {
-  using L = Layout<kHeadDim>;
-  const int lane = threadIdx.x % 32;
-  const StepView& step = args.step;
-  const int num_kv_heads = args.shape.num_kv_heads;
-  const int group = args.shape.num_heads / num_kv_heads;
-  const int blocks = static_cast<int>(gridDim.x);
-  const int block = static_cast<int>(blockIdx.x);
-  int count = 0;  // of blocks of keys
-  for (int turn = 0;; ++turn) {
-    const int slot = turn % kQuerySlots;
-    const uint32_t query_barrier = shared + L::kQueryBarriers + 16 * slot;
-    // This block's items go back and forth over the blocks.
-    const int index = turn * blocks + (turn % 2 == 0 ? block : blocks - 1 - block);
-    if (index >= division.num_items) {
-      WaitBarrier(query_barrier + 8, (turn / kQuerySlots & 1) ^ 1);
-      if (lane == 0) {
-        items[slot] = {};
-        ArriveAt(query_barrier);
-      }
-      return;
-    }
-    const int of_tile = division.parts * num_kv_heads;
-    const PrefillTile tile = step.prefill_tiles[index / of_tile];
-    const int kv_head = index % of_tile / division.parts;
-    const int first_head = index % division.parts * division.heads;
-    const int heads = min(division.heads, group - first_head);
-    const SequenceSpan span = step.sequences[tile.sequence];
-    const int* const table = step.block_tables + static_cast<int64_t>(span.row) * step.block_table_stride;
-    Item item;
-    item.first_token = span.first_token + tile.first_token;
-    item.num_tokens = min(kRows, span.num_tokens - tile.first_token);
-    item.first_position = span.first_position + tile.first_token;
-    item.num_pages = (item.first_position + item.num_tokens - 1) / kPageTokens + 1;
-    item.first_head = kv_head * group + first_head;
-    item.heads = heads;
-
-    WaitBarrier(query_barrier + 8, (turn / kQuerySlots & 1) ^ 1);
-    if (lane == 0) {
-      items[slot] = item;
-      ExpectBytes(query_barrier, heads * L::kHeadBytes);
-      for (int head = 0; head < heads; ++head) {
-#pragma unroll
-        for (int box = 0; box < L::kBoxes; ++box) {
-          TensorCopy(shared + (slot * kConsumers + head) * L::kHeadBytes + box * L::kQueryBox, query_map, 64 * box,
-                     item.first_head + head, item.first_token, query_barrier);
-        }
-      }
-    }
-    int ids = 0;  // a lane has one of 32 pages' ids
-    for (int page = 0; page < item.num_pages; page += 2, ++count) {
-      if (page % 32 == 0) ids = table[min(page + lane, item.num_pages - 1)];
-      const int first = __shfl_sync(~0u, ids, page % 32);
-      const int second = __shfl_sync(~0u, ids, page % 32 + 1);
-      const int pages = min(2, item.num_pages - page);
-      const int stage = count % L::kStages;
-      const uint32_t parity = (count / L::kStages & 1) ^ 1;
-#pragma unroll
-      for (int value = 0; value < 2; ++value) {
-        const uint32_t barrier = shared + (value == 0 ? L::kKeyBarriers : L::kValueBarriers) + 16 * stage;
-        const uint32_t to = shared + (value == 0 ? L::kKeys : L::kValues) + stage * L::kStageBytes;
-        WaitBarrier(barrier + 8, parity);
-        if (lane == 0) {
-          ExpectBytes(barrier, pages * L::kBoxes * L::kPageBox);
-#pragma unroll
-          for (int box = 0; box < L::kBoxes; ++box) {
-            TensorCopy(to + box * L::kStageBox, kv_map, 64 * box, 0, (first * num_kv_heads + kv_head) * 2 + value,
-                       barrier);
-            if (pages == 2) {
-              TensorCopy(to + box * L::kStageBox + L::kPageBox, kv_map, 64 * box, 0,
-                         (second * num_kv_heads + kv_head) * 2 + value, barrier);
-            }
-          }
-        }
-        __syncwarp();
-      }
-    }
-  }
-}
 
 // A batch of P V: 16 keys of weights times the same keys' values.
 template <int kHeadDim>
 __device__ __forceinline__ void MultiplyValues(float (&output)[kHeadDim / 2], const uint32_t (&weights)[4],
                                                uint32_t values, int add) {
-  constexpr int kStageBox = Layout<kHeadDim>::kStageBox;
+  constexpr int kStageBox = PrefillLayout<kHeadDim>::kStageBox;
   if constexpr (kHeadDim == 96) {  // a box and a half
     WgmmaTransposed<64>::Run(*reinterpret_cast<float(*)[32]>(&output[0]), weights, ValuesDescriptor(values, kStageBox),
                              add);
@@ -197,10 +54,11 @@ __device__ __forceinline__ void MultiplyValues(float (&output)[kHeadDim / 2], co
 }
 
 template <int kHeadDim>
-__device__ __forceinline__ void Consume(const AttentionArgs& args, int warpgroup, char* memory, const Item* items) {
-  using L = Layout<kHeadDim>;
+__device__ __forceinline__ void Consume(const AttentionArgs& args, int warpgroup, char* memory,
+                                        const PrefillItem* items) {
+  using L = PrefillLayout<kHeadDim>;
   constexpr int kColumns = kHeadDim / 8;
-  constexpr int kScores = kBlockKeys / 2;  // of a lane
+  constexpr int kScores = kPrefillBlockKeys / 2;  // of a lane
   const uint32_t shared = SharedAddress(memory);
   const int warp = threadIdx.x / 32 % 4;
   const int lane = threadIdx.x % 32;
@@ -213,8 +71,8 @@ __device__ __forceinline__ void Consume(const AttentionArgs& args, int warpgroup
   // are no divergence then.
   int turn = 0, count = 0, first_position = 0, num_pages = 0, heads = 0;
   const auto begin_item = [&] {  // whether this warpgroup has a head in it
-    const Item* item = items + turn % kQuerySlots;
-    WaitBarrier(shared + L::kQueryBarriers + 16 * (turn % kQuerySlots), turn / kQuerySlots & 1);
+    const PrefillItem* item = items + turn % kPrefillQuerySlots;
+    WaitBarrier(shared + L::kQueryBarriers + 16 * (turn % kPrefillQuerySlots), turn / kPrefillQuerySlots & 1);
     first_position = __shfl_sync(~0u, item->first_position, 0);
     num_pages = __shfl_sync(~0u, item->num_pages, 0);
     heads = __shfl_sync(~0u, item->heads, 0);
@@ -240,7 +98,7 @@ __device__ __forceinline__ void Consume(const AttentionArgs& args, int warpgroup
         wait_for(L::kValueBarriers, count);
         release(L::kValueBarriers, count);
       }
-      end_item(turn % kQuerySlots);
+      end_item(turn % kPrefillQuerySlots);
       ++turn;
     }
     return true;
@@ -248,23 +106,23 @@ __device__ __forceinline__ void Consume(const AttentionArgs& args, int warpgroup
 
   float scores[kScores];
   float output[kHeadDim / 2];
-  uint32_t weights[kBlockKeys / 16][4];
+  uint32_t weights[kPrefillBlockKeys / 16][4];
   float maximum[2], sum[2], correction[2];
   bool raised = false;
   const auto multiply_keys = [&](int number) {
-    const uint32_t query = shared + (turn % kQuerySlots * kConsumers + warpgroup) * L::kHeadBytes;
+    const uint32_t query = shared + (turn % kPrefillQuerySlots * kPrefillConsumers + warpgroup) * L::kHeadBytes;
     const uint32_t keys = shared + L::kKeys + number % L::kStages * L::kStageBytes;
 #pragma unroll
     for (int k = 0; k < kHeadDim / 16; ++k) {
-      Wgmma<kBlockKeys>::Run(scores, KeysDescriptor(query + k / 4 * L::kQueryBox + k % 4 * 32),
-                             KeysDescriptor(keys + k / 4 * L::kStageBox + k % 4 * 32), k > 0 ? 1 : 0);
+      Wgmma<kPrefillBlockKeys>::Run(scores, KeysDescriptor(query + k / 4 * L::kQueryBox + k % 4 * 32),
+                                    KeysDescriptor(keys + k / 4 * L::kStageBox + k % 4 * 32), k > 0 ? 1 : 0);
     }
     CommitBatch();
   };
   const auto multiply_values = [&](int number, int block) {
     const uint32_t values = shared + L::kValues + number % L::kStages * L::kStageBytes;
 #pragma unroll
-    for (int k = 0; k < kBlockKeys / 16; ++k) {
+    for (int k = 0; k < kPrefillBlockKeys / 16; ++k) {
       MultiplyValues<kHeadDim>(output, weights[k], values + k * 16 * 128, block > 0 || k > 0 ? 1 : 0);
     }
     CommitBatch();
@@ -272,7 +130,7 @@ __device__ __forceinline__ void Consume(const AttentionArgs& args, int warpgroup
   // Scores become their exponentials.
   const auto exponentiate = [&](int block, bool masked) {
     if (masked) {
-      const int position = first_position + warp * 16 + g - block * kBlockKeys - 2 * t;
+      const int position = first_position + warp * 16 + g - block * kPrefillBlockKeys - 2 * t;
 #pragma unroll
       for (int i = 0; i < kScores; ++i) {
         if (i / 4 * 8 + i % 2 > position + i % 4 / 2 * 8) scores[i] = -INFINITY;
@@ -283,7 +141,7 @@ __device__ __forceinline__ void Consume(const AttentionArgs& args, int warpgroup
     for (int r = 0; r < 2; ++r) {
       float highest[2] = {scores[2 * r], scores[2 * r + 1]};
 #pragma unroll
-      for (int j = 1; j < kBlockKeys / 8; ++j) {
+      for (int j = 1; j < kPrefillBlockKeys / 8; ++j) {
         highest[0] = fmaxf(highest[0], scores[4 * j + 2 * r]);
         highest[1] = fmaxf(highest[1], scores[4 * j + 2 * r + 1]);
       }
@@ -299,7 +157,7 @@ __device__ __forceinline__ void Consume(const AttentionArgs& args, int warpgroup
       const float shift = maximum[r] * scale;
       float sums[2] = {};
 #pragma unroll
-      for (int j = 0; j < kBlockKeys / 8; ++j) {
+      for (int j = 0; j < kPrefillBlockKeys / 8; ++j) {
 #pragma unroll
         for (int c = 0; c < 2; ++c) {
           float& score = scores[4 * j + 2 * r + c];
@@ -357,23 +215,23 @@ __device__ __forceinline__ void Consume(const AttentionArgs& args, int warpgroup
     }
     maximum[0] = maximum[1] = -INFINITY;
     sum[0] = sum[1] = 0;
-    exponentiate(0, kBlockKeys - 1 > first_position);
+    exponentiate(0, kPrefillBlockKeys - 1 > first_position);
     pack();
-    const int seen = (first_position + 1) / kBlockKeys;  // blocks that every row sees to their end
+    const int seen = (first_position + 1) / kPrefillBlockKeys;  // blocks that every row sees to their end
     const int last_block = (num_pages - 1) / 2;
     int block = 0;
     for (; block + 1 < min(seen, last_block + 1); ++block) step(block, std::false_type());
     for (; block < last_block; ++block) step(block, std::true_type());
 
     // The last output, and the first scores of the next item.
-    const int last_slot = turn % kQuerySlots;
+    const int last_slot = turn % kPrefillQuerySlots;
     const int last_heads = heads;
     wait_for(L::kValueBarriers, count);
-    const int valid = first_position + items[last_slot].num_tokens - block * kBlockKeys;
-    if (valid < kBlockKeys) {
+    const int valid = first_position + items[last_slot].num_tokens - block * kPrefillBlockKeys;
+    if (valid < kPrefillBlockKeys) {
       // Beyond the sequence there may be anything, and 0 times NaN is NaN.
       const uint32_t from = L::kValues + count % L::kStages * L::kStageBytes + valid * 128;
-      const int pieces = (kBlockKeys - valid) * 8;
+      const int pieces = (kPrefillBlockKeys - valid) * 8;
 #pragma unroll
       for (int box = 0; box < L::kBoxes; ++box) {
         for (int i = threadIdx.x % 128; i < pieces; i += 128) {
@@ -403,7 +261,7 @@ __device__ __forceinline__ void Consume(const AttentionArgs& args, int warpgroup
       sum[r] = 1.0f / sum[r];
     }
     // Through the place of the item's queries, so that stores are 16 bytes.
-    char* const place = memory + (last_slot * kConsumers + warpgroup) * L::kHeadBytes + warp * 16 * 128;
+    char* const place = memory + (last_slot * kPrefillConsumers + warpgroup) * L::kHeadBytes + warp * 16 * 128;
     SyncNamed(1 + warpgroup, 128);  // nobody reads them any more
 #pragma unroll
     for (int i = 0; i < kHeadDim / 4; ++i) {
@@ -439,15 +297,16 @@ __global__ void __launch_bounds__(kThreads, 1)
     WarpgroupPrefillKernel(const AttentionArgs args, const __grid_constant__ CUtensorMap query_map,
                            const __grid_constant__ CUtensorMap kv_map) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  using L = Layout<kHeadDim>;
+  using L = PrefillLayout<kHeadDim>;
   extern __shared__ __align__(1024) char shared[];
-  Item* const items = reinterpret_cast<Item*>(shared + L::kItems);
+  PrefillItem* const items = reinterpret_cast<PrefillItem*>(shared + L::kItems);
   const int warpgroup = __shfl_sync(~0u, static_cast<int>(threadIdx.x) / 128, 0);
-  const Division division = Divide(args.step.counts->num_prefill_tiles, args.shape.num_kv_heads,
-                                   args.shape.num_heads / args.shape.num_kv_heads, static_cast<int>(gridDim.x));
+  const PrefillDivision division =
+      DividePrefill(args.step.counts->num_prefill_tiles, args.shape.num_kv_heads,
+                    args.shape.num_heads / args.shape.num_kv_heads, static_cast<int>(gridDim.x));
   if (threadIdx.x == 0) {
     const uint32_t base = SharedAddress(shared);
-    for (int slot = 0; slot < kQuerySlots; ++slot) {
+    for (int slot = 0; slot < kPrefillQuerySlots; ++slot) {
       InitBarrier(base + L::kQueryBarriers + 16 * slot, 1);
       InitBarrier(base + L::kQueryBarriers + 16 * slot + 8, division.heads);
     }
@@ -462,9 +321,10 @@ __global__ void __launch_bounds__(kThreads, 1)
   __syncthreads();
   WaitForPredecessor();
   ReleaseSuccessor();
-  if (warpgroup == kConsumers) {
+  if (warpgroup == kPrefillConsumers) {
     GiveRegisters<24>();
-    if (threadIdx.x % 128 < 32) Produce<kHeadDim>(args, division, SharedAddress(shared), items, &query_map, &kv_map);
+    if (threadIdx.x % 128 < 32)
+      ProducePrefill<kHeadDim>(args, division, SharedAddress(shared), items, &query_map, &kv_map);
   } else {
     TakeRegisters<240>();
     if (warpgroup < __shfl_sync(~0u, division.heads, 0)) Consume<kHeadDim>(args, warpgroup, shared, items);
@@ -480,7 +340,7 @@ absl::Status LaunchPrefill(const LaunchContext& context, const AttentionArgs& ar
   const int blocks = static_cast<int>(
       std::min<int64_t>(context.device->num_sms, static_cast<int64_t>(max_tiles) * args.shape.num_heads));
   return Launch(context, WarpgroupPrefillKernel<kHeadDim>, dim3(static_cast<unsigned>(blocks)), dim3(kThreads),
-                static_cast<size_t>(Layout<kHeadDim>::kBytes), 1, args, query_map, kv_map);
+                static_cast<size_t>(PrefillLayout<kHeadDim>::kBytes), 1, args, query_map, kv_map);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "engine/kernels/cuda/cublaslt_library.h"
 
-#include "engine/base/cuda/dynamic_library.h"
+#include "engine/base/dynamic_library.h"
 #include "engine/base/status_macros.h"
 
 namespace swiftlet::cuda {

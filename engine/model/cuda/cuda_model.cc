@@ -12,6 +12,7 @@
 #include "engine/kernels/attention.h"
 #include "engine/kernels/cuda/layer_ops.h"
 #include "engine/kernels/cuda/mask_padding.h"
+#include "engine/model/memory_cost.h"
 #include "engine/model/rope.h"
 
 namespace swiftlet::cuda {

@@ -13,6 +13,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/kernels/cuda/convert.h"
 #include "engine/model/architectures.h"
+#include "engine/model/memory_cost.h"
 
 namespace swiftlet::cuda {
 namespace {
@@ -192,10 +193,6 @@ class Uploader final : public SliceConsumer {
 };
 
 }  // namespace
-
-int32_t PaddedToEight(int32_t size) {
-  return (size + 7) / 8 * 8;
-}
 
 absl::StatusOr<CudaWeights> LoadCudaWeights(const Device& device, const ModelConfig& config,
                                             const Checkpoint& checkpoint, ThreadPool& pool,

@@ -36,15 +36,12 @@ struct CudaLayerWeights {
 
 struct CudaWeights {
   DeviceBuffer memory;
-  LinearWeight embedding;  // [padded vocab, hidden]; also the head when tied
+  LinearWeight embedding;  // [padded vocab (memory_cost.h), hidden]; also the head when tied
   std::vector<CudaLayerWeights> layers;
   float* final_norm = nullptr;
   LinearWeight head;  // [padded vocab, hidden]
   uint64_t content_hash = 0;
 };
-
-// Kernels want widths in multiples of eight: vocabulary and intermediate size are padded with zeros.
-int32_t PaddedToEight(int32_t size);
 
 // Checks every tensor's presence, shape and dtype before the first byte of data is read. UNIMPLEMENTED for a hidden
 // size that is no multiple of eight.

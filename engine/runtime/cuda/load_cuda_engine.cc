@@ -109,6 +109,7 @@ absl::StatusOr<std::unique_ptr<CudaExecutor>> LoadCudaExecutor(const Device& dev
   description->numerics_fingerprint = model->numerics_fingerprint(
       {.device = &device, .deterministic = executor_options.deterministic, .generic = executor_options.generic});
   description->device = device.name;
+  description->device_uuid = device.uuid;
   description->device_note = model->kernels_description();
   return CudaExecutor::Create(std::move(model), *std::move(memory), executor_options);
 }

@@ -47,7 +47,7 @@ SamplingRow SamplingRowOf(const GenerationRequest& request, int32_t choice) {
   row.num_stop_tokens = static_cast<int32_t>(request.stop_token_ids.size());
   row.num_bias_entries = static_cast<int32_t>(sampling.logit_bias.size());
   // The masks of a grammar know of min_tokens.
-  const int32_t min_tokens = request.grammar != nullptr ? 0 : request.min_tokens;
+  const int32_t min_tokens = request.has_grammar ? 0 : request.min_tokens;
   row.forbid_stop_before = static_cast<int32_t>(request.prompt_ids.size()) + min_tokens;
   row.num_logprobs = request.logprobs - 1;
   row.mask_slot = -1;
@@ -115,7 +115,7 @@ void StepPacker::PackRow(const StepPlan::Row& planned, std::shared_ptr<const Gen
   const SamplingParams& sampling = request->sampling;
   row = {.request = request, .choice = planned.choice};
   row.always_full =
-      HasPenalties(sampling) || !sampling.logit_bias.empty() || request->logprobs > 0 || request->grammar != nullptr;
+      HasPenalties(sampling) || !sampling.logit_bias.empty() || request->logprobs > 0 || request->has_grammar;
   const SamplingRow& patch = AddRowPatch(planned.row).sampling;
   row.forbid_before = request->stop_token_ids.empty() ? 0 : patch.forbid_stop_before;
   if (HasPenalties(sampling)) {

@@ -34,6 +34,7 @@ using google::protobuf::FieldDescriptor;
 
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kEvents = "text/event-stream";
+constexpr std::string_view kHtml = "text/html";
 constexpr std::string_view kLines = "application/x-ndjson";
 
 // What the table of routes does not say of them.
@@ -42,17 +43,18 @@ struct RouteFacts {
   std::string_view name;
   std::string_view summary;
   std::string_view body;    // schema; empty: none
-  std::string_view answer;  // likewise
+  std::string_view answer;  // likewise; empty: a page
   std::string_view event;   // of a stream; empty: it never streams
 };
 constexpr RouteFacts kFacts[] = {
+    {"/", "playground", "A page to talk with the models", "", "", ""},
     {"/health", "health", "Whether requests can be answered: /readyz under another name", "", "Ready", ""},
     {"/livez", "livez", "Whether the process lives", "", "Alive", ""},
     {"/readyz", "readyz", "Whether requests can be answered", "", "Ready", ""},
     {"/version", "version", "The version that answers", "", "Version", ""},
     {"/openapi.json", "openapi", "This document", "", "Document", ""},
     {"/v1/models", "listModels", "The models that can be asked", "", "ModelList", ""},
-    {"/v1/models/", "getModel", "One of them", "", "Model", ""},
+    {"/v1/models/{model}", "getModel", "One of them", "", "Model", ""},
     {"/v1/chat/completions", "createChatCompletion", "Answers a conversation", "ChatCompletionRequest",
      "ChatCompletion", "ChatCompletionChunk"},
     {"/v1/completions", "createCompletion", "Continues a prompt", "CompletionRequest", "Completion", "Completion"},
@@ -194,19 +196,19 @@ class Writer {
     schemas_["DetokenizeRequest"] = DetokenizeBodySchema(strict_);
   }
 
-  void AddRoute(const DocumentedRoute& route) {
+  void AddRoute(const ListedRoute& route) {
     const auto facts = std::find_if(std::begin(kFacts), std::end(kFacts),
                                     [&](const RouteFacts& one) { return one.path == route.path; });
     CHECK(facts != std::end(kFacts)) << "document.cc says nothing of " << route.path;
-    const bool named = absl::EndsWith(ToAbsl(route.path), "/");
-    const std::string path = absl::StrCat(ToAbsl(route.path), named ? "{model}" : "");
+    const bool named = absl::EndsWith(ToAbsl(route.path), "{model}");
     json::object operation = {{"operationId", facts->name}, {"summary", facts->summary}};
-    operation["tags"] = json::array{route.open ? "probes" : "OpenAI"};
+    operation["tags"] = json::array{facts->answer.empty() ? "playground" : route.open ? "probes" : "OpenAI"};
     json::array parameters = {RequestIdHeader()};
     if (named) parameters.push_back(PathParameter("model", {{"type", "string"}, {"minLength", 1}}));
     operation["parameters"] = std::move(parameters);
     if (!facts->body.empty()) operation["requestBody"] = Body(schema::Reference(facts->body));
-    json::object content = Content(kJson, schema::Reference(facts->answer));
+    json::object content =
+        facts->answer.empty() ? Content(kHtml, {{"type", "string"}}) : Content(kJson, schema::Reference(facts->answer));
     if (!facts->event.empty())
       content[kEvents] = EventContent(schema::Reference(facts->event), "[DONE] ends the stream");
     json::object responses = {{"200", json::object{{"description", "the answer"}, {"content", std::move(content)}}}};
@@ -220,7 +222,7 @@ class Writer {
     AddErrors({.needs_key = !route.open, .has_name = asks || named, .works = asks}, responses);
     operation["responses"] = std::move(responses);
     if (route.open) operation["security"] = json::array{};
-    Put(path, route.method, std::move(operation));
+    Put(std::string(route.path), route.method, std::move(operation));
   }
 
   void AddBindings(const BindingTable& table) {
@@ -356,7 +358,7 @@ class Writer {
     operation["responses"] = std::move(responses);
     for (const char* http : {"GET", "PUT", "POST", "DELETE", "PATCH"}) {
       if (binding.http_method == http || binding.http_method == "*") {
-        Put(binding.path.OpenApiPath(), http, operation);
+        Put(binding.route, http, operation);
       }
     }
   }
@@ -370,9 +372,9 @@ class Writer {
 
 }  // namespace
 
-std::string OpenApiDocument(std::span<const DocumentedRoute> routes, const BindingTable* bindings, bool strict) {
+std::string OpenApiDocument(std::span<const ListedRoute> routes, const BindingTable* bindings, bool strict) {
   Writer writer(strict);
-  for (const DocumentedRoute& route : routes) writer.AddRoute(route);
+  for (const ListedRoute& route : routes) writer.AddRoute(route);
   if (bindings != nullptr) writer.AddBindings(*bindings);
   return std::move(writer).Finish();
 }

@@ -11,13 +11,14 @@ namespace swiftlet {
 
 class BindingTable;
 
-struct DocumentedRoute {
-  std::string_view path;  // one that ends with '/': a model's name follows
+// A route of the HTTP door's own table.
+struct ListedRoute {
+  std::string_view path;  // as OpenAPI writes it: "/v1/models/{model}"
   std::string_view method;
   bool open;  // without a key
 };
 
 // `bindings`: of the transcoder; null: there is none. `strict`: unknown parameters are refused.
-std::string OpenApiDocument(std::span<const DocumentedRoute> routes, const BindingTable* bindings, bool strict);
+std::string OpenApiDocument(std::span<const ListedRoute> routes, const BindingTable* bindings, bool strict);
 
 }  // namespace swiftlet

@@ -8,9 +8,9 @@
 #include <boost/json/array.hpp>
 
 #include "services/common/limits.h"
-#include "services/gateway/field_bounds.h"
 #include "services/gateway/openapi/schema.h"
-#include "services/gateway/validator.h"
+#include "services/gateway/request/field_bounds.h"
+#include "services/gateway/request/validator.h"
 
 namespace swiftlet {
 

@@ -9,10 +9,10 @@
 #include "engine/base/check.h"
 #include "engine/base/strict_json.h"
 #include "services/common/limits.h"
-#include "services/gateway/field_bounds.h"
 #include "services/gateway/openapi/schema.h"
-#include "services/gateway/reasoning_effort.h"
-#include "services/gateway/validator.h"
+#include "services/gateway/request/field_bounds.h"
+#include "services/gateway/request/reasoning_effort.h"
+#include "services/gateway/request/validator.h"
 
 namespace swiftlet {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <boost/json/object.hpp>
 
-#include "services/gateway/parameter_table.h"
+#include "services/gateway/request/parameter_table.h"
 
 namespace swiftlet {
 

@@ -8,7 +8,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
-#include "services/gateway/field_bounds.h"
+#include "services/gateway/request/field_bounds.h"
 
 namespace swiftlet::schema {
 

@@ -18,6 +18,7 @@ struct Binding {
   const google::protobuf::MethodDescriptor* method;
   std::string http_method;  // "GET", "POST" ...; "*": any
   PathTemplate path;
+  std::string route = path.OpenApiPath();   // kept, as HttpRequest::route refers to it
   std::vector<FieldPath> path_fields = {};  // of path.variables(), in order
   enum Body { kNone, kWhole, kField };
   Body body = kNone;

@@ -2,17 +2,10 @@
 
 #include <absl/strings/escaping.h>
 #include <absl/strings/str_cat.h>
-#include <google/protobuf/duration.pb.h>
-#include <google/protobuf/field_mask.pb.h>
 #include <google/protobuf/struct.pb.h>
-#include <google/protobuf/timestamp.pb.h>
-#include <google/protobuf/util/field_mask_util.h>
-#include <google/protobuf/util/time_util.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <limits>
 #include <set>
 #include <vector>
 
@@ -20,47 +13,16 @@
 #include "engine/base/string_view.h"
 #include "services/common/errors.h"
 #include "services/common/limits.h"
+#include "services/gateway/transcode/field_place.h"
 
 namespace swiftlet {
 
 namespace json = boost::json;
 using google::protobuf::Descriptor;
-using google::protobuf::EnumValueDescriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 namespace {
-
-std::string_view View(json::string_view text) {
-  return {text.data(), text.size()};
-}
-
-absl::Status Wrong(std::string_view name, std::string_view wanted) {
-  return InvalidField(name, absl::StrCat("`", ToAbsl(name), "` must be ", ToAbsl(wanted)));
-}
-
-bool IsWrapper(const Descriptor& type) {
-  switch (type.well_known_type()) {
-    case Descriptor::WELLKNOWNTYPE_DOUBLEVALUE:
-    case Descriptor::WELLKNOWNTYPE_FLOATVALUE:
-    case Descriptor::WELLKNOWNTYPE_INT64VALUE:
-    case Descriptor::WELLKNOWNTYPE_UINT64VALUE:
-    case Descriptor::WELLKNOWNTYPE_INT32VALUE:
-    case Descriptor::WELLKNOWNTYPE_UINT32VALUE:
-    case Descriptor::WELLKNOWNTYPE_STRINGVALUE:
-    case Descriptor::WELLKNOWNTYPE_BYTESVALUE:
-    case Descriptor::WELLKNOWNTYPE_BOOLVALUE:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool IsSpelledAsText(const Descriptor& type) {
-  const auto kind = type.well_known_type();
-  return kind == Descriptor::WELLKNOWNTYPE_TIMESTAMP || kind == Descriptor::WELLKNOWNTYPE_DURATION ||
-         kind == Descriptor::WELLKNOWNTYPE_FIELDMASK;
-}
 
 const FieldDescriptor* FindField(const Descriptor& type, std::string_view name) {
   const std::string key(name);
@@ -71,169 +33,12 @@ const FieldDescriptor* FindField(const Descriptor& type, std::string_view name) 
   return nullptr;
 }
 
-// Which value of which field of which message is set: a single one, or one more of a list.
-struct Place {
-  Message& message;
-  const FieldDescriptor& field;
-  std::string name;  // for errors
-
-  template <typename T, typename Set, typename Add>
-  void Put(T value, Set set, Add add) const {
-    const google::protobuf::Reflection& reflection = *message.GetReflection();
-    if (field.is_repeated()) {
-      (reflection.*add)(&message, &field, std::move(value));
-    } else {
-      (reflection.*set)(&message, &field, std::move(value));
-    }
-  }
-  Message& PutMessage() const {
-    const google::protobuf::Reflection& reflection = *message.GetReflection();
-    return field.is_repeated() ? *reflection.AddMessage(&message, &field)
-                               : *reflection.MutableMessage(&message, &field);
-  }
-};
-
-// Places of single values, in a message that stands for its one field.
-Place WrappedPlace(Message& wrapper, std::string name) {
-  return {wrapper, *wrapper.GetDescriptor()->FindFieldByNumber(1), std::move(name)};
-}
-
-template <typename T>
-absl::Status PutInteger(const Place& place, std::string_view digits) {
-  T value;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error != std::errc() || end != digits.data() + digits.size()) {
-    return Wrong(place.name, absl::StrCat("an integer from ", std::numeric_limits<T>::min(), " to ",
-                                          std::numeric_limits<T>::max()));
-  }
-  using google::protobuf::Reflection;
-  if constexpr (std::is_same_v<T, int32_t>) place.Put(value, &Reflection::SetInt32, &Reflection::AddInt32);
-  if constexpr (std::is_same_v<T, uint32_t>) place.Put(value, &Reflection::SetUInt32, &Reflection::AddUInt32);
-  if constexpr (std::is_same_v<T, int64_t>) place.Put(value, &Reflection::SetInt64, &Reflection::AddInt64);
-  if constexpr (std::is_same_v<T, uint64_t>) place.Put(value, &Reflection::SetUInt64, &Reflection::AddUInt64);
-  return absl::OkStatus();
-}
-
-absl::Status PutInteger(const Place& place, std::string_view digits) {
-  switch (place.field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32:
-      return PutInteger<int32_t>(place, digits);
-    case FieldDescriptor::CPPTYPE_UINT32:
-      return PutInteger<uint32_t>(place, digits);
-    case FieldDescriptor::CPPTYPE_INT64:
-      return PutInteger<int64_t>(place, digits);
-    default:
-      return PutInteger<uint64_t>(place, digits);
-  }
-}
-
-absl::Status PutFloating(const Place& place, double value) {
-  using google::protobuf::Reflection;
-  if (place.field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) {
-    if (!std::isfinite(value)) return Wrong(place.name, "a finite number");
-    place.Put(value, &Reflection::SetDouble, &Reflection::AddDouble);
-    return absl::OkStatus();
-  }
-  if (!(std::abs(value) <= std::numeric_limits<float>::max())) return Wrong(place.name, "a finite number of 32 bits");
-  place.Put(static_cast<float>(value), &Reflection::SetFloat, &Reflection::AddFloat);
-  return absl::OkStatus();
-}
-
-absl::Status PutEnum(const Place& place, const EnumValueDescriptor* value) {
-  if (value == nullptr) {
-    std::string names;
-    for (int i = 0; i < place.field.enum_type()->value_count(); ++i) {
-      absl::StrAppend(&names, i > 0 ? ", " : "", place.field.enum_type()->value(i)->name());
-    }
-    return Wrong(place.name, absl::StrCat("one of ", names));
-  }
-  using google::protobuf::Reflection;
-  place.Put(value, &Reflection::SetEnum, &Reflection::AddEnum);
-  return absl::OkStatus();
-}
-
-absl::Status PutBytes(const Place& place, std::string_view base64) {
-  std::string bytes;
-  if (!absl::Base64Unescape(ToAbsl(base64), &bytes) && !absl::WebSafeBase64Unescape(ToAbsl(base64), &bytes)) {
-    return Wrong(place.name, "bytes in base64");
-  }
-  using google::protobuf::Reflection;
-  place.Put(std::move(bytes), &Reflection::SetString, &Reflection::AddString);
-  return absl::OkStatus();
-}
-
-absl::Status PutSpelled(const Place& place, std::string_view text) {
-  Message& message = place.PutMessage();
-  switch (message.GetDescriptor()->well_known_type()) {
-    case Descriptor::WELLKNOWNTYPE_TIMESTAMP:
-      if (google::protobuf::Timestamp value; google::protobuf::util::TimeUtil::FromString(std::string(text), &value)) {
-        message.CopyFrom(value);
-        return absl::OkStatus();
-      }
-      return Wrong(place.name, "a time such as 2026-01-31T12:00:00Z");
-    case Descriptor::WELLKNOWNTYPE_DURATION:
-      if (google::protobuf::Duration value; google::protobuf::util::TimeUtil::FromString(std::string(text), &value)) {
-        message.CopyFrom(value);
-        return absl::OkStatus();
-      }
-      return Wrong(place.name, "a duration such as 1.5s");
-    default: {
-      google::protobuf::FieldMask value;
-      if (!google::protobuf::util::FieldMaskUtil::FromJsonString(std::string(text), &value)) {
-        return Wrong(place.name, "field names with commas between");
-      }
-      message.CopyFrom(value);
-      return absl::OkStatus();
-    }
-  }
-}
-
-absl::Status PutText(const Place& place, std::string_view text) {
-  switch (place.field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32:
-    case FieldDescriptor::CPPTYPE_UINT32:
-    case FieldDescriptor::CPPTYPE_INT64:
-    case FieldDescriptor::CPPTYPE_UINT64:
-      return PutInteger(place, text);
-    case FieldDescriptor::CPPTYPE_FLOAT:
-    case FieldDescriptor::CPPTYPE_DOUBLE: {
-      double value;
-      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-      if (error != std::errc() || end != text.data() + text.size()) return Wrong(place.name, "a number");
-      return PutFloating(place, value);
-    }
-    case FieldDescriptor::CPPTYPE_BOOL: {
-      if (text != "true" && text != "false") return Wrong(place.name, "true or false");
-      using google::protobuf::Reflection;
-      place.Put(text == "true", &Reflection::SetBool, &Reflection::AddBool);
-      return absl::OkStatus();
-    }
-    case FieldDescriptor::CPPTYPE_ENUM: {
-      int32_t number;
-      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-      const bool is_number = error == std::errc() && end == text.data() + text.size();
-      return PutEnum(place, is_number ? place.field.enum_type()->FindValueByNumber(number)
-                                      : place.field.enum_type()->FindValueByName(std::string(text)));
-    }
-    case FieldDescriptor::CPPTYPE_STRING: {
-      if (place.field.type() == FieldDescriptor::TYPE_BYTES) return PutBytes(place, text);
-      using google::protobuf::Reflection;
-      place.Put(std::string(text), &Reflection::SetString, &Reflection::AddString);
-      return absl::OkStatus();
-    }
-    case FieldDescriptor::CPPTYPE_MESSAGE:
-      if (IsWrapper(*place.field.message_type())) return PutText(WrappedPlace(place.PutMessage(), place.name), text);
-      return PutSpelled(place, text);
-  }
-  return absl::InternalError("unreachable");
-}
-
-absl::Status PutJson(const Place& place, const json::value& value);
+absl::Status PutJson(const FieldPlace& place, const json::value& value);
 
 // Struct, Value and ListValue: JSON of any shape; its depth was bounded by the parser.
 void PutValue(const json::value& value, google::protobuf::Value& out);
 void PutStruct(const json::object& object, google::protobuf::Struct& out) {
-  for (const auto& [key, value] : object) PutValue(value, (*out.mutable_fields())[std::string(View(key))]);
+  for (const auto& [key, value] : object) PutValue(value, (*out.mutable_fields())[std::string(key)]);
 }
 void PutList(const json::array& array, google::protobuf::ListValue& out) {
   for (const json::value& value : array) PutValue(value, *out.add_values());
@@ -242,7 +47,7 @@ void PutValue(const json::value& value, google::protobuf::Value& out) {
   if (value.is_null()) out.set_null_value(google::protobuf::NULL_VALUE);
   if (value.is_bool()) out.set_bool_value(value.get_bool());
   if (value.is_number()) out.set_number_value(value.to_number<double>());
-  if (value.is_string()) out.set_string_value(std::string(View(value.get_string())));
+  if (value.is_string()) out.set_string_value(std::string(value.get_string()));
   if (value.is_object()) PutStruct(value.get_object(), *out.mutable_struct_value());
   if (value.is_array()) PutList(value.get_array(), *out.mutable_list_value());
 }
@@ -267,16 +72,16 @@ absl::Status CheckNumEntries(const FieldDescriptor& field, size_t num_entries, c
 }
 
 // One entry of a map: `place.field` is the map.
-absl::Status PutEntry(const Place& place, std::string_view key, const json::value& value) {
+absl::Status PutEntry(const FieldPlace& place, std::string_view key, const json::value& value) {
   Message& entry = *place.message.GetReflection()->AddMessage(&place.message, &place.field);
   const Descriptor& type = *entry.GetDescriptor();
   const std::string name = absl::StrCat(place.name, "[", absl::CHexEscape(ToAbsl(key.substr(0, 64))), "]");
   const bool leads_with_zero = key.size() > 1 && key[key[0] == '-'] == '0';
   if (leads_with_zero && type.map_key()->cpp_type() != FieldDescriptor::CPPTYPE_STRING) {
-    return Wrong(name, "an integer without leading zeros");  // else 1 and 01 would be two keys and one entry
+    return WrongValue(name, "an integer without leading zeros");  // else 1 and 01 would be two keys and one entry
   }
-  RETURN_IF_ERROR(PutText({entry, *type.map_key(), name}, key));
-  if (value.is_null()) return Wrong(name, "a value, not null");
+  RETURN_IF_ERROR((FieldPlace{entry, *type.map_key(), name}.PutText(key)));
+  if (value.is_null()) return WrongValue(name, "a value, not null");
   return PutJson({entry, *type.map_value(), name}, value);
 }
 
@@ -286,25 +91,25 @@ absl::Status PutField(const FieldDescriptor& field, const json::value& value, st
                           field.message_type()->well_known_type() == Descriptor::WELLKNOWNTYPE_VALUE;
   if (value.is_null() && !takes_null) return absl::OkStatus();
   if (field.is_map()) {
-    if (!value.is_object()) return Wrong(name, "an object");
+    if (!value.is_object()) return WrongValue(name, "an object");
     RETURN_IF_ERROR(CheckNumEntries(field, value.get_object().size(), name));
-    for (const auto& [key, one] : value.get_object()) RETURN_IF_ERROR(PutEntry({message, field, name}, View(key), one));
+    for (const auto& [key, one] : value.get_object()) RETURN_IF_ERROR(PutEntry({message, field, name}, key, one));
     return absl::OkStatus();
   }
   if (field.is_repeated()) {
-    if (!value.is_array()) return Wrong(name, "a list");
+    if (!value.is_array()) return WrongValue(name, "a list");
     const json::array& list = value.get_array();
     RETURN_IF_ERROR(CheckNumEntries(field, list.size(), name));
     for (size_t i = 0; i < list.size(); ++i) {
       std::string element = absl::StrCat(name, "[", i, "]");
-      if (list[i].is_null()) return Wrong(element, "a value, not null");
+      if (list[i].is_null()) return WrongValue(element, "a value, not null");
       RETURN_IF_ERROR(PutJson({message, field, std::move(element)}, list[i]));
     }
     return absl::OkStatus();
   }
   if (field.message_type() != nullptr &&
       field.message_type()->well_known_type() == Descriptor::WELLKNOWNTYPE_UNSPECIFIED) {
-    if (!value.is_object()) return Wrong(name, "an object");
+    if (!value.is_object()) return WrongValue(name, "an object");
     path.push_back(&field);
     const absl::Status status =
         PutObject(value.get_object(), taken, path, name, *message.GetReflection()->MutableMessage(&message, &field));
@@ -320,9 +125,9 @@ absl::Status PutObject(const json::object& object, std::span<const FieldPath> ta
   std::set<const FieldDescriptor*> seen;
   for (const auto& [key, value] : object) {
     constexpr size_t kShownBytes = 64;
-    const FieldDescriptor* field = FindField(type, View(key));
+    const FieldDescriptor* field = FindField(type, key);
     if (field == nullptr) {
-      const std::string unknown = Join(name, View(key).size() <= kShownBytes ? View(key) : "(a long name)");
+      const std::string unknown = Join(name, key.size() <= kShownBytes ? key : "(a long name)");
       return InvalidField(unknown, absl::StrCat("`", unknown, "` is not a field of ", type.name()));
     }
     const std::string field_name = Join(name, field->name());
@@ -345,23 +150,23 @@ absl::Status PutObject(const json::object& object, std::span<const FieldPath> ta
   return absl::OkStatus();
 }
 
-absl::Status PutJsonMessage(const Place& place, const json::value& value) {
+absl::Status PutJsonMessage(const FieldPlace& place, const json::value& value) {
   const Descriptor& type = *place.field.message_type();
   switch (type.well_known_type()) {
     case Descriptor::WELLKNOWNTYPE_UNSPECIFIED: {
-      if (!value.is_object()) return Wrong(place.name, "an object");
+      if (!value.is_object()) return place.Wrong("an object");
       FieldPath path;
       return PutObject(value.get_object(), {}, path, place.name, place.PutMessage());
     }
     case Descriptor::WELLKNOWNTYPE_STRUCT: {
-      if (!value.is_object()) return Wrong(place.name, "an object");
+      if (!value.is_object()) return place.Wrong("an object");
       google::protobuf::Struct built;
       PutStruct(value.get_object(), built);
       place.PutMessage().CopyFrom(built);
       return absl::OkStatus();
     }
     case Descriptor::WELLKNOWNTYPE_LISTVALUE: {
-      if (!value.is_array()) return Wrong(place.name, "a list");
+      if (!value.is_array()) return place.Wrong("a list");
       google::protobuf::ListValue built;
       PutList(value.get_array(), built);
       place.PutMessage().CopyFrom(built);
@@ -376,48 +181,44 @@ absl::Status PutJsonMessage(const Place& place, const json::value& value) {
     case Descriptor::WELLKNOWNTYPE_ANY:
       return InvalidField(place.name, absl::StrCat("`", place.name, "` cannot be given over REST"));
     default:
-      if (IsWrapper(type)) return PutJson(WrappedPlace(place.PutMessage(), place.name), value);
-      if (!value.is_string()) return Wrong(place.name, "a string");
-      return PutSpelled(place, View(value.get_string()));
+      if (IsWrapper(type)) return PutJson(place.PutWrapper(), value);
+      if (!value.is_string()) return place.Wrong("a string");
+      return place.PutSpelled(value.get_string());
   }
 }
 
-absl::Status PutJson(const Place& place, const json::value& value) {
+absl::Status PutJson(const FieldPlace& place, const json::value& value) {
   const FieldDescriptor& field = place.field;
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT64:
     case FieldDescriptor::CPPTYPE_UINT64:
-      if (value.is_string()) return PutInteger(place, View(value.get_string()));
+      if (value.is_string()) return place.PutInteger(value.get_string());
       [[fallthrough]];
     case FieldDescriptor::CPPTYPE_INT32:
     case FieldDescriptor::CPPTYPE_UINT32: {
-      if (!value.is_number()) return Wrong(place.name, "an integer");
-      if (value.is_int64()) return PutInteger(place, absl::StrCat(value.get_int64()));
-      if (value.is_uint64()) return PutInteger(place, absl::StrCat(value.get_uint64()));
+      if (!value.is_number()) return place.Wrong("an integer");
+      if (value.is_int64()) return place.PutInteger(absl::StrCat(value.get_int64()));
+      if (value.is_uint64()) return place.PutInteger(absl::StrCat(value.get_uint64()));
       const double number = value.get_double();  // such as 10.0; above 2^53 the written digits are lost
-      if (!(std::abs(number) <= 0x1p53) || std::trunc(number) != number) return Wrong(place.name, "an integer");
-      return PutInteger(place, absl::StrCat(static_cast<int64_t>(number)));
+      if (!(std::abs(number) <= 0x1p53) || std::trunc(number) != number) return place.Wrong("an integer");
+      return place.PutInteger(absl::StrCat(static_cast<int64_t>(number)));
     }
     case FieldDescriptor::CPPTYPE_FLOAT:
     case FieldDescriptor::CPPTYPE_DOUBLE:
-      if (!value.is_number()) return Wrong(place.name, "a number");
-      return PutFloating(place, value.to_number<double>());
-    case FieldDescriptor::CPPTYPE_BOOL: {
-      if (!value.is_bool()) return Wrong(place.name, "true or false");
-      using google::protobuf::Reflection;
-      place.Put(value.get_bool(), &Reflection::SetBool, &Reflection::AddBool);
-      return absl::OkStatus();
-    }
+      if (!value.is_number()) return place.Wrong("a number");
+      return place.PutFloating(value.to_number<double>());
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return value.is_bool() ? place.PutBool(value.get_bool()) : place.Wrong("true or false");
     case FieldDescriptor::CPPTYPE_ENUM:
       if (value.is_string()) {
-        return PutEnum(place, field.enum_type()->FindValueByName(std::string(View(value.get_string()))));
+        return place.PutEnum(field.enum_type()->FindValueByName(std::string(value.get_string())));
       }
-      return PutEnum(place, value.is_int64() && value.get_int64() == static_cast<int32_t>(value.get_int64())
-                                ? field.enum_type()->FindValueByNumber(static_cast<int32_t>(value.get_int64()))
-                                : nullptr);
+      return place.PutEnum(value.is_int64() && value.get_int64() == static_cast<int32_t>(value.get_int64())
+                               ? field.enum_type()->FindValueByNumber(static_cast<int32_t>(value.get_int64()))
+                               : nullptr);
     case FieldDescriptor::CPPTYPE_STRING:
-      if (!value.is_string()) return Wrong(place.name, "a string");
-      return PutText(place, View(value.get_string()));
+      if (!value.is_string()) return place.Wrong("a string");
+      return place.PutText(value.get_string());
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return PutJsonMessage(place, value);
   }
@@ -468,7 +269,7 @@ absl::Status SetFromText(const FieldPath& path, std::string_view text, Message& 
     }
     if (i + 1 < path.size()) at = reflection.MutableMessage(at, path[i]);
   }
-  return PutText({*at, *path.back(), name}, text);
+  return FieldPlace{*at, *path.back(), name}.PutText(text);
 }
 
 absl::Status SetFromJson(const json::value& value, std::span<const FieldPath> taken, Message& message) {

@@ -8,7 +8,7 @@
 
 #include "engine/base/check.h"
 #include "services/common/errors.h"
-#include "services/gateway/sse.h"
+#include "services/gateway/http/sse.h"
 #include "services/gateway/transcode/call_headers.h"
 #include "services/gateway/transcode/request_builder.h"
 #include "services/gateway/transcode/response_json.h"
@@ -119,8 +119,9 @@ class Answer : public std::enable_shared_from_this<Answer> {
 
 Transcoder::Transcoder(BindingTable table, MethodCaller& methods) : table_(std::move(table)), methods_(methods) {}
 
-std::optional<HttpResponse> Transcoder::Check(const HttpRequest& head) const {
+std::optional<HttpResponse> Transcoder::Check(HttpRequest& head) const {
   const BindingTable::Match match = table_.Find(head.method, head.path);
+  if (match.binding != nullptr) head.route = match.binding->route;
   if (match.binding == nullptr && match.allowed.empty()) {
     return ErrorResponse(WithErrorCode(absl::NotFoundError("this path is not served"), "unknown_url"));
   }

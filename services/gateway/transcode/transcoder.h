@@ -8,8 +8,8 @@
 #include <memory>
 #include <optional>
 
-#include "services/gateway/http_exchange.h"
-#include "services/gateway/method_call.h"
+#include "services/gateway/http/http_exchange.h"
+#include "services/gateway/inference/method_call.h"
 #include "services/gateway/transcode/binding.h"
 
 namespace swiftlet {
@@ -19,8 +19,8 @@ class Transcoder {
   // `methods` outlives the transcoder. The annotations of `service` are right: BindingTable::Of has said so.
   Transcoder(BindingTable table, MethodCaller& methods);
 
-  // Whether the request can be answered here: nullopt; else 404, 405 or 406.
-  std::optional<HttpResponse> Check(const HttpRequest& head) const;
+  // Whether the request can be answered here: nullopt; else 404, 405 or 406. Sets the route where there is one.
+  std::optional<HttpResponse> Check(HttpRequest& head) const;
   // For a request that passed Check.
   void Handle(const HttpRequest& request, std::shared_ptr<HttpExchange> exchange);
 

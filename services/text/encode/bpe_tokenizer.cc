@@ -28,6 +28,8 @@ class BpeTokenizer::ScratchLease {
     if (scratch_ == nullptr) scratch_ = std::make_unique<Scratch>();
   }
   ~ScratchLease() {
+    owner_.lookups_.fetch_add(std::exchange(scratch_->bpe.lookups, 0), std::memory_order_relaxed);
+    owner_.hits_.fetch_add(std::exchange(scratch_->bpe.hits, 0), std::memory_order_relaxed);
     if (text_bytes_ > kMaxKeptBytes) return;
     if (text_bytes_ > kMaxStackedBytes) scratch_->regex.ShrinkStack();
     std::lock_guard<std::mutex> lock(owner_.mutex_);
@@ -82,6 +84,10 @@ absl::StatusOr<std::vector<int32_t>> BpeTokenizer::Encode(absl::Span<const TextS
     ids.insert(ids.end(), parts_.post_processor.after.begin(), parts_.post_processor.after.end());
   }
   return ids;
+}
+
+PieceCacheCounts BpeTokenizer::piece_cache() const {
+  return {lookups_.load(std::memory_order_relaxed), hits_.load(std::memory_order_relaxed)};
 }
 
 absl::Status BpeTokenizer::EncodeText(std::string_view text, absl::Span<const Authorship> authors, Scratch& scratch,

@@ -1,6 +1,7 @@
 // A tokenizer.json put to work: added tokens, normalizer, pre-tokenizer, BPE, post-processor, in this order.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -34,6 +35,7 @@ class BpeTokenizer : public Tokenizer {
 
   absl::StatusOr<std::vector<int32_t>> Encode(absl::Span<const TextSegment> segments,
                                               const EncodeOptions& options) const override;
+  PieceCacheCounts piece_cache() const override;
 
  private:
   // What one call of Encode works with; kept for the next one, so that its cache stays warm.
@@ -48,6 +50,8 @@ class BpeTokenizer : public Tokenizer {
                             std::vector<int32_t>& ids) const;
 
   const Parts parts_;
+  mutable std::atomic<uint64_t> lookups_{0};
+  mutable std::atomic<uint64_t> hits_{0};
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Scratch>> idle_;  // guarded by mutex_; at most as many as callers at a time
 };

@@ -61,7 +61,9 @@ void BpeModel::Encode(std::string_view piece, bool guarded, BpeScratch& scratch,
   }
   const bool cacheable = piece.size() <= PieceCache::kMaxBytes && !guarded;
   PieceCache::Entry& cached = scratch.cache.At(hash);
+  if (cacheable) ++scratch.lookups;
   if (cacheable && cached.length == piece.size() && std::equal(piece.begin(), piece.end(), cached.bytes)) {
+    ++scratch.hits;
     out.insert(out.end(), cached.ids, cached.ids + cached.count);
     return;
   }

@@ -36,6 +36,8 @@ class PieceCache {
 
 struct BpeScratch {
   PieceCache cache;
+  uint64_t lookups = 0;  // in the cache, as the next
+  uint64_t hits = 0;
   std::vector<int32_t> ids;
   std::vector<uint32_t> ranks;
   std::vector<uint32_t> next;

@@ -43,6 +43,12 @@ struct TokenizerFacts {
   std::string hash;  // 32 lower-case hex digits: SHA-256 of tokenizer.json (else tokenizer.model), first half
 };
 
+// Look-ups in the memory of pieces already encoded, since start.
+struct PieceCacheCounts {
+  uint64_t lookups = 0;
+  uint64_t hits = 0;
+};
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -52,6 +58,9 @@ class Tokenizer {
   // Linear in the length of the text, whatever it is. INVALID_ARGUMENT for text that is not UTF-8.
   virtual absl::StatusOr<std::vector<int32_t>> Encode(absl::Span<const TextSegment> segments,
                                                       const EncodeOptions& options) const = 0;
+
+  // Zero where there is no such memory.
+  virtual PieceCacheCounts piece_cache() const { return {}; }
 
   const TokenVocabulary& vocabulary() const { return facts_.vocabulary; }
   int32_t vocab_size() const { return facts_.vocabulary.size(); }

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/model/memory_cost.h"
 #include "tests/engine/model/decoder_driver.h"
 #include "tests/engine/model/random_checkpoint.h"
 #include "tests/testing/effort.h"
@@ -29,6 +30,21 @@ std::unique_ptr<LlamaDecoder> Load(const TemporaryDirectory& directory, int thre
                               .force_reference = reference});
   EXPECT_TRUE(decoder.ok()) << decoder.status();
   return decoder.ok() ? *std::move(decoder) : nullptr;
+}
+
+TEST(MemoryCost, IsWhatTheDecoderTakes) {
+  for (const DType dtype : {DType::kBFloat16, DType::kFloat32}) {
+    TemporaryDirectory directory;
+    WriteRandomModel(directory, kOddQwen3, dtype == DType::kBFloat16, /*seed=*/1);
+    const std::unique_ptr<LlamaDecoder> decoder = Load(directory, 1, /*reference=*/false);
+    ASSERT_NE(decoder, nullptr);
+    const auto cost = CpuMemoryCost(decoder->config(), dtype);
+    ASSERT_TRUE(cost.ok()) << cost.status();
+    EXPECT_EQ(cost->weight_bytes, decoder->weight_bytes());
+    EXPECT_EQ(cost->kv_block_bytes, decoder->shape().kv_bytes_per_block);
+    EXPECT_EQ(cost->SequencesIn(cost->weight_bytes + 10 * cost->kv_block_bytes, 65), 5);
+    EXPECT_EQ(cost->SequencesIn(cost->weight_bytes, 1), 0);
+  }
 }
 
 struct Job {

@@ -82,6 +82,23 @@ TEST_F(EngineTest, FullWaitingQueueRefuses) {
   sink_->WaitForFinishes(accepted + 1);
 }
 
+// What /livez takes for work: there before any step has run.
+TEST_F(EngineTest, RequestsAreAliveFromSubmitToTheirEnd) {
+  FakeDecoderOptions options;
+  options.step_us = 10'000;
+  Start({}, options);
+  EXPECT_EQ(engine_->Stats().alive_requests, 0);
+  ASSERT_TRUE(engine_->Submit(1, Request(Prompt(10), 1000), sink_).ok());
+  ASSERT_TRUE(engine_->Submit(2, Request(Prompt(10), 1000), sink_).ok());
+  EXPECT_EQ(engine_->Stats().alive_requests, 2);
+  engine_->Cancel(1, sink_.get());
+  sink_->WaitForFinishes(1);
+  EXPECT_EQ(engine_->Stats().alive_requests, 1);
+  engine_->Cancel(2, sink_.get());
+  sink_->WaitForFinishes(2);
+  EXPECT_EQ(engine_->Stats().alive_requests, 0);
+}
+
 TEST_F(EngineTest, ShutdownDrainsThenCancels) {
   FakeDecoderOptions options;
   options.step_us = 1000;

@@ -19,6 +19,12 @@ TEST(Errors, CodePicksTheRow) {
   EXPECT_EQ(HttpStatusCode(WithErrorCode(absl::NotFoundError("x"), "model_not_found")), 404);
 }
 
+TEST(Errors, WordIsTheErrorsOwnCodeOrItsDefault) {
+  EXPECT_EQ(ErrorWord(absl::OkStatus()), "");
+  EXPECT_EQ(ErrorWord(absl::UnavailableError("x")), "unavailable");
+  EXPECT_EQ(ErrorWord(WithErrorCode(absl::UnavailableError("x"), "too_many_connections")), "too_many_connections");
+}
+
 TEST(Errors, BodyIsOpenAis) {
   EXPECT_EQ(OpenAiErrorBody(InvalidField("messages[2].role", "unknown role \"x\"")),
             R"({"error":{"message":"unknown role \"x\"","type":"invalid_request_error","param":"messages[2].role",)"

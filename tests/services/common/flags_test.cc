@@ -98,6 +98,39 @@ TEST(Flags, CommandLineWinsOverEnvironmentAndThatOverFile) {
   EXPECT_THAT(program.flags.Effective(), HasSubstr("drain-seconds=7 (config file)"));
 }
 
+TEST(Flags, OperandStandsAnywhereAndOnce) {
+  const auto parse = [](std::vector<const char*> arguments) {
+    std::string directory;
+    std::string memory;
+    Flags flags("program", "");
+    flags.AddOperand("DIR", &directory, "the directory");
+    flags.Add("memory", &memory, "");
+    arguments.insert(arguments.begin(), "program");
+    const auto next = flags.Parse(static_cast<int>(arguments.size()), arguments.data(), {});
+    return next.ok() ? directory + " " + memory : std::string(next.status().message());
+  };
+  EXPECT_EQ(parse({"here", "--memory", "1"}), "here 1");
+  EXPECT_EQ(parse({"--memory", "1", "here"}), "here 1");
+  EXPECT_EQ(parse({"--memory=1"}), "DIR is missing: the directory");
+  EXPECT_THAT(parse({"here", "there"}), HasSubstr("\"there\" is not a flag"));
+}
+
+TEST(Flags, VariableOfOtherProgramsSaysWhatNothingElseDoes) {
+  const auto colour_of = [](std::vector<const char*> arguments, std::vector<std::string> environment) {
+    std::string colour = "auto";
+    Flags flags("program", "");
+    flags.AddChoice("color", &colour, {"auto", "always", "never"}, "");
+    flags.AlsoSetBy("NO_COLOR", "never");
+    arguments.insert(arguments.begin(), "program");
+    EXPECT_TRUE(flags.Parse(static_cast<int>(arguments.size()), arguments.data(), environment).ok());
+    return colour;
+  };
+  EXPECT_EQ(colour_of({}, {"NO_COLOR=1"}), "never");
+  EXPECT_EQ(colour_of({}, {"NO_COLOR=", "NO_COLORS=1"}), "auto");
+  EXPECT_EQ(colour_of({"--color=always"}, {"NO_COLOR=1"}), "always");
+  EXPECT_EQ(colour_of({}, {"NO_COLOR=1", "SWIFTLET_COLOR=always"}), "always");
+}
+
 TEST(Flags, ConfigFileReadsSwitchesAndLists) {
   Program program;
   const std::string path =
@@ -134,6 +167,10 @@ TEST(Flags, BadValuesNameTheFlagAndWhatIsNeeded) {
   EXPECT_THAT(Program().Error({"--log-format", "xml"}), HasSubstr("one of text, json"));
   EXPECT_THAT(Program().Error({"--kv-cache-memory-bytes", "-1"}), HasSubstr("is no size"));
   EXPECT_THAT(Program().Error({"--kv-cache-memory-bytes", "9999999999GiB"}), HasSubstr("is no size"));
+  EXPECT_THAT(Program().Error({"--kv-cache-memory-bytes", "80gb"}), HasSubstr("is no size"));
+  int64_t bytes = 0;
+  EXPECT_TRUE(ParseBytes("80GB", &bytes).ok());
+  EXPECT_EQ(bytes, 80'000'000'000);
   EXPECT_THAT(Program().Error({"--model", "a", "--model", "b"}), HasSubstr("exactly one"));
   EXPECT_THAT(Program().Error({}, {"SWIFTLET_ENABLE_PREFIX_CACHING=maybe"}), HasSubstr("neither true nor false"));
   EXPECT_NE(Program().Error({"--model"}), "");

@@ -162,7 +162,7 @@ TEST_F(ContinueTraceTest, NewTracesAreSampledByTheRatioOthersByTheirCaller) {
 }
 
 TEST(SpanIds, AreUnlikeEachOtherAndNeverZero) {
-  SpanIds ids(0x61c8864680b583eb);  // one step before the counter's 0
+  SpanIds ids(0x61c8864680b583eb);  // which would be all zeros
   std::set<std::string> seen;
   for (int i = 0; i < 1000; ++i) {
     const std::string id = ids.Next();

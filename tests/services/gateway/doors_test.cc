@@ -10,7 +10,7 @@
 #include "services/common/grpc_channel.h"
 #include "services/common/grpc_errors.h"
 #include "services/common/grpc_server.h"
-#include "services/gateway/grpc_service.h"
+#include "services/gateway/grpc/grpc_service.h"
 #include "swiftlet/v1/inference.grpc.pb.h"
 #include "tests/services/gateway/front_fixture.h"
 

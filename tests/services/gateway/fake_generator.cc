@@ -14,6 +14,7 @@ ChoiceDelta TextDelta(std::string text, v1::FinishReason finish, int32_t choice)
   ChoiceDelta delta;
   delta.choice = choice;
   delta.text = std::move(text);
+  delta.num_tokens = 1;
   delta.token_ids = {7};
   delta.finish_reason = finish;
   return delta;
@@ -22,6 +23,7 @@ ChoiceDelta TextDelta(std::string text, v1::FinishReason finish, int32_t choice)
 ChoiceDelta ReasoningDelta(std::string reasoning) {
   ChoiceDelta delta;
   delta.reasoning = std::move(reasoning);
+  delta.num_tokens = 1;
   delta.token_ids = {8};
   return delta;
 }
@@ -32,6 +34,20 @@ FakeScript TextScript(const std::vector<std::string>& texts) {
   script.steps.back()[0].finish_reason = v1::FINISH_REASON_STOP;
   script.usage.set_prompt_tokens(static_cast<int32_t>(script.prompt_ids.size()));
   script.usage.set_completion_tokens(static_cast<int32_t>(texts.size()));
+  return script;
+}
+
+FakeScript NeverEnding(const ValidRequest&) {
+  FakeScript script = TextScript({"a", "b"});
+  script.steps.back()[0].finish_reason = v1::FINISH_REASON_UNSPECIFIED;
+  script.never_end = true;
+  return script;
+}
+
+FakeScript Flood(const ValidRequest&) {
+  FakeScript script;
+  for (int i = 0; i < 20000; ++i) script.steps.push_back({TextDelta(std::string(4096, 'x'))});
+  script.pause = std::chrono::microseconds(50);
   return script;
 }
 
@@ -85,6 +101,11 @@ class FakeGenerator::Run : public GenerationHandle, public std::enable_shared_fr
 std::shared_ptr<GenerationHandle> FakeGenerator::Start(ValidRequest request, std::unique_ptr<GenerationSink> sink,
                                                        boost::asio::any_io_executor home) {
   FakeScript script = script_(request);
+  if (!request.return_token_ids) {
+    for (auto& step : script.steps) {
+      for (ChoiceDelta& delta : step) delta.token_ids.clear();
+    }
+  }
   ++num_running_;
   {
     std::lock_guard<std::mutex> lock(mutex_);

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <vector>
 
-#include "services/gateway/generation.h"
+#include "services/gateway/generation/generation.h"
 
 namespace swiftlet {
 
@@ -22,11 +22,15 @@ struct FakeScript {
   bool never_end = false;
 };
 
-// One delta of choice `choice`.
+// One delta of choice `choice`, one token long.
 ChoiceDelta TextDelta(std::string text, v1::FinishReason finish = v1::FINISH_REASON_UNSPECIFIED, int32_t choice = 0);
 ChoiceDelta ReasoningDelta(std::string reasoning);
 // OK, with these texts as the steps, the last of which finishes with "stop".
 FakeScript TextScript(const std::vector<std::string>& texts);
+// Some text, and then nothing more.
+FakeScript NeverEnding(const ValidRequest&);
+// Endless text, 4 KiB a step.
+FakeScript Flood(const ValidRequest&);
 
 class FakeGenerator : public Generator {
  public:
@@ -35,7 +39,7 @@ class FakeGenerator : public Generator {
 
   std::shared_ptr<GenerationHandle> Start(ValidRequest request, std::unique_ptr<GenerationSink> sink,
                                           boost::asio::any_io_executor home) override;
-  // One id a byte, and back; on no account.
+  // One id a byte, and back.
   void Tokenize(ValidRequest request, boost::asio::any_io_executor home, TokenizeCallback done) override;
   absl::StatusOr<std::string> Detokenize(const std::string& model, std::span<const int32_t> ids,
                                          const std::shared_ptr<KeyAccount>& account) const override;

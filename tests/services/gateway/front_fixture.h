@@ -9,18 +9,18 @@
 #include <utility>
 
 #include "services/common/health.h"
-#include "services/gateway/api_keys.h"
-#include "services/gateway/generator.h"
-#include "services/gateway/http_routes.h"
-#include "services/gateway/http_server.h"
-#include "services/gateway/inference_methods.h"
+#include "services/gateway/admission/api_keys.h"
+#include "services/gateway/generation/generator.h"
+#include "services/gateway/http/http_routes.h"
+#include "services/gateway/http/http_server.h"
+#include "services/gateway/inference/inference_methods.h"
 #include "services/gateway/io_threads.h"
-#include "services/gateway/openai_api.h"
-#include "services/gateway/request_log.h"
+#include "services/gateway/openai/openai_api.h"
+#include "services/gateway/telemetry/request_log.h"
 #include "services/gateway/transcode/transcoder.h"
 #include "swiftlet/v1/inference.pb.h"
 #include "tests/services/gateway/fake_generator.h"
-#include "tests/services/gateway/http_client.h"
+#include "tests/services/gateway/http/http_client.h"
 
 namespace swiftlet {
 

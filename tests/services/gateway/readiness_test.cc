@@ -5,7 +5,7 @@
 #include <atomic>
 
 #include "services/gateway/io_threads.h"
-#include "tests/services/gateway/http_client.h"
+#include "tests/services/gateway/http/http_client.h"
 
 namespace swiftlet {
 namespace {

@@ -25,19 +25,18 @@ constexpr const char* kMethods[] = {"GET",     "HEAD",  "POST",    "PUT",   "PAT
 class RouteWalk : public ::testing::Test {
  protected:
   RouteWalk() : front_([](const ValidRequest&) { return TextScript({"x"}); }, {}, false, {kKey}) {
-    for (const HttpRoutes::Listed& route : HttpRoutes::List()) {
-      // The last is a prefix: of models' names.
-      const std::string path = absl::StrCat(ToAbsl(route.path), route.path.back() == '/' ? "tiny" : "");
-      (route.open ? open_ : closed_).push_back({path, {std::string(route.method)}});
-    }
-    const BindingTable bindings = InferenceBindings();
-    for (const Binding& binding : bindings.bindings()) {
-      std::string path = binding.path.OpenApiPath();
+    const auto with_names = [](std::string path) {
       for (size_t begin = path.find('{'); begin != std::string::npos; begin = path.find('{')) {
         path.replace(begin, path.find('}', begin) + 1 - begin, "tiny");
       }
-      closed_.push_back({path, {binding.http_method}});
+      return path;
+    };
+    for (const ListedRoute& route : HttpRoutes::List()) {
+      (route.open ? open_ : closed_).push_back({with_names(std::string(route.path)), {std::string(route.method)}});
     }
+    const BindingTable bindings = InferenceBindings();
+    for (const Binding& binding : bindings.bindings())
+      closed_.push_back({with_names(binding.route), {binding.http_method}});
   }
 
   int Ask(std::string_view method, std::string_view target, std::string_view headers = "") {
@@ -152,6 +151,26 @@ TEST_F(RouteWalk, AKeyCountsInItsOwnHeaderAlone) {
     const int status = Ask(route.methods[0], route.path, "Authorization: Bearer " + key + "\r\n");
     EXPECT_TRUE(status != 0 && status != 401 && status != 404) << route.path << ": " << status;
   }
+}
+
+TEST_F(RouteWalk, PlaygroundIsOneOpenPathAndOnlyWhereAskedFor) {
+  const auto check = [&](bool playground, std::string_view method, std::string_view path) {
+    HttpRoutes routes(front_.api, front_.keys, front_.health, &front_.transcoder, playground);
+    HttpRequest head;
+    head.method = method;
+    head.path = path;
+    const std::optional<HttpResponse> refusal = routes.Check(head);
+    return refusal.has_value() ? refusal->status : 200;
+  };
+  EXPECT_EQ(check(true, "GET", "/"), 200);
+  EXPECT_EQ(check(true, "HEAD", "/"), 200);
+  EXPECT_EQ(check(true, "POST", "/"), 405);
+  for (const char* path :
+       {"//", "/.", "/%2f", "/index.html", "/playground", "", "/v1/models", "/v1/chat/completions"}) {
+    EXPECT_EQ(check(true, "GET", path), 401) << path;
+  }
+  EXPECT_EQ(check(false, "GET", "/"), 401);
+  EXPECT_EQ(HttpRoutes::List(true).size(), HttpRoutes::List().size() + 1);
 }
 
 TEST_F(RouteWalk, PathsThatAreNotThereDoNotTellSo) {

@@ -115,8 +115,10 @@ class ThreadedWire : public WorkerTransport, public TokenizerConnector {
   IoThread thread_;
 };
 
-class SharedObserver : public GenerationObserver {
+class SharedObserver : public GenerationObserver, public ModelObserver {
  public:
+  ModelObserver& Of(const std::string&) override { return *this; }
+  void OnBegin() override {}
   void OnFirstToken(int64_t) override {}
   void OnTokens(int64_t, int32_t) override {}
   void OnEnd(const RequestRecord& record) override {

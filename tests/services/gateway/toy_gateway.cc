@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "services/gateway/resolve_request.h"
+#include "services/gateway/generation/resolve_request.h"
 #include "services/text/decode/choice_decoder.h"
 
 namespace swiftlet {
@@ -37,6 +37,7 @@ void RecordingSink::OnDeltas(std::vector<ChoiceDelta> deltas) {
         choice.tool_calls.back().arguments += piece.arguments;
       }
     }
+    choice.num_tokens += delta.num_tokens;
     choice.ids.insert(choice.ids.end(), delta.token_ids.begin(), delta.token_ids.end());
     for (const v1::PositionLogprobs& logprobs : delta.logprobs) {
       choice.logprob_ids.push_back(logprobs.chosen().token_id());
@@ -64,6 +65,7 @@ ValidRequest TokenRequest(std::vector<int32_t> ids, int32_t max_tokens, uint64_t
   request.input = TokenInput{std::move(ids)};
   request.sampling.set_seed(seed);
   request.stop.set_max_tokens(max_tokens);
+  request.return_token_ids = true;
   request.split_reasoning = false;
   return request;
 }
@@ -76,6 +78,18 @@ ValidRequest ChatRequest(const std::string& text, int32_t max_tokens, uint64_t s
   request.input = std::move(input);
   request.split_reasoning = true;
   return request;
+}
+
+ValidRequest LongRequest(int32_t num_choices, size_t tokens) {
+  for (uint64_t seed = 1;; ++seed) {
+    ValidRequest request = ChatRequest("count to ten", 300, seed);
+    request.num_choices = num_choices;
+    bool fits = true;
+    for (int32_t choice = 0; choice < num_choices; ++choice) {
+      fits = fits && Golden(request, choice).ids.size() >= tokens;
+    }
+    if (fits) return request;
+  }
 }
 
 ToyGateway::ToyGateway(int num_workers, int num_tokenizers, uint64_t seed)
@@ -170,7 +184,8 @@ void ExpectGolden(const ValidRequest& request, const Answer& answer, bool starts
   int32_t completion_tokens = 0;
   for (int32_t choice = 0; choice < request.num_choices; ++choice) {
     const Answer::Choice golden = Golden(request, choice, starts_in_reasoning);
-    EXPECT_EQ(answer.choices[choice].ids, golden.ids);
+    EXPECT_EQ(answer.choices[choice].num_tokens, static_cast<int32_t>(golden.ids.size()));
+    EXPECT_EQ(answer.choices[choice].ids, request.return_token_ids ? golden.ids : std::vector<int32_t>());
     EXPECT_EQ(answer.choices[choice].reasoning, golden.reasoning);
     EXPECT_EQ(answer.choices[choice].text, golden.text);
     EXPECT_EQ(answer.choices[choice].reason, golden.reason);

@@ -8,7 +8,7 @@
 
 #include <boost/asio/io_context.hpp>
 
-#include "services/gateway/generator.h"
+#include "services/gateway/generation/generator.h"
 #include "tests/services/gateway/toy_model.h"
 #include "tests/services/gateway/toy_tokenizer.h"
 #include "tests/services/gateway/toy_worker.h"
@@ -22,6 +22,7 @@ struct Answer {
     std::string reasoning;
     std::string text;
     std::vector<ToolCallPiece> tool_calls;  // whole
+    int32_t num_tokens = 0;
     std::vector<int32_t> ids;
     std::vector<int32_t> logprob_ids;
     std::vector<int32_t> text_offsets;
@@ -52,12 +53,18 @@ class RecordingSink : public GenerationSink {
   const std::shared_ptr<Answer> answer_;
 };
 
-class CountingObserver : public GenerationObserver {
+class CountingObserver : public GenerationObserver, public ModelObserver {
  public:
+  ModelObserver& Of(const std::string&) override { return *this; }
+  void OnBegin() override { ++begun; }
   void OnFirstToken(int64_t) override { ++first_tokens; }
-  void OnTokens(int64_t, int32_t tokens) override { later_tokens += tokens; }
+  void OnTokens(int64_t gap_us, int32_t tokens) override {
+    (gap_us < 0 ? choices_first_tokens : later_tokens) += tokens;
+  }
   void OnEnd(const RequestRecord& record) override { records.push_back(record); }
+  int64_t begun = 0;
   int64_t first_tokens = 0;
+  int64_t choices_first_tokens = 0;
   int64_t later_tokens = 0;
   std::vector<RequestRecord> records;
 };
@@ -96,6 +103,9 @@ struct ToyGateway {
   WorkerPool workers;
   GatewayGenerator generator;
 };
+
+// A chat whose golden answer has at least `tokens` tokens in every choice.
+ValidRequest LongRequest(int32_t num_choices, size_t tokens);
 
 // What a worker must be told for `request`, worked out without a gateway. The request has a seed.
 v1::Submit GoldenSubmit(const ValidRequest& request);

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "services/gateway/tokenizer_client.h"
+#include "services/gateway/tokenizers/tokenizer_client.h"
 #include "tests/services/gateway/virtual_clock.h"
 
 namespace swiftlet {

@@ -100,7 +100,7 @@ void ToyWorkers::Receive(const std::shared_ptr<Stream>& stream, v1::AttachReques
     Deliver(stream, std::move(answer), 0);
     std::weak_ptr<Stream> weak = stream;
     stream->stepping = true;
-    clock_.At(10'000, [this, weak] {
+    clock_.At(kStepUs, [this, weak] {
       if (const auto alive = weak.lock()) Step(alive);
     });
     return;
@@ -130,7 +130,7 @@ void ToyWorkers::Step(const std::shared_ptr<Stream>& stream) {
   Process& process = processes_[stream->address];
   if (stream->closed || !process.up) return;
   std::weak_ptr<Stream> weak = stream;
-  clock_.At(10'000, [this, weak] {
+  clock_.At(kStepUs, [this, weak] {
     if (const auto alive = weak.lock()) Step(alive);
   });
   if (Chance(faults.kill)) return Kill(stream->address, 1000 * static_cast<int64_t>(random_() % 2000));

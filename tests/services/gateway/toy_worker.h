@@ -1,5 +1,5 @@
-// Workers that run the toy model on a virtual clock behind a faulty wire. One step every 10 ms; a step gives each
-// running choice up to three tokens.
+// Workers that run the toy model on a virtual clock behind a faulty wire. A step gives each running choice up to three
+// tokens.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "services/gateway/worker_transport.h"
+#include "services/gateway/workers/worker_transport.h"
 #include "tests/services/gateway/virtual_clock.h"
 
 namespace swiftlet {
@@ -28,6 +28,8 @@ struct Faults {
 
 class ToyWorkers : public WorkerTransport {
  public:
+  static constexpr int64_t kStepUs = 10'000;
+
   ToyWorkers(VirtualClock& clock, uint64_t seed) : clock_(clock), random_(seed) {}
   ~ToyWorkers() override;
 

@@ -14,6 +14,15 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
+// The reasons for which requests were refused so far.
+std::vector<std::string> Refusals(const WorkerState& state) {
+  std::vector<std::string> reasons;
+  for (size_t i = 0; i < std::size(WorkerState::kRefusals); ++i) {
+    if (state.refused(i) > 0) reasons.emplace_back(WorkerState::kRefusals[i]);
+  }
+  return reasons;
+}
+
 TEST_F(ModelServiceTest, HelloDescribesTheWorker) {
   Gateway gateway(*stub_);
   const v1::WorkerHello hello = gateway.Attach();
@@ -118,6 +127,7 @@ TEST_F(ModelServiceTest, BadSubmitEndsEachChoiceAndNothingElse) {
     EXPECT_EQ(output.status_code(), 3);
     EXPECT_THAT(output.status_message(), HasSubstr("1000000"));
   }
+  EXPECT_THAT(Refusals(state_), ElementsAre("invalid"));
   alive.sink->OnStep({Token(1, 0, 7)});
   EXPECT_THAT(gateway.ReadIds(), ElementsAre(7));
 }
@@ -133,6 +143,7 @@ TEST_F(ModelServiceTest, FullQueueAndUsedUpCreditAreResourceExhausted) {
   gateway.Submit(2);
   EXPECT_EQ(gateway.ReadOutputs().outputs(0).status_code(), 8);
   state_.GiveTokens(1000);
+  EXPECT_THAT(Refusals(state_), ElementsAre("waiting_requests", "waiting_tokens"));
 }
 
 TEST_F(ModelServiceTest, CancelEndsOneRequest) {
@@ -144,6 +155,8 @@ TEST_F(ModelServiceTest, CancelEndsOneRequest) {
   gateway.Cancel(77);
   const v1::StepOutputs outputs = gateway.ReadOutputs();
   ASSERT_EQ(outputs.outputs_size(), 2);
+  EXPECT_EQ(state_.ended(FinishReason::kCancelled), 2u);
+  EXPECT_THAT(Refusals(state_), testing::IsEmpty());
   EXPECT_EQ(outputs.outputs(0).finish_reason(), v1::FINISH_REASON_CANCELLED);
 }
 

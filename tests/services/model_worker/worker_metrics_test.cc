@@ -17,7 +17,10 @@ TEST(WorkerMetrics, EngineFiguresAreCopiedAtEachScrape) {
   WorkerState state(engine, grammars, {}, "w", 100);
   WorkerMetrics worker(metrics);
   worker.Watch(state, engine, grammars);
-  engine.SetStats({.steps = 9, .running_sequences = 3, .kv_blocks_total = 100, .kv_blocks_used = 25});
+  engine.SetStats(
+      {.steps = 9, .running_sequences = 3, .kv_blocks_total = 100, .kv_blocks_used = 25, .device_busy_us = 2'500'000});
+  state.CountEnd(FinishReason::kCancelled);
+  state.CountRefusal(absl::UnavailableError("stopping"));
   worker.OnStep({.duration_us = 900,
                  .host_gap_us = 10,
                  .sequences = 3,
@@ -36,6 +39,10 @@ TEST(WorkerMetrics, EngineFiguresAreCopiedAtEachScrape) {
   EXPECT_THAT(text, HasSubstr("swiftlet_captured_steps_total 1\n"));
   EXPECT_THAT(text, HasSubstr("swiftlet_padding_tokens_total 24\n"));
   EXPECT_THAT(text, HasSubstr("swiftlet_grammars_cached 0\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_gpu_busy_seconds_total 2.5\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_sequences_total{finish_reason=\"cancelled\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_sequences_total{finish_reason=\"stop\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_rejections_total{reason=\"unavailable\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("swiftlet_graphs_total 120\n"));
   EXPECT_THAT(text, HasSubstr("swiftlet_graph_failures_total 2\n"));
 }

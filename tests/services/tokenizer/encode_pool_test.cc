@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <future>
+#include <thread>
 
 namespace swiftlet {
 namespace {
@@ -27,6 +29,33 @@ TEST(EncodePool, CloseLeavesNoThread) {
   EXPECT_EQ(done, 100);
   pool.Close();
   EXPECT_EQ(pool.waiting(), 0u);
+}
+
+TEST(EncodePool, LeavesOneJobAtATimeToTheCallerWhileAThreadIsIdle) {
+  EncodePool pool(1, 1);
+  const auto wait_idle = [&pool] {  // its thread is about to wait for a job
+    for (int i = 0; i < 1000; ++i) {
+      if (pool.BeginHere()) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
+  };
+  ASSERT_TRUE(wait_idle());
+  EXPECT_EQ(pool.begun(), 1u);
+  EXPECT_FALSE(pool.BeginHere());
+  pool.EndHere();
+  EXPECT_TRUE(pool.BeginHere());
+  pool.EndHere();
+
+  std::promise<void> began, release;
+  ASSERT_TRUE(pool.Submit([&began, gate = release.get_future().share()] {
+    began.set_value();
+    gate.wait();
+  }));
+  began.get_future().wait();
+  EXPECT_FALSE(pool.BeginHere()) << "as many run as there are threads";
+  release.set_value();
+  EXPECT_TRUE(wait_idle());
 }
 
 TEST(EncodePool, FullQueueRefusesAndCountsWhatWaits) {

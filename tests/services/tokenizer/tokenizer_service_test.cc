@@ -5,6 +5,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
 #include <map>
 #include <memory>
@@ -42,24 +43,24 @@ class TokenizerServiceTest : public ::testing::Test {
     stub_ = v1::TokenizerService::NewStub(MakeChannel("127.0.0.1:" + std::to_string(server_->port())));
   }
 
-  using Stream = grpc::ClientReaderWriter<v1::EncodeRequest, v1::EncodeReply>;
+  using Stream = grpc::ClientReaderWriter<v1::EncodeRequest, v1::EncodeResponse>;
 
-  static absl::Status ErrorOf(const v1::EncodeReply& reply) {
+  static absl::Status ErrorOf(const v1::EncodeResponse& reply) {
     if (!reply.has_error()) return absl::OkStatus();
     const v1::EncodeError& error = reply.error();
     return FromGrpcStatus(grpc::Status(static_cast<grpc::StatusCode>(error.code()), error.message(), error.details()));
   }
 
   // On a stream of its own.
-  absl::StatusOr<v1::EncodeReply> Encode(const v1::EncodeRequest& request) {
+  absl::StatusOr<v1::EncodeResponse> Encode(const v1::EncodeRequest& request) {
     grpc::ClientContext context;
     const std::unique_ptr<Stream> stream = stub_->Encode(&context);
     EXPECT_TRUE(stream->Write(request));
-    v1::EncodeReply reply;
+    v1::EncodeResponse reply;
     EXPECT_TRUE(stream->Read(&reply));
     EXPECT_EQ(reply.call_id(), request.call_id());
     EXPECT_TRUE(stream->WritesDone());
-    v1::EncodeReply more;
+    v1::EncodeResponse more;
     EXPECT_FALSE(stream->Read(&more));
     EXPECT_TRUE(stream->Finish().ok());
     const absl::Status error = ErrorOf(reply);
@@ -67,7 +68,7 @@ class TokenizerServiceTest : public ::testing::Test {
     return reply;
   }
 
-  absl::StatusOr<v1::EncodeReply> Chat(const v1::EncodeChatRequest& chat) {
+  absl::StatusOr<v1::EncodeResponse> Chat(const v1::EncodeChatRequest& chat) {
     v1::EncodeRequest request;
     request.set_call_id(7);
     *request.mutable_chat() = chat;
@@ -82,7 +83,7 @@ class TokenizerServiceTest : public ::testing::Test {
     return request;
   }
 
-  absl::StatusOr<v1::EncodeReply> Prompt(const std::string& model, const std::string& text) {
+  absl::StatusOr<v1::EncodeResponse> Prompt(const std::string& model, const std::string& text) {
     return Encode(PromptRequest(1, model, text));
   }
 
@@ -123,6 +124,21 @@ TEST_F(TokenizerServiceTest, ChatIsRenderedAndEncoded) {
   EXPECT_THAT(response->ids(), ElementsAre(kMark, 'u', 's', 'e', 'r', ':', 'h', 'i', kEnd, kMark, 'a', 's', 's', 'i',
                                            's', 't', 'a', 'n', 't', ':'));
   EXPECT_FALSE(response->starts_in_reasoning());
+}
+
+TEST_F(TokenizerServiceTest, QueueAndCacheAreCounted) {
+  metrics_.Watch(pool_, models_);
+  std::promise<void> release = BlockPool();
+  auto answer = std::async(std::launch::async, [this] { return Prompt("tiny", "some text"); });
+  for (int i = 0; i < 1000 && pool_.waiting() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_THAT(registry_.Render(), HasSubstr("swiftlet_tokenizer_queue_requests 1\n"));
+  release.set_value();
+  ASSERT_TRUE(answer.get().ok());
+  const std::string text = registry_.Render();
+  EXPECT_THAT(text, HasSubstr("swiftlet_tokenizer_queue_requests 0\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_tokenizer_queue_seconds_count 1\n"));
+  EXPECT_THAT(text, HasSubstr("swiftlet_tokenizer_queue_seconds_bucket{le=\"0.0001\"} 0\n")) << "it has waited";
+  EXPECT_THAT(text, HasSubstr("swiftlet_tokenizer_piece_cache_lookups_total{model=\"tiny\"} "));
 }
 
 TEST_F(TokenizerServiceTest, MarkupInMessagesStaysText) {
@@ -207,8 +223,8 @@ TEST_F(TokenizerServiceTest, CallsOfOneStreamFailAlone) {
   const std::unique_ptr<Stream> stream = stub_->Encode(&context);
   ASSERT_TRUE(stream->Write(PromptRequest(1, "huge", "x")));
   ASSERT_TRUE(stream->Write(PromptRequest(2, "tiny", "ab")));
-  std::map<uint64_t, v1::EncodeReply> replies;
-  v1::EncodeReply reply;
+  std::map<uint64_t, v1::EncodeResponse> replies;
+  v1::EncodeResponse reply;
   for (int i = 0; i < 2 && stream->Read(&reply); ++i) replies[reply.call_id()] = reply;
   v1::EncodeRequest unknown;
   unknown.set_call_id(3);
@@ -228,7 +244,7 @@ TEST_F(TokenizerServiceTest, CallIdThatIsOpenEndsTheStream) {
   const std::unique_ptr<Stream> stream = stub_->Encode(&context);
   ASSERT_TRUE(stream->Write(PromptRequest(1, "tiny", "a")));
   ASSERT_TRUE(stream->Write(PromptRequest(1, "tiny", "b")));
-  v1::EncodeReply reply;
+  v1::EncodeResponse reply;
   EXPECT_FALSE(stream->Read(&reply));
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   release.set_value();
@@ -244,7 +260,7 @@ TEST_F(TokenizerServiceTest, CallThatWaitedTooLongIsNotEncoded) {
   while (pool_.waiting() < 1) std::this_thread::yield();
   std::this_thread::sleep_for(std::chrono::milliseconds(2));
   release.set_value();
-  v1::EncodeReply reply;
+  v1::EncodeResponse reply;
   ASSERT_TRUE(stream->Read(&reply));
   EXPECT_TRUE(absl::IsDeadlineExceeded(ErrorOf(reply)));
   EXPECT_THAT(registry_.Render(), HasSubstr("swiftlet_tokenizer_text_bytes_total 0"));
@@ -258,7 +274,7 @@ TEST_F(TokenizerServiceTest, StoppingEndsAStreamAfterItsLastReply) {
   while (pool_.waiting() < 1) std::this_thread::yield();
   service_.Close();
   release.set_value();
-  v1::EncodeReply reply;
+  v1::EncodeResponse reply;
   EXPECT_TRUE(stream->Read(&reply));
   EXPECT_THAT(reply.ids(), ElementsAre('a'));
   EXPECT_FALSE(stream->Read(&reply));
@@ -279,7 +295,7 @@ TEST_F(TokenizerServiceTest, CancelledCallIsNotEncoded) {
   ASSERT_TRUE(stream->Write(PromptRequest(2, "tiny", "yz")));
   while (pool_.waiting() < 2) std::this_thread::yield();  // so the cancel has come
   release.set_value();
-  v1::EncodeReply reply;
+  v1::EncodeResponse reply;
   ASSERT_TRUE(stream->Read(&reply));
   EXPECT_EQ(reply.call_id(), 1u);
   EXPECT_TRUE(absl::IsCancelled(ErrorOf(reply)));

@@ -52,6 +52,24 @@ class PartsTest(unittest.TestCase):
         self.assertEqual(parts.gtest_counts(output), {"passed": 2, "failed": 1, "skipped": 1})
         self.assertEqual(parts.gtest_counts("Segmentation fault"), {"passed": 0, "failed": 0, "skipped": 0})
 
+    def test_a_shard_that_dies_of_a_signal_fails_the_sanitizer(self):
+        for ended, passed in (((0, "[  PASSED  ] 2 tests.\n"), True), ((-11, ""), False), ((99, "[  PASSED  ] 2 tests.\n"), False), ((0, ""), True)):
+            class Shards:
+                only, tables, details = "memcheck", [], {}
+
+                def programs(self, _):
+                    return [pathlib.Path("kernels_cuda_test")]
+
+                def run(self, command, environment):
+                    return ended if environment["GTEST_SHARD_INDEX"] == "1" else (0, "[  PASSED  ] 2 tests.\n")
+
+                def row(self, _, **columns):
+                    self.tables.append(columns)
+
+            shards = Shards()
+            self.assertEqual(parts.sanitizer(shards), passed, ended)
+            self.assertEqual(shards.tables[-1]["status"], ended[0])
+
     def test_core_seconds_of_a_million_tokens(self):
         self.assertEqual(served.per_million({"cpu_s": {"gateway": 3.0}, "output_tokens_total": 250_000}, "gateway"), 12)
 

@@ -9,7 +9,7 @@
 #include <mutex>
 #include <utility>
 
-#include "engine/base/cuda/dynamic_library.h"
+#include "engine/base/dynamic_library.h"
 #include "engine/base/status_macros.h"
 
 namespace swiftlet {

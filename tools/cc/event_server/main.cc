@@ -4,9 +4,9 @@
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +19,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "services/common/file_limit.h"
 #include "services/common/flags.h"
 #include "services/common/stop_signal.h"
 #include "tools/cc/event_server/event_stream.h"
@@ -26,9 +27,6 @@
 
 namespace swiftlet {
 namespace {
-
-constexpr int kWrongUsage = 64;   // EX_USAGE
-constexpr int kUnavailable = 69;  // EX_UNAVAILABLE
 
 struct EventServerOptions {
   int32_t port = 8300;
@@ -61,7 +59,8 @@ class EventThread {
   EventThread(const EventServerOptions& options, int listener, std::atomic<uint64_t>& answers)
       : options_(options),
         listener_(listener),
-        pace_({.first_ns = options.first_us * 1000L, .step_ns = options.step_us * 1000L, .sigma = options.sigma}, answers) {
+        pace_({.first_ns = options.first_us * 1000L, .step_ns = options.step_us * 1000L, .sigma = options.sigma},
+              answers) {
     Watch(listener_);
     Watch(timer_);
   }
@@ -160,20 +159,17 @@ int Main(int argc, char** argv) {
   const absl::StatusOr<Flags::Next> next = flags.Parse(argc, argv);
   if (!next.ok()) {
     std::fprintf(stderr, "event_server: %s\n", std::string(next.status().message()).c_str());
-    return kWrongUsage;
+    return EX_USAGE;
   }
   if (*next == Flags::Next::kExit) return 0;
-  rlimit files = {};
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
+  RaiseFileLimit();
   StopSignal stop;
   std::atomic<uint64_t> answers{0};  // the process ends before it does
   for (int32_t t = 0; t < options.threads; ++t) {
     const int listener = Listen(options.port);
     if (listener < 0) {
       std::fprintf(stderr, "event_server: --port %d cannot be had\n", options.port);
-      std::_Exit(kUnavailable);
+      std::_Exit(EX_UNAVAILABLE);
     }
     std::thread([&, listener] { EventThread(options, listener, answers).Serve(); }).detach();
   }

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "services/common/attach_protocol.h"
-#include "services/gateway/worker_transport_grpc.h"
+#include "services/gateway/grpc/worker_transport_grpc.h"
 
 namespace swiftlet {
 namespace {

@@ -3,7 +3,8 @@
 // makes a table of several. Without any gateway: --floor, a bare send(); --direct, a client of the worker itself.
 #include <absl/strings/str_cat.h>
 #include <signal.h>
-#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,6 +16,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "services/common/file_limit.h"
 #include "services/common/grpc_server.h"
 #include "tools/cc/gateway_load/direct_load.h"
 #include "tools/cc/gateway_load/mock_worker.h"
@@ -23,9 +25,6 @@
 
 namespace swiftlet {
 namespace {
-
-constexpr int kUsageError = 64;   // EX_USAGE
-constexpr int kUnavailable = 69;  // EX_UNAVAILABLE
 
 // What /proc says of a process.
 struct ProcessUse {
@@ -128,17 +127,14 @@ int Main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
-    return code == 0 ? 0 : kUsageError;
+    return code == 0 ? 0 : EX_USAGE;
   }
   signal(SIGPIPE, SIG_IGN);
   PrepareGrpc();
-  rlimit files = {};
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
+  RaiseFileLimit();
   const auto fail = [](const absl::Status& status) {
     std::fprintf(stderr, "gateway_load: %s\n", std::string(status.message()).c_str());
-    return kUnavailable;
+    return EX_UNAVAILABLE;
   };
   if (measure_floor) {
     floor.streams = options.streams;

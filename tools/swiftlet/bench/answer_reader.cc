@@ -1,10 +1,7 @@
 #include "tools/swiftlet/bench/answer_reader.h"
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
-
-#include <algorithm>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/error.hpp>
@@ -33,10 +30,7 @@ std::string MessageOf(std::string_view body) {
     if (found != nullptr && found->is_object()) found = found->as_object().if_contains("message");
     if (found != nullptr && found->is_string()) return std::string(found->as_string());
   }
-  std::string shown(body.substr(0, kShownBytes));
-  std::replace_if(
-      shown.begin(), shown.end(), [](char byte) { return absl::ascii_iscntrl(byte); }, ' ');
-  return shown;
+  return std::string(body.substr(0, kShownBytes));
 }
 
 }  // namespace
@@ -89,7 +83,10 @@ size_t AnswerReader::on_chunk_body_impl(uint64_t, string_view body, error_code&)
 
 void AnswerReader::TakeBody(std::string_view body) {
   if (status_ == 200 && is_stream_) {
-    events_.Feed(body, [this](std::string_view data) { TakeEvent(data); });
+    if (!broken_event_.empty()) return;
+    if (!events_.Feed(body, [this](std::string_view data) { TakeEvent(data); }) && broken_event_.empty()) {
+      broken_event_ = "an event without an end";
+    }
   } else if (body_.size() < kKeptBytes) {
     body_ += body.substr(0, kKeptBytes - body_.size());
   }
@@ -111,14 +108,7 @@ void AnswerReader::TakeEvent(std::string_view data) {
     times_.completion_tokens = event->completion_tokens;
     times_.cached_tokens = event->cached_tokens;
   }
-  if (!event->has_text) return;
-  if (times_.events++ == 0) {
-    times_.first_text_ns = now_ns_;
-  } else {
-    gaps_ns_.push_back(now_ns_ - times_.last_text_ns);
-    times_.longest_gap_ns = std::max(times_.longest_gap_ns, gaps_ns_.back());
-  }
-  times_.last_text_ns = now_ns_;
+  if (event->has_text) times_.TakeText(now_ns_);
 }
 
 bool AnswerReader::Record(int64_t now_ns, const Goodput& limits, Measurements& measured) {
@@ -137,7 +127,7 @@ bool AnswerReader::Record(int64_t now_ns, const Goodput& limits, Measurements& m
     measured.Fail("broken stream", "it ended without [DONE]");
   } else {
     times_.end_ns = now_ns;
-    measured.TakeAnswer(times_, gaps_ns_, limits);
+    measured.TakeAnswer(times_, limits);
     return true;
   }
   return false;

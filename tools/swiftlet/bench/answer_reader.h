@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <boost/beast/http/basic_parser.hpp>
 
@@ -57,7 +56,6 @@ class AnswerReader final : private boost::beast::http::basic_parser<false> {
   bool done_ = false;  // [DONE] came
   int64_t now_ns_ = 0;
   AnswerTimes times_;
-  std::vector<int64_t> gaps_ns_;
 };
 
 }  // namespace swiftlet::bench

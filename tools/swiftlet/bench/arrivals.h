@@ -10,13 +10,14 @@
 namespace swiftlet::bench {
 
 struct ArrivalProcess {
-  double rate = 1;        // requests a second, > 0
+  double rate = 0;        // requests a second; 0: nobody arrives
   double burstiness = 1;  // shape of the gamma distribution: 1 = Poisson, below burstier, above more even
   int32_t burst = 1;      // requests that come together; bursts come at rate / burst
 };
 
 class Arrivals {
  public:
+  // process.rate > 0.
   Arrivals(const ArrivalProcess& process, uint64_t seed);
   // Of the next request, nanoseconds after the run's begin; the first is due at 0.
   int64_t NextNs();

@@ -2,7 +2,8 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
-#include <sys/resource.h>
+#include <sys/ioctl.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +21,8 @@
 #include <vector>
 
 #include "engine/base/status_macros.h"
+#include "engine/base/string_view.h"
+#include "services/common/file_limit.h"
 #include "services/common/stop_signal.h"
 #include "tools/swiftlet/bench/bench_flags.h"
 #include "tools/swiftlet/bench/load_generator.h"
@@ -28,15 +31,14 @@
 #include "tools/swiftlet/bench/report_json.h"
 #include "tools/swiftlet/bench/report_table.h"
 #include "tools/swiftlet/bench/served_model.h"
+#include "tools/swiftlet/client/terminal_text.h"
 
 namespace swiftlet::bench {
 namespace {
 
 constexpr int kFailedRequests = 1;
-constexpr int kWrongUsage = 64;   // EX_USAGE
-constexpr int kUnavailable = 69;  // EX_UNAVAILABLE
-constexpr int kCannotWrite = 73;  // EX_CANTCREAT
 constexpr std::chrono::milliseconds kWatchInterval{50};
+constexpr int32_t kWarmupStreams = 8;                    // of an open loop
 constexpr int64_t kWarmupFirstIndex = int64_t{1} << 50;  // prompts of their own
 constexpr int64_t kPointIndexStep = int64_t{1} << 32;    // each point of a sweep likewise
 
@@ -48,80 +50,83 @@ class Watch {
   // Waits some time; false when the run is to end.
   bool operator()(const LiveFigures& live) {
     if (live_ && live.elapsed_s - last_.elapsed_s >= 1) {
-      std::fprintf(stderr, "\r%6.1f s  %ld begun, %ld ended, %ld of them not answered; %.0f events/s   ",
-                   live.elapsed_s, static_cast<long>(live.begun), static_cast<long>(live.ended),
-                   static_cast<long>(live.not_completed),
-                   static_cast<double>(live.tokens - last_.tokens) / (live.elapsed_s - last_.elapsed_s));
+      const std::string line = absl::StrFormat(
+          "%6.1f s  %d begun, %d ended, %d of them not answered; %.0f events/s", live.elapsed_s, live.begun, live.ended,
+          live.not_completed, static_cast<double>(live.tokens - last_.tokens) / (live.elapsed_s - last_.elapsed_s));
+      // A line that is wider than the terminal could not be overwritten.
+      std::fprintf(stderr, "\r%.*s\x1b[K", Columns() - 1, line.c_str());
       last_ = live;
     }
     return absl::IsDeadlineExceeded(stop_.WaitFor(kWatchInterval));
   }
   void EndRun() {
-    if (live_) std::fprintf(stderr, "\r%*s\r", 90, "");
+    if (live_) std::fputs("\r\x1b[K", stderr);
     last_ = {};
   }
 
  private:
+  static int Columns() {
+    winsize size = {};
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  }
+
   StopSignal& stop_;
   const bool live_;
   LiveFigures last_;
 };
 
-// As many connections as the system allows: 1,024 streams need more than the usual 1,024 files.
-void RaiseFileLimit() {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-absl::Status WriteFile(const char* flag, const std::string& path, const std::string& text) {
-  std::ofstream file(path);
+absl::Status WriteFile(const char* flag, const std::string& path, const std::string& text,
+                       std::ios::openmode mode = std::ios::trunc) {
+  std::ofstream file(path, mode);
   file << text;
   if (file.flush()) return absl::OkStatus();
   return absl::UnknownError(
       absl::StrCat(flag, ": ", path, " cannot be written: ", std::generic_category().message(errno)));
 }
 
+// The server's words are in it, its model's name for one.
+void Show(const std::string& table) {
+  std::fputs(TerminalText(table).c_str(), stdout);
+  std::fflush(stdout);
+}
+
 // A run, or those of a sweep: as far as they came.
 absl::Status RunAll(const Options& options, const Dataset& dataset, StopSignal& stop, std::vector<RunResult>* results) {
   Watch watch(stop, options.live);
-  const auto run = [&](const RunShape& shape) {
-    absl::StatusOr<RunResult> result = RunLoad(options, dataset, shape, std::ref(watch));
+  const auto run = [&](const Options& point, int64_t first_index) {
+    absl::StatusOr<RunResult> result = RunLoad(point, dataset, first_index, std::ref(watch));
     watch.EndRun();
     return result;
   };
   if (options.warmup_requests > 0) {
-    const int32_t streams = options.concurrency > 0 ? options.concurrency : 8;
-    ASSIGN_OR_RETURN(
-        const RunResult warm,
-        run({.concurrency = streams, .requests = options.warmup_requests, .first_index = kWarmupFirstIndex}));
+    Options warmup = options;
+    warmup.arrivals.rate = 0;
+    if (warmup.concurrency == 0) warmup.concurrency = kWarmupStreams;
+    warmup.requests = options.warmup_requests;
+    warmup.duration_s = 0;
+    ASSIGN_OR_RETURN(const RunResult warm, run(warmup, kWarmupFirstIndex));
     if (warm.interrupted) return absl::OkStatus();
   }
-  RunShape shape{.open_loop = options.open_loop,
-                 .rate = options.arrivals.rate,
-                 .concurrency = options.concurrency,
-                 .requests = options.requests,
-                 .duration_s = options.duration_s};
   if (options.sweep.values.empty()) {
-    ASSIGN_OR_RETURN(RunResult result, run(shape));
-    std::fputs(RunTable(options, result).c_str(), stdout);
+    ASSIGN_OR_RETURN(RunResult result, run(options, 0));
+    Show(RunTable(options, result));
     results->push_back(std::move(result));
     return absl::OkStatus();
   }
-  std::fputs(SweepTableHead(options).c_str(), stdout);
+  Show(SweepTableHead(options));
+  Options point = options;
+  int64_t first_index = 0;
   for (const double value : options.sweep.values) {
     if (options.sweep.over_rate) {
-      shape.rate = value;
+      point.arrivals.rate = value;
     } else {
-      shape.concurrency = static_cast<int32_t>(value);
+      point.concurrency = static_cast<int32_t>(value);
     }
-    ASSIGN_OR_RETURN(RunResult result, run(shape));
-    std::fputs(SweepTableLine(options, result).c_str(), stdout);
-    std::fflush(stdout);
+    ASSIGN_OR_RETURN(RunResult result, run(point, first_index));
+    Show(SweepTableLine(options, result));
     results->push_back(std::move(result));
     if (results->back().interrupted) break;
-    shape.first_index += kPointIndexStep;
+    first_index += kPointIndexStep;
   }
   return absl::OkStatus();
 }
@@ -147,15 +152,15 @@ int Profile(char** argv) {
   execv(program.c_str(), argv);
   std::fprintf(stderr, "swiftlet bench: --profile is done by %s, which cannot be run: %s\n", program.c_str(),
                std::generic_category().message(errno).c_str());
-  return kUnavailable;
+  return EX_UNAVAILABLE;
 }
 
 int ExitCode(const absl::Status& status) {
-  return absl::IsInvalidArgument(status) ? kWrongUsage : kUnavailable;
+  return absl::IsInvalidArgument(status) ? EX_USAGE : EX_UNAVAILABLE;
 }
 
 int Fail(int code, const absl::Status& status) {
-  std::fprintf(stderr, "swiftlet bench: %s\n", std::string(status.message()).c_str());
+  std::fprintf(stderr, "swiftlet bench: %s\n", TerminalLine(ToStd(status.message())).c_str());
   return code;
 }
 
@@ -164,20 +169,22 @@ int Fail(int code, const absl::Status& status) {
 int BenchCommand(int argc, char** argv) {
   if (std::find(argv, argv + argc, std::string_view("--profile")) != argv + argc) return Profile(argv);
   absl::StatusOr<std::optional<Options>> read = ReadOptions(argc, argv);
-  if (!read.ok()) return Fail(kWrongUsage, read.status());
+  if (!read.ok()) return Fail(EX_USAGE, read.status());
   if (!read->has_value()) return 0;
   Options options = **std::move(read);
   Dataset dataset;
   if (!options.dataset_path.empty()) {
     absl::StatusOr<Dataset> entries = ReadDataset(
         options.dataset_path, {.chat = options.endpoint == Endpoint::kChat, .token_ids = options.token_ids});
-    if (!entries.ok()) return Fail(kWrongUsage, entries.status());
+    if (!entries.ok()) return Fail(EX_USAGE, entries.status());
     dataset = *std::move(entries);
   }
-  // Both files are made now: a path that cannot be written is no news for the end of an hour.
+  // Both files are made now: a path that cannot be written is no news for the end of an hour. What stands in them is
+  // the last run's until there is something to replace it.
   for (const auto& [flag, path] : {std::pair("--json", options.json_path), std::pair("--plot", options.plot_path)}) {
     if (path.empty()) continue;
-    if (const absl::Status written = WriteFile(flag, path, ""); !written.ok()) return Fail(kWrongUsage, written);
+    if (const absl::Status written = WriteFile(flag, path, "", std::ios::app); !written.ok())
+      return Fail(EX_USAGE, written);
   }
   StopSignal stop;
   RaiseFileLimit();
@@ -190,7 +197,7 @@ int BenchCommand(int argc, char** argv) {
   const absl::Status status = RunAll(options, dataset, stop, &results);
   const absl::Status written = WriteReports(options, results, machine, server);
   if (!status.ok()) return Fail(ExitCode(status), status);
-  if (!written.ok()) return Fail(kCannotWrite, written);
+  if (!written.ok()) return Fail(EX_CANTCREAT, written);
   for (const RunResult& result : results) {
     if (result.measured.failed() > 0 || result.measured.completed == 0) return kFailedRequests;
   }

@@ -11,6 +11,10 @@
 
 #include "engine/base/status_macros.h"
 #include "services/common/flags.h"
+#include "services/common/tls_source.h"
+#include "tools/swiftlet/client/api_key.h"
+#include "tools/swiftlet/client/terminal_text.h"
+#include "tools/swiftlet/client/tls_context.h"
 
 namespace swiftlet::bench {
 namespace {
@@ -30,6 +34,7 @@ struct Texts {
   int64_t seed = 1;
   bool quiet = false;
   bool profile = false;  // done before flags are read
+  TlsFlags tls{"ssl"};
 };
 
 void AddFlags(Flags& flags, Options& options, Texts& texts) {
@@ -38,10 +43,9 @@ void AddFlags(Flags& flags, Options& options, Texts& texts) {
   flags.AddChoice("endpoint", &texts.endpoint, {"chat", "completions", "grpc"}, "what is called");
   flags.Add("model", &options.model, "model name; the first that the server lists if not given");
   flags.AddSecret("api-key", &texts.api_keys, "key sent as a bearer token");
-  flags.Add("ssl-ca-certs", &options.tls.authorities, "CA certificates that the server's must come from; the system's");
-  flags.Add("ssl-certfile", &options.tls.certificate, "certificate to show the server, PEM");
-  flags.Add("ssl-keyfile", &options.tls.key, "its key, PEM");
-  flags.Add("ssl-server-name", &options.tls.server_name, "name on the server's certificate; the URL's host");
+  texts.tls.AddTo(flags, "certificate (and chain) to show the server, PEM",
+                  "CA certificates that the server's must come from; the system's if not given");
+  flags.Add("ssl-server-name", &options.server_name, "name on the server's certificate; the URL's host if not given");
   flags.Add("concurrency", &texts.concurrency,
             "closed loop: streams kept open, 32; with --rate the most open at once, unbounded");
   flags.Add("rate", &options.arrivals.rate, "open loop: requests begun a second; 0 = closed loop", {0, 1e6});
@@ -102,10 +106,10 @@ absl::Status ReadLoad(const Texts& texts, Options& options) {
   RETURN_IF_ERROR(Need(!sweeps_rate || options.arrivals.rate == 0, "--rate: --sweep has the rates already"));
   RETURN_IF_ERROR(Need(!sweeps || sweeps_rate || (!texts.concurrency.has_value() && options.arrivals.rate == 0),
                        "--sweep concurrency: neither --concurrency nor --rate may be given beside it"));
-  options.open_loop = options.arrivals.rate > 0 || sweeps_rate;
-  RETURN_IF_ERROR(Need(options.open_loop || (options.arrivals.burstiness == 1 && options.arrivals.burst == 1),
+  if (sweeps_rate) options.arrivals.rate = options.sweep.values.front();
+  RETURN_IF_ERROR(Need(options.open_loop() || (options.arrivals.burstiness == 1 && options.arrivals.burst == 1),
                        "--burstiness and --burst need --rate"));
-  int64_t concurrency = options.open_loop ? 0 : 32;
+  int64_t concurrency = options.open_loop() ? 0 : 32;
   RETURN_IF_ERROR(ReadNumber("--concurrency", texts.concurrency, 65536, &concurrency));
   options.concurrency = static_cast<int32_t>(concurrency);
   options.requests = options.duration_s > 0 ? 0 : 1000;
@@ -123,19 +127,20 @@ absl::Status ReadRoute(const Texts& texts, Options& options) {
   const std::string url =
       texts.url.value_or(options.endpoint == Endpoint::kGrpc ? "http://127.0.0.1:8001" : "http://127.0.0.1:8000");
   RETURN_IF_ERROR(Named("--url", ParseServerUrl(url), &options.target));
-  const bool gives_tls = !options.tls.authorities.empty() || !options.tls.certificate.empty() ||
-                         !options.tls.key.empty() || !options.tls.server_name.empty();
-  RETURN_IF_ERROR(Need(options.target.tls || !gives_tls, "--ssl-...: --url must begin with https://"));
-  RETURN_IF_ERROR(Need(options.tls.certificate.empty() == options.tls.key.empty(),
-                       "--ssl-certfile and --ssl-keyfile: one is missing beside the other"));
+  RETURN_IF_ERROR(Need(options.target.tls || (texts.tls.files().empty() && options.server_name.empty()),
+                       "--ssl-...: --url must begin with https://"));
+  RETURN_IF_ERROR(CheckCallerTls(texts.tls.paths));
+  options.tls = texts.tls.paths;
+  if (options.server_name.empty()) options.server_name = options.target.host;
   RETURN_IF_ERROR(Need(texts.api_keys.size() <= 1, "--api-key: several given; one is needed"));
   if (!texts.api_keys.empty()) options.api_key = texts.api_keys.front();
+  RETURN_IF_ERROR(CheckApiKey("--api-key", options.api_key));
   options.token_ids = texts.prompts == "ids" || (texts.prompts == "auto" && options.endpoint != Endpoint::kChat);
   return Need(!(options.token_ids && options.endpoint == Endpoint::kChat),
               "--prompts: a chat has no prompt of ids; --endpoint completions or grpc has");
 }
 
-// As typed, without what --api-key says.
+// As typed, without what --api-key says; UTF-8 whatever was typed, as it goes into JSON.
 std::string CommandText(int argc, const char* const* argv) {
   std::vector<std::string> words = {"swiftlet"};
   for (int i = 0; i < argc; ++i) {
@@ -143,14 +148,13 @@ std::string CommandText(int argc, const char* const* argv) {
     const bool hides = i > 0 && std::string_view(argv[i - 1]) == "--api-key";
     words.push_back(hides ? "***" : absl::StartsWith(word, "--api-key=") ? "--api-key=***" : word);
   }
-  return absl::StrJoin(words, " ");
+  return TerminalText(absl::StrJoin(words, " "));
 }
 
 }  // namespace
 
 absl::StatusOr<std::optional<Options>> ReadOptions(int argc, const char* const* argv) {
   Options options;
-  options.arrivals.rate = 0;
   Texts texts;
   Flags flags("swiftlet bench", "Loads a running server and says how it did. docs/bench.md explains every figure.");
   AddFlags(flags, options, texts);

@@ -4,10 +4,7 @@
 #include <grpc/support/log.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/completion_queue.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/async_stream.h>
-#include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
 #include <atomic>
@@ -22,7 +19,8 @@
 
 #include "engine/base/file.h"
 #include "engine/base/status_macros.h"
-#include "services/common/limits.h"
+#include "services/common/grpc_channel.h"
+#include "services/common/tls_material.h"
 #include "swiftlet/v1/inference.grpc.pb.h"
 #include "tools/swiftlet/bench/prompts.h"
 #include "tools/swiftlet/bench/steady_time.h"
@@ -33,7 +31,7 @@ namespace {
 constexpr size_t kMaxPemBytes = 1 << 20;
 constexpr std::chrono::seconds kListLimit{10};
 
-absl::Status ReadPem(const char* flag, const std::string& path, std::string* pem) {
+absl::Status ReadPem(const std::string& flag, const std::string& path, std::string* pem) {
   if (path.empty()) return absl::OkStatus();
   absl::StatusOr<std::string> text = ReadFile(path, kMaxPemBytes);
   if (!text.ok()) return absl::InvalidArgumentError(absl::StrCat(flag, ": ", text.status().message()));
@@ -43,20 +41,13 @@ absl::Status ReadPem(const char* flag, const std::string& path, std::string* pem
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const Options& options) {
   gpr_set_log_function([](gpr_log_func_args*) {});  // what fails is said once, by the call's status
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own for each thread
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  arguments.SetMaxReceiveMessageSize(limits::kMaxGrpcMessageBytes);
-  arguments.SetMaxSendMessageSize(limits::kMaxGrpcMessageBytes);
-  if (!options.target.tls) {
-    return grpc::CreateCustomChannel(options.target.authority(), grpc::InsecureChannelCredentials(), arguments);
-  }
-  grpc::SslCredentialsOptions tls;
-  RETURN_IF_ERROR(ReadPem("--ssl-ca-certs", options.tls.authorities, &tls.pem_root_certs));
-  RETURN_IF_ERROR(ReadPem("--ssl-certfile", options.tls.certificate, &tls.pem_cert_chain));
-  RETURN_IF_ERROR(ReadPem("--ssl-keyfile", options.tls.key, &tls.pem_private_key));
-  arguments.SetSslTargetNameOverride(options.tls_name());
-  return grpc::CreateCustomChannel(options.target.authority(), grpc::SslCredentials(tls), arguments);
+  if (!options.target.tls) return MakeChannel(options.target.authority());
+  const TlsPaths& paths = options.tls;
+  TlsMaterial tls;
+  RETURN_IF_ERROR(ReadPem(paths.authorities_flag, paths.authorities, &tls.authorities_pem));
+  RETURN_IF_ERROR(ReadPem(paths.certificate_flag, paths.certificate, &tls.certificate_pem));
+  RETURN_IF_ERROR(ReadPem(paths.key_flag, paths.key, &tls.key_pem));
+  return MakeChannel(options.target.authority(), tls, options.server_name);
 }
 
 void Authorize(const Options& options, grpc::ClientContext& context) {
@@ -93,7 +84,6 @@ struct Call {
   grpc::Status status;
   std::unique_ptr<grpc::ClientAsyncReader<v1::GenerateResponse>> reader;
   AnswerTimes times;
-  std::vector<int64_t> gaps_ns;
 };
 
 class Load {
@@ -131,7 +121,7 @@ class Load {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
         continue;
       }
-      Begin(*load_.pacer.Take(now_ns));
+      BeginNext();  // none where the run was stopped meanwhile
     }
     all_begun_ = true;
   }
@@ -151,9 +141,10 @@ class Load {
     Progress::Add(load_.progress.begun, 1);
     ++num_open_;
     Call* const tag = call.release();  // TakeAll owns it from its first operation on
+    // The thread that begins calls is alone with this; all other figures are TakeAll's.
+    if (due.at_ns > 0) load_.measured.send_lateness.Add(now_ns - due.at_ns);
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      if (due.at_ns > 0) late_ns_.push_back(now_ns - due.at_ns);
       open_.insert(tag);
     }
     tag->reader = stub_->PrepareAsyncGenerate(&tag->context, request, &queue_);
@@ -162,7 +153,8 @@ class Load {
 
   void TakeAll() {
     bool cancelled = false;
-    while (num_open_ > 0 || !all_begun_ || !resume_at_ns_.empty()) {
+    // all_begun_ first: a call that is begun before it is set is then counted.
+    while (!all_begun_ || num_open_ > 0 || !resume_at_ns_.empty()) {
       void* tag = nullptr;
       bool ok = false;
       const auto tick = std::chrono::system_clock::now() + std::chrono::nanoseconds(kTickNs);
@@ -177,7 +169,6 @@ class Load {
         BeginNext();
       }
     }
-    for (const int64_t late_ns : late_ns_) load_.measured.send_lateness.Add(late_ns);
   }
 
   void Take(Call& call, bool ok) {
@@ -208,20 +199,14 @@ class Load {
     }
     if (!has_text) return;
     Progress::Add(load_.progress.tokens, 1);
-    if (times.events++ == 0) {
-      times.first_text_ns = now_ns;
-    } else {
-      call.gaps_ns.push_back(now_ns - times.last_text_ns);
-      times.longest_gap_ns = std::max(times.longest_gap_ns, call.gaps_ns.back());
-    }
-    times.last_text_ns = now_ns;
+    times.TakeText(now_ns);
   }
 
   void End(Call& call) {
     const grpc::StatusCode code = call.status.error_code();
     call.times.end_ns = NowNs();
     if (call.status.ok()) {
-      load_.measured.TakeAnswer(call.times, call.gaps_ns, load_.options.goodput);
+      load_.measured.TakeAnswer(call.times, load_.options.goodput);
     } else if (load_.pacer.stopped() && code == grpc::StatusCode::CANCELLED) {
       ++load_.measured.cut_off;
     } else if (code == grpc::StatusCode::RESOURCE_EXHAUSTED) {
@@ -253,8 +238,7 @@ class Load {
   std::atomic<bool> all_begun_{false};
   std::deque<int64_t> resume_at_ns_;  // closed loop: streams that pause
   std::mutex mutex_;
-  std::set<Call*> open_;          // guarded by mutex_, as the next
-  std::vector<int64_t> late_ns_;  // open loop: of each call
+  std::set<Call*> open_;  // guarded by mutex_
 };
 
 }  // namespace
@@ -278,6 +262,7 @@ absl::StatusOr<std::vector<std::string>> ListGrpcModels(const Options& options) 
   }
   std::vector<std::string> names;
   for (const v1::ServedModel& model : response.models()) names.push_back(model.name());
+  if (names.empty()) return absl::UnavailableError(absl::StrCat(options.target.authority(), " serves no model"));
   return names;
 }
 

@@ -16,7 +16,7 @@ namespace swiftlet::bench {
 // Blocks until the pacer has no more and all have ended. INVALID_ARGUMENT when certificates cannot be read.
 absl::Status RunGrpcLoad(const ThreadLoad& load);
 
-// The names that ListModels tells; UNAVAILABLE otherwise, or after 10 s. Blocks.
+// The names that ListModels tells, not empty; UNAVAILABLE otherwise, or after 10 s. Blocks.
 absl::StatusOr<std::vector<std::string>> ListGrpcModels(const Options& options);
 
 }  // namespace swiftlet::bench

@@ -20,6 +20,7 @@
 #include "tools/swiftlet/bench/answer_reader.h"
 #include "tools/swiftlet/bench/load_thread.h"
 #include "tools/swiftlet/bench/steady_time.h"
+#include "tools/swiftlet/client/tls_context.h"
 
 namespace swiftlet::bench {
 
@@ -28,7 +29,6 @@ template <typename Stream>
 struct HttpConnections {
   const ThreadLoad& load;
   boost::asio::ip::tcp::resolver::results_type addresses;
-  std::string server_name;  // of TLS
   std::function<Stream()> make_stream;
   std::function<void(size_t number, bool answered)> on_free;
 };
@@ -78,9 +78,10 @@ class HttpConnection {
       error_code ignored;
       stream_->lowest_layer().set_option(boost::asio::ip::tcp::no_delay(true), ignored);
       if constexpr (kTls) {
-        SSL_set_tlsext_host_name(stream_->native_handle(), shared_.server_name.c_str());
-        stream_->async_handshake(boost::asio::ssl::stream_base::client,
-                                 [this](error_code failed) { failed ? Fail("TLS", failed.message()) : Send(); });
+        AskFor(shared_.load.options.server_name, stream_->native_handle());
+        stream_->async_handshake(boost::asio::ssl::stream_base::client, [this](error_code failed) {
+          failed ? Fail("TLS", HandshakeProblem(failed, stream_->native_handle())) : Send();
+        });
       } else {
         Send();
       }

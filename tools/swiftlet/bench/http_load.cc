@@ -14,7 +14,7 @@
 #include "engine/base/status_macros.h"
 #include "tools/swiftlet/bench/http_connection.h"
 #include "tools/swiftlet/bench/prompts.h"
-#include "tools/swiftlet/bench/tls_context.h"
+#include "tools/swiftlet/client/tls_context.h"
 
 namespace swiftlet::bench {
 namespace {
@@ -156,15 +156,12 @@ absl::Status RunHttpLoad(const ThreadLoad& load) {
   auto addresses = resolver.resolve(load.options.target.host, load.options.target.port, error);
   if (error)
     return absl::UnavailableError(absl::StrCat("cannot resolve ", load.options.target.host, ": ", error.message()));
-  const std::string& name = load.options.tls_name();
   if (!load.options.target.tls) {
-    Load<tcp::socket>(load, context, {load, std::move(addresses), name, [&] { return tcp::socket(context); }, {}})
-        .Run();
+    Load<tcp::socket>(load, context, {load, std::move(addresses), [&] { return tcp::socket(context); }, {}}).Run();
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const auto tls, MakeTlsContext(load.options));
-  Load<TlsStream>(load, context, {load, std::move(addresses), name, [&] { return TlsStream(context, *tls); }, {}})
-      .Run();
+  ASSIGN_OR_RETURN(const auto tls, MakeTlsContext(load.options.tls, load.options.server_name));
+  Load<TlsStream>(load, context, {load, std::move(addresses), [&] { return TlsStream(context, *tls); }, {}}).Run();
   return absl::OkStatus();
 }
 

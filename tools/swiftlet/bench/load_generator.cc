@@ -25,15 +25,15 @@ struct Part {
   std::thread thread;
 };
 
-int NumThreads(const Options& options, const RunShape& shape) {
+int NumThreads(const Options& options) {
   const auto cores = static_cast<int32_t>(std::thread::hardware_concurrency());
-  const int32_t most = shape.concurrency > 0 ? shape.concurrency : std::numeric_limits<int32_t>::max();
+  const int32_t most = options.concurrency > 0 ? options.concurrency : std::numeric_limits<int32_t>::max();
   return std::min(options.threads > 0 ? options.threads : DefaultThreads(most, cores), most);
 }
 
-int32_t StreamsOf(const RunShape& shape, int thread, int num_threads) {
-  if (shape.concurrency == 0) return std::numeric_limits<int32_t>::max();
-  return shape.concurrency / num_threads + (thread < shape.concurrency % num_threads ? 1 : 0);
+int32_t StreamsOf(const Options& options, int thread, int num_threads) {
+  if (options.concurrency == 0) return std::numeric_limits<int32_t>::max();
+  return options.concurrency / num_threads + (thread < options.concurrency % num_threads ? 1 : 0);
 }
 
 LiveFigures Sum(const std::vector<std::unique_ptr<Part>>& parts, int64_t begin_ns) {
@@ -49,18 +49,13 @@ LiveFigures Sum(const std::vector<std::unique_ptr<Part>>& parts, int64_t begin_n
 
 }  // namespace
 
-absl::StatusOr<RunResult> RunLoad(const Options& options, const Dataset& dataset, const RunShape& shape,
+absl::StatusOr<RunResult> RunLoad(const Options& options, const Dataset& dataset, int64_t first_index,
                                   const std::function<bool(const LiveFigures&)>& watch) {
-  RunPlan plan{.open_loop = shape.open_loop,
-               .arrivals = options.arrivals,
-               .seed = options.seed,
-               .first_index = shape.first_index,
-               .begin_ns = NowNs()};
-  plan.arrivals.rate = shape.open_loop ? shape.rate : 1;
-  if (shape.requests > 0) plan.count = shape.requests;
-  if (shape.duration_s > 0) plan.last_begin_ns = plan.begin_ns + static_cast<int64_t>(shape.duration_s * 1e9);
-  RunResult result{.rate = shape.open_loop ? shape.rate : 0, .concurrency = shape.concurrency};
-  result.client.threads = NumThreads(options, shape);
+  RunPlan plan{.arrivals = options.arrivals, .seed = options.seed, .first_index = first_index, .begin_ns = NowNs()};
+  if (options.requests > 0) plan.count = options.requests;
+  if (options.duration_s > 0) plan.last_begin_ns = plan.begin_ns + static_cast<int64_t>(options.duration_s * 1e9);
+  RunResult result{.rate = options.arrivals.rate, .concurrency = options.concurrency};
+  result.client.threads = NumThreads(options);
   const double cpu_before_s = ProcessCpuSeconds();
   std::vector<std::unique_ptr<Part>> parts;
   std::atomic<int> num_running{result.client.threads};
@@ -68,7 +63,7 @@ absl::StatusOr<RunResult> RunLoad(const Options& options, const Dataset& dataset
     Part& part = *parts.emplace_back(std::make_unique<Part>());
     part.pacer = std::make_unique<Pacer>(plan, t, result.client.threads);
     part.thread = std::thread([&, t] {
-      const ThreadLoad load{options,       dataset,      *part.pacer, StreamsOf(shape, t, result.client.threads),
+      const ThreadLoad load{options,       dataset,      *part.pacer, StreamsOf(options, t, result.client.threads),
                             part.measured, part.progress};
       part.status = options.endpoint == Endpoint::kGrpc ? RunGrpcLoad(load) : RunHttpLoad(load);
       part.use = ThisThreadUse();

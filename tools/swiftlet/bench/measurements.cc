@@ -3,15 +3,27 @@
 #include <algorithm>
 
 #include "tools/swiftlet/bench/steady_time.h"
+#include "tools/swiftlet/client/terminal_text.h"
 
 namespace swiftlet::bench {
 
-void Measurements::TakeAnswer(const AnswerTimes& times, const std::vector<int64_t>& gaps_ns, const Goodput& limits) {
+void AnswerTimes::TakeText(int64_t now_ns) {
+  if (events++ == 0) {
+    first_text_ns = now_ns;
+  } else {
+    gaps_ns.push_back(now_ns - last_text_ns);
+  }
+  last_text_ns = now_ns;
+}
+
+void Measurements::TakeAnswer(const AnswerTimes& times, const Goodput& limits) {
   const int64_t tokens = times.completion_tokens > 0 ? times.completion_tokens : times.events;
   const double gap_share = times.events > 1 && tokens > times.events
                                ? static_cast<double>(times.events - 1) / static_cast<double>(tokens - 1)
                                : 1;
-  for (const int64_t gap_ns : gaps_ns) {
+  int64_t longest_gap_ns = 0;
+  for (const int64_t gap_ns : times.gaps_ns) {
+    longest_gap_ns = std::max(longest_gap_ns, gap_ns);
     between_events.Add(gap_ns);
     inter_token.Add(static_cast<int64_t>(static_cast<double>(gap_ns) * gap_share));
   }
@@ -30,7 +42,7 @@ void Measurements::TakeAnswer(const AnswerTimes& times, const std::vector<int64_
   ++completed;
   last_end_ns = std::max(last_end_ns, times.end_ns);
   good += first_ns <= limits.first_token_ns && per_token_ns <= limits.per_output_token_ns &&
-          times.longest_gap_ns <= limits.gap_ns && whole_ns <= limits.end_to_end_ns;
+          longest_gap_ns <= limits.gap_ns && whole_ns <= limits.end_to_end_ns;
   prompt_tokens += times.prompt_tokens;
   cached_tokens += times.cached_tokens;
   completion_tokens += tokens;
@@ -40,12 +52,12 @@ void Measurements::TakeAnswer(const AnswerTimes& times, const std::vector<int64_
 void Measurements::Fail(const std::string& code, const std::string& message) {
   last_end_ns = NowNs();
   Failures& found = failures[code];
-  if (found.count++ == 0) found.example = message;
+  if (found.count++ == 0) found.example = TerminalLine(message);
 }
 
 void Measurements::Refuse(const std::string& message) {
   last_end_ns = NowNs();
-  if (refused++ == 0) refused_example = message;
+  if (refused++ == 0) refused_example = TerminalLine(message);
 }
 
 void Measurements::Append(const Measurements& other) {

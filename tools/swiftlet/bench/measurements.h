@@ -17,16 +17,19 @@ struct AnswerTimes {
   int64_t first_text_ns = 0;  // 0: none came
   int64_t last_text_ns = 0;
   int64_t end_ns = 0;
-  int64_t longest_gap_ns = 0;
   int64_t events = 0;  // with text
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;  // 0: the server did not say; then an event counts as one token
   int64_t cached_tokens = 0;
+  std::vector<int64_t> gaps_ns = {};  // between its events with text
+
+  // An event with text.
+  void TakeText(int64_t now_ns);
 };
 
 struct Failures {
   int64_t count = 0;
-  std::string example;  // the first one's message
+  std::string example;  // the first one's message, as a line of UTF-8 that a terminal may be shown
 };
 
 struct Measurements {
@@ -48,10 +51,10 @@ struct Measurements {
   std::string refused_example;
   int64_t last_end_ns = 0;  // of any request, by the steady clock
 
-  // A whole answer. `gaps_ns`: between its events with text. Inter-token: servers merge tokens into an event when they
-  // are behind, and say how many only at the end, so each gap is divided by the tokens an event of this answer had on
-  // average, (tokens - 1) / (events - 1), and counts once.
-  void TakeAnswer(const AnswerTimes& times, const std::vector<int64_t>& gaps_ns, const Goodput& limits);
+  // A whole answer. Inter-token: servers merge tokens into an event when they are behind, and say how many only at the
+  // end, so each gap is divided by the tokens an event of this answer had on average, (tokens - 1) / (events - 1), and
+  // counts once.
+  void TakeAnswer(const AnswerTimes& times, const Goodput& limits);
   void Fail(const std::string& code, const std::string& message);
   void Refuse(const std::string& message);
   void Append(const Measurements& other);

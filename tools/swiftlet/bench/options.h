@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "services/common/tls_material.h"
 #include "tools/swiftlet/bench/arrivals.h"
 #include "tools/swiftlet/bench/goodput.h"
 #include "tools/swiftlet/bench/lengths.h"
@@ -20,15 +21,7 @@ enum class Endpoint { kChat, kCompletions, kGrpc };
 // The route as people name it: "/v1/chat/completions", "swiftlet.v1.InferenceService/Generate".
 std::string_view RouteName(Endpoint endpoint);
 
-// PEM files; empty = none.
-struct TlsFiles {
-  std::string authorities;  // empty = the system's
-  std::string certificate;  // of ours, where the server asks for one
-  std::string key;
-  std::string server_name;  // that the server's certificate must be made out to; empty = the URL's host
-};
-
-// The points of a sweep: each runs with this rate or this concurrency.
+// The points of a sweep: each runs with this rate or this concurrency in the place of Options' own.
 struct Sweep {
   bool over_rate = false;
   std::vector<double> values;  // empty: no sweep
@@ -36,13 +29,13 @@ struct Sweep {
 
 struct Options {
   ServerUrl target;
-  TlsFiles tls;
-  std::string model;    // empty: the first that the server lists
-  std::string api_key;  // empty: none is sent
+  TlsPaths tls;
+  std::string server_name;  // that the server's certificate must be made out to
+  std::string model;        // empty: the first that the server lists
+  std::string api_key;      // empty: none is sent
   Endpoint endpoint = Endpoint::kChat;
   bool token_ids = false;       // prompts of ids; never with kChat
-  bool open_loop = false;       // requests come by `arrivals`, whatever the server does
-  ArrivalProcess arrivals;      // of an open loop
+  ArrivalProcess arrivals;      // with a rate: an open loop, whatever the server does
   int32_t concurrency = 32;     // closed loop: streams kept open; open loop: most at once, 0 = no bound
   int64_t requests = 1000;      // 0 = as many as begin in duration_s
   double duration_s = 0;        // requests begin for so long; 0 = until all have begun
@@ -65,8 +58,7 @@ struct Options {
   bool live = true;       // a line a second on stderr
   std::string command;    // as typed, without the key
 
-  // Under TLS: the name that the server's certificate must be made out to.
-  const std::string& tls_name() const { return tls.server_name.empty() ? target.host : tls.server_name; }
+  bool open_loop() const { return arrivals.rate > 0; }
 };
 
 // "rate:1,2,4" or "concurrency:1,8,64", rising. INVALID_ARGUMENT otherwise.

@@ -13,8 +13,7 @@
 namespace swiftlet::bench {
 
 struct RunPlan {
-  bool open_loop = false;
-  ArrivalProcess arrivals = {};
+  ArrivalProcess arrivals = {};  // with a rate: an open loop
   uint64_t seed = 1;
   int64_t first_index = 0;                              // of the run's prompts
   int64_t count = std::numeric_limits<int64_t>::max();  // requests at most
@@ -33,7 +32,7 @@ class Pacer {
  public:
   Pacer(RunPlan& plan, int thread, int num_threads);
 
-  bool open_loop() const { return plan_.open_loop; }
+  bool open_loop() const { return arrivals_.has_value(); }
   bool stopped() const { return plan_.stopped.load(std::memory_order_relaxed); }
   // Closed loop: the next request. Open loop: the next whose time has come. nullopt: none now.
   std::optional<Due> Take(int64_t now_ns);
@@ -49,7 +48,7 @@ class Pacer {
 
   RunPlan& plan_;
   const int num_threads_;
-  Arrivals arrivals_;
+  std::optional<Arrivals> arrivals_;
   int64_t next_ = -1;  // open loop: number of the next arrival, and its time
   int64_t next_ns_ = 0;
   bool done_ = false;

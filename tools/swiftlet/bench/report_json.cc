@@ -9,6 +9,8 @@
 #include <boost/json/serialize.hpp>
 
 #include "services/common/build_info.h"
+#include "tools/swiftlet/bench/warnings.h"
+#include "tools/swiftlet/client/terminal_text.h"
 
 namespace swiftlet::bench {
 namespace {
@@ -41,7 +43,7 @@ object Origin(const Options& options, const Machine& machine, const std::string&
   json["prompts"] = options.token_ids ? "ids" : "text";
   json["input_tokens"] = options.input_tokens.ToString();
   json["output_tokens"] = options.output_tokens.ToString();
-  json["dataset"] = options.dataset_path;
+  json["dataset"] = TerminalText(options.dataset_path);  // UTF-8, whatever the path is
   json["seed"] = options.seed;
   json["goodput_limits"] = options.goodput.ToString();
   json["percentile_error"] = 0.0005;
@@ -80,7 +82,7 @@ object Figures(const Options& options, const RunResult& result) {
   json["client_busiest_thread_share"] = result.client.busiest_thread_share;
   json["client_waited_share"] = result.client.most_waited_share;
   array warnings;
-  for (const std::string& line : ClientWarnings(result.client, measured)) warnings.emplace_back(line);
+  for (const std::string& line : Warnings(options, result)) warnings.emplace_back(line);
   json["warnings"] = std::move(warnings);
   for (const TimeKind& kind : kTimeKinds) json[kind.key] = TimesOf(measured.*kind.member);
   object failures;

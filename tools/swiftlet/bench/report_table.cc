@@ -3,6 +3,8 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
 
+#include "tools/swiftlet/bench/warnings.h"
+
 namespace swiftlet::bench {
 namespace {
 
@@ -37,7 +39,7 @@ void AppendTimes(const Measurements& measured, std::string* table) {
   }
 }
 
-void AppendProblems(const RunResult& result, std::string* table) {
+void AppendProblems(const Options& options, const RunResult& result, std::string* table) {
   const Measurements& measured = result.measured;
   if (measured.refused > 0)
     absl::StrAppend(table, "  refused x", measured.refused, ": ", measured.refused_example, "\n");
@@ -47,7 +49,7 @@ void AppendProblems(const RunResult& result, std::string* table) {
   if (result.interrupted) {
     absl::StrAppend(table, "  interrupted: ", measured.cut_off, " requests were under way and do not count\n");
   }
-  for (const std::string& line : ClientWarnings(result.client, measured))
+  for (const std::string& line : Warnings(options, result))
     absl::StrAppend(table, "  warning: ", line, "\n");
 }
 
@@ -80,7 +82,7 @@ std::string RunTable(const Options& options, const RunResult& result) {
                         "load generator", result.client.cpu_share * 100, result.client.threads,
                         result.client.busiest_thread_share * 100, result.client.most_waited_share * 100);
   AppendTimes(measured, &table);
-  AppendProblems(result, &table);
+  AppendProblems(options, result, &table);
   return table;
 }
 
@@ -103,7 +105,7 @@ std::string SweepTableLine(const Options& options, const RunResult& result) {
   }
   const std::string good = options.has_goodput ? absl::StrFormat("%.1f%%", result.GoodShare() * 100) : "";
   absl::StrAppendFormat(&line, " %7s %7d %7d\n", good, measured.failed(), measured.refused);
-  AppendProblems(result, &line);
+  AppendProblems(options, result, &line);
   return line;
 }
 

@@ -1,32 +1,28 @@
 #include "tools/swiftlet/bench/served_model.h"
 
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
 
-#include <algorithm>
 #include <vector>
 
 #include "engine/base/status_macros.h"
 #include "engine/base/strict_json.h"
-#include "services/common/flag_names.h"
 #include "tools/swiftlet/bench/grpc_load.h"
-#include "tools/swiftlet/bench/http_get.h"
+#include "tools/swiftlet/client/http_client.h"
+#include "tools/swiftlet/client/model_list.h"
 
 namespace swiftlet::bench {
 namespace {
 
+absl::StatusOr<HttpClient> ClientOf(const Options& options) {
+  return HttpClient::Create(
+      {.url = options.target, .api_key = options.api_key, .tls = options.tls, .server_name = options.server_name});
+}
+
 absl::StatusOr<std::vector<std::string>> ListHttpModels(const Options& options) {
-  ASSIGN_OR_RETURN(const std::string body, HttpGet(options, "/v1/models"));
-  const absl::StatusOr<boost::json::value> value = ParseStrictJson(body);
-  const boost::json::value* const data =
-      value.ok() && value->is_object() ? value->as_object().if_contains("data") : nullptr;
-  if (data == nullptr || !data->is_array()) return absl::UnavailableError("/v1/models answers with no list of models");
-  std::vector<std::string> names;
-  for (const boost::json::value& model : data->as_array()) {
-    const boost::json::value* const id = model.is_object() ? model.as_object().if_contains("id") : nullptr;
-    if (id == nullptr || !id->is_string()) return absl::UnavailableError("/v1/models has an entry without an id");
-    names.emplace_back(id->as_string());
-  }
+  ASSIGN_OR_RETURN(HttpClient client, ClientOf(options));
+  absl::StatusOr<std::vector<std::string>> names = ListModels(client);
+  // INVALID_ARGUMENT is for flags; here it would be the server that calls our GET wrong.
+  if (absl::IsInvalidArgument(names.status())) return absl::UnavailableError(names.status().message());
   return names;
 }
 
@@ -36,19 +32,16 @@ absl::StatusOr<std::string> FindModel(const Options& options) {
   const auto names = options.endpoint == Endpoint::kGrpc ? ListGrpcModels(options) : ListHttpModels(options);
   if (absl::IsNotFound(names.status()) && !options.model.empty()) return options.model;
   if (!names.ok()) return names.status();
-  if (names->empty()) return absl::UnavailableError(absl::StrCat(options.target.authority(), " serves no model"));
-  if (options.model.empty()) return names->front();
-  if (std::find(names->begin(), names->end(), options.model) != names->end()) return options.model;
-  const std::string nearest = NearestName(options.model, *names);
-  return absl::InvalidArgumentError(absl::StrCat("--model: \"", options.model, "\" given; ",
-                                                 nearest.empty()
-                                                     ? absl::StrCat("served are ", absl::StrJoin(*names, ", "))
-                                                     : absl::StrCat("did you mean ", nearest, "?")));
+  absl::StatusOr<std::string> model = ChooseModel(*names, options.model);
+  if (!model.ok()) return absl::InvalidArgumentError(absl::StrCat("--model: ", model.status().message()));
+  return model;
 }
 
 std::string ServerVersion(const Options& options) {
   if (options.endpoint == Endpoint::kGrpc) return "";
-  const absl::StatusOr<std::string> body = HttpGet(options, "/version");
+  absl::StatusOr<HttpClient> client = ClientOf(options);
+  if (!client.ok()) return "";
+  const absl::StatusOr<std::string> body = client->Get("/version");
   if (!body.ok()) return "";
   const absl::StatusOr<boost::json::value> value = ParseStrictJson(*body);
   const boost::json::value* const version =

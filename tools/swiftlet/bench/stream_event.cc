@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <string>
+#include <system_error>
 
 #include "engine/base/strict_json.h"
 
@@ -97,11 +98,17 @@ class Walk {
                              : key == "completion_tokens" ? &event_.completion_tokens
                              : key == "cached_tokens"     ? &event_.cached_tokens
                                                           : nullptr;
-      if (count != nullptr) std::from_chars(at_, end_, *count);
+      if (count != nullptr) ReadCount(count);
     }
     // Log-probabilities name every token again: no text of the answer.
     const bool inside = (place == Place::kChoices && key != "logprobs") || place == Place::kUsage;
     return Value(inside ? place : Place::kElsewhere, depth + 1);
+  }
+
+  // What no answer can have counts as not said: sums of all answers' must hold.
+  void ReadCount(int64_t* count) const {
+    int32_t read = 0;
+    if (std::from_chars(at_, end_, read).ec == std::errc() && read >= 0) *count = read;
   }
 
   bool Value(Place place, int depth) {

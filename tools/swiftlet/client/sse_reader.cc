@@ -15,7 +15,7 @@ size_t EndOfLine(std::string_view bytes) {
 
 }  // namespace
 
-void SseReader::Feed(std::string_view bytes, const std::function<void(std::string_view)>& on_data) {
+bool SseReader::Feed(std::string_view bytes, const std::function<void(std::string_view)>& on_data) {
   while (!bytes.empty()) {
     if (after_cr_) {
       after_cr_ = false;
@@ -27,7 +27,7 @@ void SseReader::Feed(std::string_view bytes, const std::function<void(std::strin
     const size_t end = EndOfLine(bytes);
     if (end == bytes.size()) {
       line_.append(bytes);
-      return;
+      break;
     }
     std::string_view line = bytes.substr(0, end);
     after_cr_ = bytes[end] == '\r';
@@ -47,6 +47,7 @@ void SseReader::Feed(std::string_view bytes, const std::function<void(std::strin
     EndLine(line, on_data);
     line_.clear();
   }
+  return line_.size() + data_.size() <= kMaxEventBytes;
 }
 
 void SseReader::EndLine(std::string_view line, const std::function<void(std::string_view)>& on_data) {

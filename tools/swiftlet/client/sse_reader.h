@@ -3,16 +3,20 @@
 // One thread.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
 
 namespace swiftlet {
 
+inline constexpr size_t kMaxEventBytes = 16 << 20;
+
 class SseReader {
  public:
   // Feeds the next bytes, cut anywhere; calls `on_data` for each event that is complete, without its last newline.
-  void Feed(std::string_view bytes, const std::function<void(std::string_view data)>& on_data);
+  // False when what is not complete has more than kMaxEventBytes: there is nothing to be had from this stream any more.
+  [[nodiscard]] bool Feed(std::string_view bytes, const std::function<void(std::string_view data)>& on_data);
 
  private:
   void EndLine(std::string_view line, const std::function<void(std::string_view)>& on_data);

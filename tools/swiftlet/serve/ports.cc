@@ -4,22 +4,17 @@
 
 #include <chrono>
 #include <list>
+#include <utility>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <boost/beast/http/write.hpp>
+
+#include "tools/swiftlet/client/http_client.h"
 
 namespace swiftlet {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
 using Tcp = asio::ip::tcp;
 
 }  // namespace
@@ -30,7 +25,7 @@ absl::StatusOr<std::vector<int32_t>> FreePorts(size_t count) {
   std::vector<int32_t> ports;
   while (ports.size() < count) {
     Tcp::acceptor& acceptor = held.emplace_back(context);
-    beast::error_code error;
+    boost::system::error_code error;
     acceptor.open(Tcp::v4(), error);
     if (!error) acceptor.bind({asio::ip::address_v4::loopback(), 0}, error);
     if (error) return absl::UnavailableError(absl::StrCat("no free port on 127.0.0.1: ", error.message()));
@@ -40,7 +35,7 @@ absl::StatusOr<std::vector<int32_t>> FreePorts(size_t count) {
 }
 
 absl::Status CheckPort(const std::string& host, int32_t port, const std::string& flag) {
-  beast::error_code error;
+  boost::system::error_code error;
   const auto address = asio::ip::make_address(host, error);
   if (error) return absl::InvalidArgumentError(absl::StrCat("--host: \"", host, "\" is not an IP address"));
   const Tcp::endpoint endpoint(address, static_cast<uint16_t>(port));
@@ -56,28 +51,11 @@ absl::Status CheckPort(const std::string& host, int32_t port, const std::string&
 }
 
 bool IsReady(const std::string& host, int32_t admin_port) {
-  beast::error_code error;
-  const auto address = asio::ip::make_address(host, error);
-  if (error) return false;
-  asio::io_context context;
-  beast::tcp_stream stream(context);
-  http::request<http::empty_body> request(http::verb::get, "/readyz", 11);
-  request.set(http::field::host, "localhost");
-  request.set(http::field::connection, "close");
-  beast::flat_buffer buffer;
-  http::response<http::string_body> response;
-  bool ready = false;
-  stream.expires_after(std::chrono::milliseconds(500));
-  stream.async_connect(Tcp::endpoint(address, static_cast<uint16_t>(admin_port)), [&](beast::error_code connected) {
-    if (connected) return;
-    http::async_write(stream, request, [&](beast::error_code written, size_t) {
-      if (written) return;
-      http::async_read(stream, buffer, response,
-                       [&](beast::error_code read, size_t) { ready = !read && response.result() == http::status::ok; });
-    });
-  });
-  context.run();
-  return ready;
+  HttpClientOptions options;
+  options.url = {.host = host, .port = absl::StrCat(admin_port)};
+  options.patience = std::chrono::milliseconds(500);
+  absl::StatusOr<HttpClient> client = HttpClient::Create(std::move(options));
+  return client.ok() && client->Get("/readyz").ok();
 }
 
 }  // namespace swiftlet

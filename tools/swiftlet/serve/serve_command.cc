@@ -25,13 +25,13 @@ int Fail(const absl::Status& status) {
 }  // namespace
 
 int ServeCommand(int argc, char** argv) {
-  StopSignal stop;
   ServeOptions options;
   Flags flags("swiftlet serve", "Serves a model on this machine: one gateway, one tokenizer and one worker.");
   options.AddTo(flags);
   const absl::StatusOr<Flags::Next> next = flags.Parse(argc, argv);
   if (!next.ok()) return Fail(next.status());
   if (*next == Flags::Next::kExit) return 0;
+  StopSignal stop;
 
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "services/common/vllm_names.h"
+
 namespace swiftlet {
 namespace {
 
@@ -49,6 +51,7 @@ const std::vector<HandedOn>& HandedOnFlags() {
       {"tensor-parallel-size", "tensor-parallel-size", "worker", false, "GPUs that one model is split over; 1"},
       {"tokenizer-threads", "threads", "tokenizer", false, "threads that encode"},
       {"strict-parameters", "strict-parameters", "gateway", true, "refuse request parameters that are not known"},
+      {"playground", "playground", "gateway", true, "serve a page to talk with the model at / of --port"},
       {"tool-call-parser", "tool-call-parser", "gateway", false,
        "how models write calls of tools: auto, hermes, llama3, none"},
       {"worker-stall-seconds", "worker-stall-seconds", "gateway", false,
@@ -85,6 +88,8 @@ void ServeOptions::AddTo(Flags& flags) {
   flags.AddSecret("api-key", &api_keys, "key that callers must send; repeatable; none = everybody may call");
   flags.AddChoice("log-level", &log_level, {"debug", "info", "warning", "error"}, "least serious lines to write");
   flags.AddChoice("log-format", &log_format, {"text", "json"}, "how a log line looks");
+  flags.AddChoice("metrics-compat", &metrics_compat, MetricsCompatChoices(),
+                  "whose names the gateway's and the worker's /metrics have beside our own");
   flags.Add("drain-seconds", &drain_seconds, "longest wait for running requests when stopping", {0, 86400});
   for (size_t i = 0; i < HandedOnFlags().size(); ++i) {
     const HandedOn& flag = HandedOnFlags()[i];
@@ -154,12 +159,13 @@ ServePlan MakeServePlan(const ServeOptions& options, const std::string& bin,
   };
   const std::string model = absl::StrCat("--model=", options.model);
   const std::string served = absl::StrCat("--served-model-name=", name);
+  const std::string compat = absl::StrCat("--metrics-compat=", options.metrics_compat);
   add("worker", kInternalHost, options.worker_admin_port,
-      {model, served, absl::StrCat("--port=", options.worker_port)});
+      {model, served, compat, absl::StrCat("--port=", options.worker_port)});
   add("tokenizer", kInternalHost, options.tokenizer_admin_port,
       {model, served, absl::StrCat("--port=", options.tokenizer_port)});
   add("gateway", options.host, options.admin_port,
-      {absl::StrCat("--port=", options.port), absl::StrCat("--grpc-port=", options.grpc_port),
+      {compat, absl::StrCat("--port=", options.port), absl::StrCat("--grpc-port=", options.grpc_port),
        absl::StrCat("--tokenizer-endpoints=", Address(kInternalHost, options.tokenizer_port)),
        absl::StrCat("--worker-endpoints=", Address(kInternalHost, options.worker_port))});
   plan.children.back().after_others = true;  // a model that cannot be served opens no port to the outside
@@ -172,12 +178,13 @@ ServePlan MakeServePlan(const ServeOptions& options, const std::string& bin,
   const bool tls = std::any_of(to_gateway.begin(), to_gateway.end(), [](const std::string& argument) {
     return absl::StartsWith(argument, "--ssl-certfile=") && !absl::EndsWith(argument, "=");
   });
-  plan.banner =
-      absl::StrCat("Swiftlet serves ", name, ".\n  OpenAI API  ", tls ? "https://" : "http://",
-                   Address(host, options.port), "/v1\n  gRPC        ", Address(host, options.grpc_port),
-                   "\n  metrics     http://", Address(host, options.admin_port), "/metrics (gateway), http://",
-                   Address(kInternalHost, options.tokenizer_admin_port), "/metrics (tokenizer), http://",
-                   Address(kInternalHost, options.worker_admin_port), "/metrics (worker)\n");
+  const bool page = std::find(to_gateway.begin(), to_gateway.end(), "--playground") != to_gateway.end();
+  plan.banner = absl::StrCat(
+      "Swiftlet serves ", name, ".\n  OpenAI API  ", tls ? "https://" : "http://", Address(host, options.port), "/v1\n",
+      page ? absl::StrCat("  playground  ", tls ? "https://" : "http://", Address(host, options.port), "/\n") : "",
+      "  gRPC        ", Address(host, options.grpc_port), "\n  metrics     http://", Address(host, options.admin_port),
+      "/metrics (gateway), http://", Address(kInternalHost, options.tokenizer_admin_port),
+      "/metrics (tokenizer), http://", Address(kInternalHost, options.worker_admin_port), "/metrics (worker)\n");
   return plan;
 }
 

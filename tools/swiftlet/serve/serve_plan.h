@@ -37,6 +37,7 @@ struct ServeOptions {
   std::string log_level = "info";
   std::string log_format = "text";
   double drain_seconds = 30;
+  std::string metrics_compat = "none";
   std::vector<std::string> api_keys;
   // By the index of HandedOnFlags(): the value, or the switch, where it was given.
   std::vector<std::optional<std::string>> handed_on_values;

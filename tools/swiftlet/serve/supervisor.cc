@@ -1,6 +1,7 @@
 #include "tools/swiftlet/serve/supervisor.h"
 
 #include <absl/strings/str_cat.h>
+#include <sysexits.h>
 
 #include <algorithm>
 #include <chrono>
@@ -20,7 +21,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Children = std::vector<std::unique_ptr<ChildProcess>>;
 
-constexpr int kSoftware = 70;        // EX_SOFTWARE
 constexpr int kCannotExecute = 127;  // the system's loader found a library missing
 constexpr std::chrono::milliseconds kPoll{10};
 // Beyond --drain-seconds, for a child to leave once it has drained.
@@ -86,15 +86,15 @@ int Supervise(const ServePlan& plan, StopSignal& stop) {
   const absl::StatusOr<bool> ready = StartAll(plan, stop, children);
   if (!ready.ok()) {
     Say(std::string(ready.status().message()));
-    return kSoftware;  // those that run are killed with `children`
+    return EX_SOFTWARE;  // those that run are killed with `children`
   }
   if (*ready) {
     std::fputs(plan.banner.c_str(), stdout);
-    std::fflush(stdout);
+    if (std::fflush(stdout) != 0) std::clearerr(stdout);  // that nobody reads the banner is no fault
   }
   if (stop.Wait().ok()) {
     Say("stopping");
-    return StopAll(children, plan.drain_seconds) ? 0 : kSoftware;
+    return StopAll(children, plan.drain_seconds) ? 0 : EX_SOFTWARE;
   }
   int status = 0;
   for (const auto& child : children) {
@@ -107,7 +107,7 @@ int Supervise(const ServePlan& plan, StopSignal& stop) {
     if (status == 0) status = child->exit_status();
   }
   StopAll(children, 0);  // without all three there is nothing to drain
-  return status == 0 || status > 128 ? kSoftware : status;
+  return status == 0 || status > 128 ? EX_SOFTWARE : status;
 }
 
 }  // namespace swiftlet

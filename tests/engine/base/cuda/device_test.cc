@@ -37,6 +37,7 @@ cudaError_t cudaSetDevice(int) {
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   std::memset(properties, 0, sizeof(*properties));
   std::strcpy(properties->name, "Old One");
+  for (int i = 0; i < 16; ++i) properties->uuid.bytes[i] = static_cast<char>(17 * i);
   properties->major = machine.major;
   properties->minor = machine.minor;
   return cudaSuccess;
@@ -89,6 +90,14 @@ TEST(Device, GpuOlderThanTuringIsRefused) {
   ExpectLine(Open({.driver_version = CUDART_VERSION, .num_devices = 1, .major = 7, .minor = 0}), "Old One",
              "7.5 or newer", "--device cpu");
   EXPECT_TRUE(Open({.driver_version = CUDART_VERSION, .num_devices = 1, .major = 7, .minor = 5}).ok());
+}
+
+// What NVML is asked for: as it writes them, without their kind.
+TEST(Device, UuidsAreWrittenAsNvmlWritesThem) {
+  machine = {.driver_version = CUDART_VERSION, .num_devices = 1};
+  const absl::StatusOr<Device> device = OpenDevice(0);
+  ASSERT_TRUE(device.ok()) << device.status();
+  EXPECT_EQ(device->uuid, "00112233-4455-6677-8899-aabbccddeeff");
 }
 
 TEST(Device, FaultWhileItIsOpenedIsOne) {

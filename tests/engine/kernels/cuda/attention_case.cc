@@ -17,17 +17,6 @@ uint16_t Bits(__half value) {
 
 }  // namespace
 
-const Device* TestDevice() {
-  static const absl::StatusOr<Device>* device = [] {
-    absl::StatusOr<int32_t> count = CountDevices();
-    if (!count.ok() || *count == 0) return static_cast<absl::StatusOr<Device>*>(nullptr);
-    return new absl::StatusOr<Device>(OpenDevice(0));
-  }();
-  if (device == nullptr) return nullptr;
-  EXPECT_TRUE(device->ok()) << device->status();
-  return device->ok() ? &**device : nullptr;
-}
-
 std::vector<__half> RandomHalves(int64_t count, float scale, std::mt19937& generator) {
   std::vector<__half> values(static_cast<size_t>(count));
   uint64_t state = (static_cast<uint64_t>(generator()) << 32) | 1;
@@ -82,7 +71,7 @@ int LongestSequence(const StepCase& step_case) {
 
 }  // namespace
 
-AttentionStep::AttentionStep(const StepCase& step_case)
+AttentionStep::AttentionStep(const Device& device, const StepCase& step_case)
     : case_(step_case), transform_(step_case, LongestSequence(step_case)) {
   std::mt19937 generator(case_.seed);
   const AttentionShape& shape = case_.shape;
@@ -165,7 +154,7 @@ AttentionStep::AttentionStep(const StepCase& step_case)
   device_query_ = Upload(query_);
   device_cache_ = Upload(cache_);
   output_ = Upload(std::vector<__half>(query_.size(), kPoison));
-  const int64_t scratch_bytes = AttentionScratchBytes(*TestDevice(), shape, max_sequences());
+  const int64_t scratch_bytes = AttentionScratchBytes(device, shape, max_sequences());
   scratch_ = Upload(std::vector<char>(static_cast<size_t>(scratch_bytes), -1));
   view_.counts = device_counts_.as<StepCounts>();
   view_.positions = device_positions_.as<int32_t>();

@@ -10,6 +10,7 @@
 #include "engine/base/cuda/device.h"
 #include "engine/base/cuda/device_buffer.h"
 #include "engine/kernels/cuda/attention.h"
+#include "tests/engine/kernels/cuda/device_fixture.h"
 
 namespace swiftlet::cuda {
 
@@ -32,12 +33,6 @@ struct StepCase {
   bool norm = false;  // of queries and keys
 };
 
-// Copies to and from the device; a failed call fails the test.
-template <typename T>
-DeviceBuffer Upload(const std::vector<T>& values);
-template <typename T>
-std::vector<T> Download(const DeviceBuffer& buffer, int64_t count);
-
 std::vector<__half> RandomHalves(int64_t count, float scale, std::mt19937& generator);
 
 // What is done to the heads, with random weights, on host and device.
@@ -57,7 +52,7 @@ struct TransformData {
 // and the rest of last pages, is NaN; so are the outputs; tables point beyond their sequence at a page of NaN.
 class AttentionStep {
  public:
-  explicit AttentionStep(const StepCase& step_case);
+  AttentionStep(const Device& device, const StepCase& step_case);
 
   AttentionArgs Args();
   DecodeAttentionArgs DecodeArgs();
@@ -121,34 +116,5 @@ class AttentionStep {
   DeviceBuffer device_query_, device_qkv_, device_cache_, output_, scratch_;
   StepView view_ = {};
 };
-
-// The device for all tests of the program; null where there is none.
-const Device* TestDevice();
-
-}  // namespace swiftlet::cuda
-
-#include <cuda_runtime_api.h>
-#include <gtest/gtest.h>
-
-namespace swiftlet::cuda {
-
-template <typename T>
-DeviceBuffer Upload(const std::vector<T>& values) {
-  auto buffer = DeviceBuffer::Allocate(std::max<size_t>(16, values.size() * sizeof(T)));
-  if (!buffer.ok()) {
-    ADD_FAILURE() << buffer.status();
-    return {};
-  }
-  EXPECT_EQ(cudaMemcpy(buffer->data(), values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice), cudaSuccess);
-  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);  // the copy of pageable memory may still be on its way
-  return *std::move(buffer);
-}
-
-template <typename T>
-std::vector<T> Download(const DeviceBuffer& buffer, int64_t count) {
-  std::vector<T> values(static_cast<size_t>(count));
-  EXPECT_EQ(cudaMemcpy(values.data(), buffer.data(), values.size() * sizeof(T), cudaMemcpyDeviceToHost), cudaSuccess);
-  return values;
-}
 
 }  // namespace swiftlet::cuda

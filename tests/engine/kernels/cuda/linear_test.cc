@@ -2,211 +2,24 @@
 #include "engine/kernels/cuda/linear.h"
 
 #include <absl/strings/str_cat.h>
-#include <cuda_runtime_api.h>
-#include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <functional>
+#include <cstdio>
 #include <memory>
-#include <random>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
-#include "engine/base/cuda/cuda_status.h"
-#include "engine/base/cuda/device.h"
-#include "engine/base/cuda/device_buffer.h"
-#include "engine/base/cuda/stream.h"
 #include "engine/kernels/cuda/linear_skinny.h"
 #include "engine/kernels/cuda/linear_stream.h"
 #include "engine/kernels/cuda/linear_tiled.h"
+#include "tests/engine/kernels/cuda/device_fixture.h"
+#include "tests/engine/kernels/cuda/linear_case.h"
 
 namespace swiftlet::cuda {
 namespace {
 
-constexpr float kTolerance = 2e-3f;
-constexpr float kScale = 32;
-
-struct Shape {
-  LinearEpilogue epilogue;
-  LinearRole role;
-  int32_t out_features, in_features;
-  bool bias;
-};
-
-// A case on the device: random weights, input, bias and residual, outputs poisoned with NaN.
-class LinearCase {
- public:
-  LinearCase(const Shape& shape, int32_t max_rows) : shape_(shape) {
-    std::mt19937 random(shape.out_features * 31 + shape.in_features * 7 + static_cast<int>(shape.epilogue));
-    std::normal_distribution<float> normal;
-    weight_ = Halves(int64_t{shape.out_features} * shape.in_features, 1 / std::sqrt(float(shape.in_features)), random);
-    input_ = Halves(int64_t{max_rows} * shape.in_features, 1, random);
-    if (shape.bias) {
-      for (int32_t i = 0; i < shape.out_features; ++i) bias_.push_back(normal(random));
-    }
-    if (shape.epilogue == LinearEpilogue::kAddTo) {
-      for (int64_t i = 0; i < int64_t{max_rows} * shape.out_features; ++i) residual_.push_back(normal(random));
-    }
-    weight_device_ = UploadHalves(weight_);
-    input_device_ = UploadHalves(input_);
-    if (shape.bias) bias_device_ = Upload(bias_.data(), bias_.size() * sizeof(float));
-    residual_device_ = Upload(residual_.data(), residual_.size() * sizeof(float));
-    output_device_ = *DeviceBuffer::Allocate(int64_t{max_rows} * shape.out_features * sizeof(__half));
-    scratch_device_ = *DeviceBuffer::Allocate(int64_t{max_rows} * shape.out_features * sizeof(__half));
-  }
-
-  SkinnyArgs Args(int32_t rows) const {
-    return {.linear = {.input = input_device_.as<__half>(),
-                       .weight = {weight_device_.as<__half>(), shape_.out_features, shape_.in_features},
-                       .num_rows = rows},
-            .epilogue = shape_.epilogue,
-            .scale = kScale,
-            .bias = shape_.bias ? bias_device_.as<float>() : nullptr,
-            .output = output_device_.as<__half>(),
-            .residual = residual_device_.as<float>()};
-  }
-
-  // Through LinearKernels.
-  absl::Status Run(LinearKernels& kernels, const LaunchContext& context, int32_t rows) const {
-    const SkinnyArgs args = Args(rows);
-    switch (shape_.epilogue) {
-      case LinearEpilogue::kStore:
-        return kernels.Store(context, shape_.role, args.linear, args.output);
-      case LinearEpilogue::kAddTo:
-        return kernels.AddTo(context, shape_.role, args.linear, args.scale, args.bias, args.residual);
-      case LinearEpilogue::kSwiglu:
-        return kernels.GateUp(context, args.linear, args.bias, scratch_device_.as<__half>(), args.output);
-    }
-    return absl::InternalError("epilogue");
-  }
-
-  int32_t out_width() const {
-    return shape_.epilogue == LinearEpilogue::kSwiglu ? shape_.out_features / 2 : shape_.out_features;
-  }
-
-  // Poisons, runs, and returns [rows, out_width] as floats.
-  std::vector<float> Outputs(const std::function<absl::Status()>& run, const Stream& stream, int32_t rows) {
-    EXPECT_EQ(cudaMemset(output_device_.data(), 0xFF, output_device_.size()), cudaSuccess);
-    EXPECT_EQ(cudaMemset(scratch_device_.data(), 0xFF, scratch_device_.size()), cudaSuccess);
-    EXPECT_EQ(cudaMemcpy(residual_device_.data(), residual_.data(), residual_device_.size(), cudaMemcpyHostToDevice),
-              cudaSuccess);
-    EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
-    const absl::Status status = run();
-    EXPECT_TRUE(status.ok()) << status;
-    const absl::Status done = stream.Synchronize();
-    EXPECT_TRUE(done.ok()) << done;
-    std::vector<float> values(int64_t{rows} * out_width());
-    if (shape_.epilogue == LinearEpilogue::kAddTo) {
-      EXPECT_EQ(
-          cudaMemcpy(values.data(), residual_device_.data(), values.size() * sizeof(float), cudaMemcpyDeviceToHost),
-          cudaSuccess);
-    } else {
-      std::vector<__half> halves(values.size());
-      EXPECT_EQ(
-          cudaMemcpy(halves.data(), output_device_.data(), halves.size() * sizeof(__half), cudaMemcpyDeviceToHost),
-          cudaSuccess);
-      for (size_t i = 0; i < values.size(); ++i) values[i] = __half2float(halves[i]);
-    }
-    return values;
-  }
-
-  double Expected(int32_t row, int32_t column) const {
-    if (shape_.epilogue == LinearEpilogue::kAddTo) {
-      return residual_[int64_t{row} * shape_.out_features + column] + kScale * Dot(row, column) +
-             (shape_.bias ? bias_[column] : 0);
-    }
-    if (shape_.epilogue == LinearEpilogue::kStore) return Dot(row, column);
-    const int32_t gate_row = column / 8 * 16 + column % 8, up_row = gate_row + 8;
-    const double gate = Dot(row, gate_row) + (shape_.bias ? bias_[gate_row] : 0);
-    const double up = Dot(row, up_row) + (shape_.bias ? bias_[up_row] : 0);
-    return gate / (1 + std::exp(-gate)) * up / kMlpScale;
-  }
-
-  // Every output where the case is small, else a few thousand at random: ||out - expected|| / ||expected||, and no
-  // output that is poisoned. Returns "" or what is wrong.
-  std::string Check(const std::vector<float>& values, int32_t rows) const {
-    for (size_t i = 0; i < values.size(); ++i) {
-      if (!std::isfinite(values[i])) {
-        return absl::StrCat("not finite at row ", i / out_width(), " column ", i % out_width());
-      }
-    }
-    const int64_t total = values.size();
-    const int64_t samples = std::min<int64_t>(total, std::max<int64_t>(1000, 8'000'000 / shape_.in_features));
-    std::mt19937_64 random(rows);
-    double error = 0, size = 0, worst = 0;
-    int64_t worst_at = 0;
-    for (int64_t i = 0; i < samples; ++i) {
-      const int64_t at = samples == total ? i : static_cast<int64_t>(random() % total);
-      const int32_t row = at / out_width(), column = at % out_width();
-      const double expected = Expected(row, column), difference = values[at] - expected;
-      error += difference * difference;
-      size += expected * expected;
-      if (std::abs(difference) > worst) {
-        worst = std::abs(difference);
-        worst_at = at;
-      }
-    }
-    const double relative = std::sqrt(error / size), typical = std::sqrt(size / samples);
-    if (relative <= kTolerance && worst <= 0.02 * typical) return "";
-    const int32_t row = worst_at / out_width(), column = worst_at % out_width();
-    return absl::StrCat("relative error ", relative, "; worst at row ", row, " column ", column, ": expected ",
-                        Expected(row, column), ", got ", values[worst_at], "; typical ", typical);
-  }
-
-  // Every output against another version's. Returns "" or what is wrong.
-  std::string CheckSame(const std::vector<float>& values, const std::vector<float>& others, bool bitwise) const {
-    double size = 0;
-    for (float value : others) size += double{value} * value;
-    const double typical = std::sqrt(size / others.size());
-    for (size_t i = 0; i < values.size(); ++i) {
-      const bool same = bitwise ? std::memcmp(&values[i], &others[i], sizeof(float)) == 0
-                                : std::abs(values[i] - others[i]) <= 0.01 * typical + 2e-3 * std::abs(others[i]);
-      if (!same) {
-        return absl::StrCat("row ", i / out_width(), " column ", i % out_width(), ": ", values[i], " and ", others[i],
-                            "; typical ", typical);
-      }
-    }
-    return "";
-  }
-
- private:
-  // Numbers that float16 has, of the given deviation.
-  static std::vector<float> Halves(int64_t count, float scale, std::mt19937& random) {
-    std::vector<float> values(count);
-    for (float& value : values) {
-      const uint32_t bits = random();  // the sum of two uniform numbers: quick, and spread enough
-      value = scale * (static_cast<float>(bits & 0xFFFF) + static_cast<float>(bits >> 16) - 65535.f) / 26755.f;
-      value = __half2float(__float2half(value));
-    }
-    return values;
-  }
-  static DeviceBuffer UploadHalves(const std::vector<float>& values) {
-    std::vector<__half> halves(values.size());
-    for (size_t i = 0; i < values.size(); ++i) halves[i] = __float2half(values[i]);
-    return Upload(halves.data(), halves.size() * sizeof(__half));
-  }
-  static DeviceBuffer Upload(const void* data, size_t bytes) {
-    DeviceBuffer buffer = *DeviceBuffer::Allocate(bytes);
-    EXPECT_EQ(cudaMemcpy(buffer.data(), data, bytes, cudaMemcpyHostToDevice), cudaSuccess);
-    return buffer;
-  }
-  double Dot(int32_t row, int32_t feature) const {
-    const float* x = &input_[int64_t{row} * shape_.in_features];
-    const float* w = &weight_[int64_t{feature} * shape_.in_features];
-    double sum = 0;
-    for (int32_t k = 0; k < shape_.in_features; ++k) sum += double{x[k]} * w[k];
-    return sum;
-  }
-
-  const Shape shape_;
-  std::vector<float> weight_, input_, bias_, residual_;
-  DeviceBuffer weight_device_, input_device_, bias_device_, residual_device_, output_device_, scratch_device_;
-};
-
-const Shape kShapes[] = {
+const LinearShape kShapes[] = {
     {LinearEpilogue::kStore, LinearRole::kQkv, 2048, 1536, false},
     {LinearEpilogue::kAddTo, LinearRole::kOutput, 1536, 1536, false},
     {LinearEpilogue::kSwiglu, LinearRole::kGateUp, 17920, 1536, false},
@@ -223,33 +36,28 @@ const Shape kShapes[] = {
 };
 constexpr int32_t kRows[] = {1, 2, 7, 8, 9, 31, 32, 33, 64, 65, 128, 200, 256, 1000};
 
-std::string Name(const Shape& shape, int32_t rows) {
+std::string Name(const LinearShape& shape, int32_t rows) {
   return absl::StrCat("[", shape.out_features, ", ", shape.in_features, "] epilogue ", static_cast<int>(shape.epilogue),
                       shape.bias ? " bias" : "", ", ", rows, " rows");
 }
 
-class Linear : public testing::Test {
+class Linear : public DeviceFixture {
  protected:
   void SetUp() override {
-    absl::StatusOr<Device> device = OpenDevice(0);
-    if (!device.ok()) GTEST_SKIP() << device.status();
-    device_ = *std::move(device);
-    stream_ = *Stream::Create();
+    DeviceFixture::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
     absl::StatusOr<std::unique_ptr<LinearKernels>> kernels = LinearKernels::Create(device_, "");
     ASSERT_TRUE(kernels.ok()) << kernels.status();
     kernels_ = *std::move(kernels);
-    context_.stream = stream_.get();
-    context_.device = &device_;
+    context_ = Context();
   }
 
-  Device device_;
-  Stream stream_;
   std::unique_ptr<LinearKernels> kernels_;
   LaunchContext context_;
 };
 
 TEST_F(Linear, EqualsFloat64Sums) {
-  for (const Shape& shape : kShapes) {
+  for (const LinearShape& shape : kShapes) {
     LinearCase test(shape, 1000);
     for (const int32_t rows : kRows) {
       const auto values = test.Outputs([&] { return test.Run(*kernels_, context_, rows); }, stream_, rows);
@@ -262,7 +70,7 @@ TEST_F(Linear, EqualsFloat64Sums) {
 TEST_F(Linear, PortableKernelsEqualFloat64Sums) {
   context_.generic = true;
   context_.deterministic = true;
-  for (const Shape& shape : kShapes) {
+  for (const LinearShape& shape : kShapes) {
     LinearCase test(shape, 1000);
     for (const int32_t rows : kRows) {
       const auto values = test.Outputs([&] { return test.Run(*kernels_, context_, rows); }, stream_, rows);
@@ -273,7 +81,7 @@ TEST_F(Linear, PortableKernelsEqualFloat64Sums) {
 
 TEST_F(Linear, DeterministicRowDoesNotDependOnTheOthers) {
   context_.deterministic = true;
-  for (const Shape& shape : kShapes) {
+  for (const LinearShape& shape : kShapes) {
     constexpr int32_t kMost = 1024;
     LinearCase test(shape, kMost);
     const auto all = test.Outputs([&] { return test.Run(*kernels_, context_, kMost); }, stream_, kMost);
@@ -297,7 +105,7 @@ TEST_F(Linear, EverySkinnyConfigurationGivesTheSame) {
       {.row_tiles = 1, .row_warps = 8, .k_warps = 1, .cluster = 1, .stages = 8},
   };
   int ran = 0;
-  for (const Shape& shape : kShapes) {
+  for (const LinearShape& shape : kShapes) {
     LinearCase test(shape, 200);
     for (const int32_t rows : {1, 13, 50, 200}) {
       const auto expected = test.Outputs([&] { return test.Run(*kernels_, context_, rows); }, stream_, rows);
@@ -322,13 +130,14 @@ TEST_F(Linear, EverySkinnyConfigurationGivesTheSame) {
       }
     }
   }
+  EXPECT_GT(ran, 0);
   std::printf("%d runs\n", ran);
 }
 
 TEST_F(Linear, StreamEqualsTheOthersAndDependsOnTheClusterAlone) {
   if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
   int ran = 0;
-  for (const Shape& shape : kShapes) {
+  for (const LinearShape& shape : kShapes) {
     LinearCase test(shape, kMaxStreamRows);
     const auto expected = test.Outputs([&] { return test.Run(*kernels_, context_, 64); }, stream_, 64);
     for (const int32_t cluster : {1, 2, 3, 5, 8}) {
@@ -347,13 +156,14 @@ TEST_F(Linear, StreamEqualsTheOthersAndDependsOnTheClusterAlone) {
       }
     }
   }
+  EXPECT_GT(ran, 0);
   std::printf("%d runs\n", ran);
 }
 
 TEST_F(Linear, EveryTiledConfigurationGivesTheSame) {
   if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
   int ran = 0;
-  for (const Shape& shape : kShapes) {
+  for (const LinearShape& shape : kShapes) {
     LinearCase test(shape, shape.out_features > 2048 ? 200 : 1000);
     for (const int32_t rows : {3, 65, 200, 300, 1000}) {
       if (rows > 200 && shape.out_features > 2048) continue;
@@ -379,12 +189,13 @@ TEST_F(Linear, EveryTiledConfigurationGivesTheSame) {
       }
     }
   }
+  EXPECT_GT(ran, 0);
   std::printf("%d runs\n", ran);
 }
 
 TEST_F(Linear, TiledSumsDependOnTheSplitsAlone) {
   if (device_.compute_capability != 90) GTEST_SKIP() << "for Hopper alone";
-  for (const Shape& shape : kShapes) {
+  for (const LinearShape& shape : kShapes) {
     const int32_t most = shape.out_features > 2048 ? 300 : 1024;
     LinearCase test(shape, most);
     for (const int32_t splits : {1, 4, 8}) {

@@ -12,11 +12,13 @@
 #include <random>
 
 #include "engine/base/cuda/device.h"
+#include "engine/model/memory_cost.h"
 #include "engine/runtime/cuda/load_cuda_engine.h"
 #include "engine/runtime/load_engine.h"
 #include "tests/engine/model/random_checkpoint.h"
 #include "tests/testing/collecting_sink.h"
 #include "tests/testing/golden_engine.h"
+#include "tests/testing/gpu.h"
 
 namespace swiftlet {
 namespace {
@@ -29,15 +31,6 @@ using Results = std::map<CollectingSink::Key, CollectedChoice>;
 constexpr char kOddQwen2[] = R"({"architectures":["Qwen2ForCausalLM"],"vocab_size":331,"hidden_size":192,
   "intermediate_size":301,"num_hidden_layers":3,"num_attention_heads":6,"num_key_value_heads":2,"head_dim":64,
   "max_position_embeddings":2048,"tie_word_embeddings":false})";
-
-bool HasGpu() {
-  const absl::StatusOr<Device> device = OpenDevice(0);
-  if (!device.ok()) std::printf("skipped: %s\n", device.status().ToString().c_str());
-  return device.ok();
-}
-
-#define SKIP_WITHOUT_GPU() \
-  if (!HasGpu()) GTEST_SKIP() << "no GPU"
 
 Results RunAll(Engine& engine, const std::vector<GenerationRequest>& requests, bool one_at_a_time = false) {
   const auto sink = std::make_shared<CollectingSink>();
@@ -94,7 +87,7 @@ size_t CountEqual(const Results& a, const Results& b) {
 class CudaEngine : public ::testing::Test {
  protected:
   void SetUp() override {
-    SKIP_WITHOUT_GPU();
+    if (const std::string why = WhyNoGpu(); !why.empty()) GTEST_SKIP() << why;
     WriteRandomModel(directory_, kOddQwen2, true, 3);
     options_.model_directory = directory_.path();
     options_.device = "cuda";
@@ -277,6 +270,19 @@ TEST_F(CudaEngine, CancelInTheMiddleFreesEverything) {
   }
 }
 
+// What `swiftlet inspect` says without a GPU. The loader begins every weight at a multiple of 256 bytes.
+TEST_F(CudaEngine, TakesTheMemoryThatInspectSays) {
+  const absl::StatusOr<ModelConfig> config = ReadModelConfig(options_.model_directory);
+  ASSERT_TRUE(config.ok()) << config.status();
+  const MemoryCost cost = GpuMemoryCost(*config);
+  options_.kv_cache_bytes = 40 * cost.kv_block_bytes;
+  const absl::StatusOr<LoadedEngine> loaded = LoadEngine(options_);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->description.kv_blocks, 40);
+  EXPECT_GE(loaded->description.weight_bytes, cost.weight_bytes);
+  EXPECT_LE(loaded->description.weight_bytes, cost.weight_bytes + 256 * 64);
+}
+
 TEST_F(CudaEngine, TooSmallAPoolSaysWhatIsNeededAndWhichFlag) {
   LoadEngineOptions options = options_;
   options.kv_cache_bytes = 1 << 20;
@@ -322,7 +328,7 @@ class GoldenCuda : public ::testing::TestWithParam<GoldenWay> {
 };
 
 TEST_P(GoldenCuda, GivesTheTokensThatAreNotCloseCalls) {
-  SKIP_WITHOUT_GPU();
+  if (const std::string why = WhyNoGpu(); !why.empty()) GTEST_SKIP() << why;
   LoadEngineOptions options;
   options.model_directory = testing::GoldenModelDirectory(GetParam().model);
   if (!std::filesystem::exists(options.model_directory)) GTEST_SKIP() << "no data at " << options.model_directory;

@@ -97,6 +97,14 @@ TEST(StreamEvent, ReadsUsageAndErrors) {
   EXPECT_TRUE(ReadStreamEvent(R"({"error":{"message":"m"}})")->has_error);
 }
 
+TEST(StreamEvent, CountsThatNobodyCanHaveAreNone) {
+  for (const char* count : {"-1", "9223372036854775807", "99999999999", "\"7\"", "null", "[3]"}) {
+    const auto event = ReadStreamEvent("{\"usage\":{\"completion_tokens\":" + std::string(count) + "}}");
+    ASSERT_TRUE(event.has_value()) << count;
+    EXPECT_EQ(event->completion_tokens, 0) << count;
+  }
+}
+
 TEST(StreamEvent, EveryBeginningOfAnEventIsNoEvent) {
   const std::string json = R"({"choices":[{"delta":{"content":"a\\\"\u00e4"},"n":-1.5e3,"b":true}],"usage":null})";
   ASSERT_TRUE(ReadStreamEvent(json).has_value());
@@ -198,16 +206,36 @@ TEST(AnswerReader, SaysWhatIsWrongWithAnAnswer) {
   EXPECT_EQ(failure(plain + "data: [DONE]\n\n", true), "");
 }
 
+TEST(AnswerReader, GivesUpAnEventWithoutEnd) {
+  Measurements measured;
+  AnswerReader reader(0);
+  boost::beast::error_code error;
+  reader.Take(std::string(kHead) + "\r\n", 1, error);
+  const std::string piece(1 << 20, 'x');
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(reader.Take(piece, 1, error), piece.size());
+  ASSERT_TRUE(reader.TakeEnd());
+  EXPECT_FALSE(reader.Record(1, {}, measured));
+  EXPECT_EQ(measured.failures["broken stream"].example, "an event without an end");
+}
+
+TEST(Measurements, ExamplesAreLinesOfUtf8ThatDoNotAct) {
+  Measurements measured;
+  measured.Fail("500", "a\n\x1b]0;b\x07\xe9");
+  measured.Refuse("\x1b[2J");
+  EXPECT_EQ(measured.failures["500"].example, "a ␛]0;b␇\xef\xbf\xbd");
+  EXPECT_EQ(measured.refused_example, "␛[2J");
+}
+
 TEST(Measurements, DividesGapsByTheTokensOfAnEvent) {
   Measurements measured;
   AnswerTimes times{.from_ns = 1000,
                     .first_text_ns = 2000,
                     .last_text_ns = 8000,
                     .end_ns = 9000,
-                    .longest_gap_ns = 4000,
                     .events = 3,
-                    .completion_tokens = 5};
-  measured.TakeAnswer(times, {2000, 4000}, {});
+                    .completion_tokens = 5,
+                    .gaps_ns = {2000, 4000}};
+  measured.TakeAnswer(times, {});
   EXPECT_EQ(measured.time_to_first_token.PercentileNs(50), 1000);
   EXPECT_EQ(measured.inter_token.PercentileNs(50), 1000);
   EXPECT_NEAR(static_cast<double>(measured.inter_token.PercentileNs(100)), 2000, 1);
@@ -222,12 +250,12 @@ TEST(Measurements, GoodIsWithinEveryLimit) {
                           .first_text_ns = 200'000'000,
                           .last_text_ns = 400'000'000,
                           .end_ns = 400'000'000,
-                          .longest_gap_ns = 30'000'000,
                           .events = 11,
-                          .completion_tokens = 11};
+                          .completion_tokens = 11,
+                          .gaps_ns = {20'000'000, 30'000'000, 10'000'000}};
   const auto good = [&](const char* limits) {
     Measurements measured;
-    measured.TakeAnswer(times, {}, *ParseGoodput(limits));
+    measured.TakeAnswer(times, *ParseGoodput(limits));
     return measured.good == 1;
   };
   EXPECT_TRUE(good("ttft:200ms,tpot:20ms,gap:30ms,e2e:0.4s"));

@@ -173,7 +173,7 @@ TEST(Dataset, IsTakenInOrderAndAgain) {
 }
 
 TEST(Pacer, ThreadsOfAnOpenLoopShareItsArrivals) {
-  RunPlan plan{.open_loop = true, .arrivals = {.rate = 1000}, .count = 100, .begin_ns = 5};
+  RunPlan plan{.arrivals = {.rate = 1000}, .count = 100, .begin_ns = 5};
   Arrivals whole(plan.arrivals, plan.seed);
   std::vector<int64_t> expected, got(100);
   for (int i = 0; i < 100; ++i) expected.push_back(plan.begin_ns + whole.NextNs());
@@ -192,7 +192,7 @@ TEST(Pacer, ThreadsOfAnOpenLoopShareItsArrivals) {
 }
 
 TEST(Pacer, DurationAndStopEndBothLoops) {
-  RunPlan open{.open_loop = true, .arrivals = {.rate = 1000}, .last_begin_ns = 1'000'000'000};
+  RunPlan open{.arrivals = {.rate = 1000}, .last_begin_ns = 1'000'000'000};
   Pacer arrivals(open, 0, 1);
   int64_t count = 0;
   while (arrivals.Take(2'000'000'000).has_value()) ++count;

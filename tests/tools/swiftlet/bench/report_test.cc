@@ -12,10 +12,12 @@
 #include "tools/swiftlet/bench/plot.h"
 #include "tools/swiftlet/bench/report_json.h"
 #include "tools/swiftlet/bench/report_table.h"
+#include "tools/swiftlet/bench/warnings.h"
 
 namespace swiftlet::bench {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -27,7 +29,7 @@ absl::StatusOr<std::optional<Options>> Read(std::vector<const char*> words) {
 TEST(BenchFlags, DefaultsAreAClosedLoopOfChats) {
   const auto options = Read({});
   ASSERT_TRUE(options.ok()) << options.status();
-  EXPECT_FALSE((*options)->open_loop);
+  EXPECT_FALSE((*options)->open_loop());
   EXPECT_EQ((*options)->concurrency, 32);
   EXPECT_EQ((*options)->requests, 1000);
   EXPECT_EQ((*options)->target.port, "8000");
@@ -36,13 +38,13 @@ TEST(BenchFlags, DefaultsAreAClosedLoopOfChats) {
 
 TEST(BenchFlags, OneFlagDecidesWhatOthersMean) {
   EXPECT_EQ((**Read({"--rate", "5"})).concurrency, 0);
-  EXPECT_TRUE((**Read({"--rate", "5"})).open_loop);
+  EXPECT_TRUE((**Read({"--rate", "5"})).open_loop());
   EXPECT_EQ((**Read({"--duration", "5"})).requests, 0);
   EXPECT_EQ((**Read({"--duration", "5", "--requests", "7"})).requests, 7);
   EXPECT_EQ((**Read({"--endpoint", "grpc"})).target.port, "8001");
   EXPECT_TRUE((**Read({"--endpoint", "grpc"})).token_ids);
   EXPECT_FALSE((**Read({"--endpoint", "completions", "--prompts", "text"})).token_ids);
-  EXPECT_TRUE((**Read({"--sweep", "rate:1,2"})).open_loop);
+  EXPECT_TRUE((**Read({"--sweep", "rate:1,2"})).open_loop());
 }
 
 TEST(BenchFlags, CommandHidesTheKey) {
@@ -50,6 +52,7 @@ TEST(BenchFlags, CommandHidesTheKey) {
   EXPECT_EQ((*options)->command, "swiftlet bench --api-key *** --model=m");
   EXPECT_EQ((**Read({"--api-key=secret"})).command, "swiftlet bench --api-key=***");
   EXPECT_EQ((*options)->api_key, "secret");
+  EXPECT_EQ((**Read({"--json", "\xe9.json"})).command, "swiftlet bench --json \xef\xbf\xbd.json");  // for JSON
 }
 
 TEST(BenchFlags, WrongValuesAreOneLineThatNamesTheFlag) {
@@ -70,6 +73,7 @@ TEST(BenchFlags, WrongValuesAreOneLineThatNamesTheFlag) {
       {{"--ssl-ca-certs", "x"}, "--url must begin with https://"},
       {{"--url", "https://a", "--ssl-certfile", "x"}, "--ssl-certfile and --ssl-keyfile"},
       {{"--api-key", "a,b"}, "--api-key: several"},
+      {{"--api-key", "a b"}, "--api-key: a key is"},
       {{"--goodput", "ttft"}, "--goodput: \"ttft\""},
       {{"--goodput", "ttft:0ms"}, "--goodput"},
       {{"--goodput", "tttf:1ms"}, "--goodput"},
@@ -115,7 +119,7 @@ RunResult SomeResult(int32_t scale) {
                     .end_ns = 30'000'000 * scale,
                     .events = 128,
                     .completion_tokens = 128};
-  for (int i = 0; i < 4; ++i) result.measured.TakeAnswer(times, {}, *ParseGoodput("ttft:15ms"));
+  for (int i = 0; i < 4; ++i) result.measured.TakeAnswer(times, *ParseGoodput("ttft:15ms"));
   result.measured.Fail("500", "x");
   result.measured.Refuse("too many");
   result.client.busiest_thread_share = 0.95;
@@ -130,6 +134,22 @@ TEST(Report, TableCarriesTheFigures) {
                            "66.7 %, 2.00 requests/s met ttft:15ms", "warning: the load generator was the bottleneck"}) {
     EXPECT_THAT(table, HasSubstr(text));
   }
+}
+
+TEST(Warnings, SayWhyTheFiguresAreInDoubt) {
+  Options options = **Read({"--rate", "1"});
+  RunResult result;
+  EXPECT_TRUE(Warnings(options, result).empty());
+  result.client.busiest_thread_share = 0.91;
+  result.client.most_waited_share = 0.11;
+  result.measured.prompt_tokens = 100;
+  result.measured.cached_tokens = 51;
+  for (int i = 0; i < 10; ++i) result.measured.send_lateness.Add(11'000'000);
+  EXPECT_THAT(Warnings(options, result),
+              ElementsAre(HasSubstr("the bottleneck"), HasSubstr("waited for one for 11 %"), HasSubstr("p99 11.0 ms"),
+                          HasSubstr("51 % of the prompts' tokens")));
+  options.dataset_path = "x";  // such prompts may well have a prefix in common
+  EXPECT_EQ(Warnings(options, result).size(), 3u);
 }
 
 TEST(Report, JsonHasEveryFigureOfARunAndOfASweep) {

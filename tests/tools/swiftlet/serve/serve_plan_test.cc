@@ -49,13 +49,21 @@ TEST(ServePlan, ChildrenFindEachOther) {
 
 TEST(ServePlan, FlagsAreHandedToTheirChildAlone) {
   const ServePlan plan = MakeServePlan(
-      Parsed({"--max-num-seqs", "8", "--no-enable-prefix-caching", "--tokenizer-threads", "3", "--strict-parameters"}),
+      Parsed({"--max-num-seqs", "8", "--no-enable-prefix-caching", "--tokenizer-threads", "3", "--playground"}),
       "/b", {});
   EXPECT_THAT(Child(plan, "worker").spec.arguments, Contains("--max-num-seqs=8"));
   EXPECT_THAT(Child(plan, "worker").spec.arguments, Contains("--no-enable-prefix-caching"));
   EXPECT_THAT(Child(plan, "tokenizer").spec.arguments, Contains("--threads=3"));
-  EXPECT_THAT(Child(plan, "gateway").spec.arguments, Contains("--strict-parameters"));
+  EXPECT_THAT(Child(plan, "gateway").spec.arguments, Contains("--playground"));
+  EXPECT_THAT(plan.banner, HasSubstr("  playground  http://127.0.0.1:8000/\n"));
   EXPECT_THAT(Child(plan, "gateway").spec.arguments, Not(Contains(HasSubstr("max-num-seqs"))));
+}
+
+TEST(ServePlan, OtherNamesOfMetricsAreForThoseThatHaveThem) {
+  const ServePlan plan = MakeServePlan(Parsed({"--metrics-compat", "vllm"}), "/b", {});
+  EXPECT_THAT(Child(plan, "gateway").spec.arguments, Contains("--metrics-compat=vllm"));
+  EXPECT_THAT(Child(plan, "worker").spec.arguments, Contains("--metrics-compat=vllm"));
+  EXPECT_THAT(Child(plan, "tokenizer").spec.arguments, Not(Contains(HasSubstr("metrics-compat"))));
 }
 
 TEST(ServePlan, TlsIsTheGateways) {
