@@ -103,6 +103,7 @@ TEST_F(Linear, EverySkinnyConfigurationGivesTheSame) {
       {.row_tiles = 2, .row_warps = 4, .k_warps = 2, .cluster = 2, .stages = 4},
       {.row_tiles = 2, .row_warps = 2, .k_warps = 4, .cluster = 1, .stages = 4, .blocks_per_sm = 2},
       {.row_tiles = 1, .row_warps = 8, .k_warps = 1, .cluster = 1, .stages = 8},
+      {.row_tiles = 2, .row_warps = 1, .k_warps = 8, .cluster = 1, .stages = 8},
   };
   int ran = 0;
   for (const LinearShape& shape : kShapes) {
