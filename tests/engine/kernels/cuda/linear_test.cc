@@ -57,14 +57,14 @@ class Linear : public DeviceFixture {
 };
 
 // One shape: what tries hundreds of configurations of each.
-class LinearShapes : public Linear, public ::testing::WithParamInterface<LinearShape> {
+class LinearShapes : public Linear, public testing::WithParamInterface<LinearShape> {
  protected:
   // The model's own layers are what every kernel was made for; of the others some fit none.
   static bool OfTheModel() { return GetParam().in_features >= 1536 && GetParam().out_features % 16 == 0; }
 };
 
-INSTANTIATE_TEST_SUITE_P(Cuda, LinearShapes, ::testing::ValuesIn(kShapes),
-                         [](const ::testing::TestParamInfo<LinearShape>& info) {
+INSTANTIATE_TEST_SUITE_P(Cuda, LinearShapes, testing::ValuesIn(kShapes),
+                         [](const testing::TestParamInfo<LinearShape>& info) {
                            return absl::StrCat(info.param.out_features, "x", info.param.in_features);
                          });
 
