@@ -18,6 +18,13 @@ if(CCACHE_PROGRAM)
       CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE_PROGRAM})
 endif()
 
+if(CMAKE_UNITY_BUILD)
+  # The presets asan and tsan compile eight sources of a target as one: a third of the time of each alone (measured there,
+  # 2 cores, 2026-11-23). Two helpers of one name in anonymous namespaces collide then; a target that cannot be compiled so
+  # has UNITY_BUILD OFF. What the warning is about, an anonymous namespace that others include, is how such a build works.
+  add_compile_options(-Wno-subobject-linkage)
+endif()
+
 set(SWIFTLET_CXX_OPTIONS
   -Wall -Wextra -Werror -Wvla -Walloca -Wnon-virtual-dtor -Woverloaded-virtual
   -ftrivial-auto-var-init=zero -fstack-clash-protection -fstack-protector-strong -fcf-protection

@@ -22,7 +22,7 @@
 namespace swiftlet {
 namespace {
 
-constexpr size_t kMaxFileBytes = 1 << 20;
+constexpr size_t kMaxPemBytes = 1 << 20;
 constexpr int kMaxChain = 8;
 // TLS 1.2: forward secrecy and authenticated encryption alone. 1.3 has nothing else.
 constexpr char kCiphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
@@ -46,7 +46,7 @@ struct Source {
     return absl::InvalidArgumentError(absl::StrCat(flag, " ", path, ": ", ToAbsl(what)));
   }
   absl::StatusOr<std::string> Read() const {
-    absl::StatusOr<std::string> text = ReadFile(path, kMaxFileBytes);
+    absl::StatusOr<std::string> text = ReadFile(path, kMaxPemBytes);
     if (!text.ok()) return absl::Status(text.status().code(), absl::StrCat(flag, ": ", text.status().message()));
     return text;
   }

@@ -134,8 +134,8 @@ absl::StatusOr<boost::json::value> ParseMessage(const v1::ChatMessage& message, 
 
 }  // namespace
 
-absl::StatusOr<ChatInput> ParseChatRequest(const v1::EncodeChatRequest& request, const ChatTemplate& chat_template,
-                                           absl::CivilSecond now) {
+absl::StatusOr<ChatTemplateInput> ParseChatRequest(const v1::EncodeChatRequest& request,
+                                                   const ChatTemplate& chat_template, absl::CivilSecond now) {
   const int count = request.messages_size();
   if (count == 0) return InvalidField("messages", "expected at least one message");
   if (static_cast<size_t>(count) > limits::kMaxMessages) {
@@ -146,7 +146,7 @@ absl::StatusOr<ChatInput> ParseChatRequest(const v1::EncodeChatRequest& request,
   if (text_bytes > limits::kMaxPromptTextBytes) {
     return InvalidField("messages", absl::StrCat("more than ", limits::kMaxPromptTextBytes, " bytes in all"));
   }
-  ChatInput input;
+  ChatTemplateInput input;
   input.now = now;
   boost::json::array messages;
   for (int i = 0; i < count; ++i) {

@@ -10,7 +10,7 @@
 namespace swiftlet {
 
 // INVALID_ARGUMENT naming the field, such as "messages[2].role".
-absl::StatusOr<ChatInput> ParseChatRequest(const v1::EncodeChatRequest& request, const ChatTemplate& chat_template,
+absl::StatusOr<ChatTemplateInput> ParseChatRequest(const v1::EncodeChatRequest& request, const ChatTemplate& chat_template,
                                            absl::CivilSecond now);
 
 // INVALID_ARGUMENT naming the field.

@@ -101,7 +101,7 @@ absl::Status TokenizerService::EncodeChat(const v1::EncodeChatRequest& request, 
   if (model->chat_template == nullptr) {
     return InvalidField("messages", "the model has no chat template: it takes plain prompts only");
   }
-  ASSIGN_OR_RETURN(const ChatInput input, ParseChatRequest(request, *model->chat_template, local_time_()));
+  ASSIGN_OR_RETURN(const ChatTemplateInput input, ParseChatRequest(request, *model->chat_template, local_time_()));
   absl::StatusOr<RenderedChat> chat = model->chat_template->Render(input);
   if (!chat.ok()) return WithParam(chat.status(), "messages");
   std::vector<TextSegment> segments;

@@ -15,8 +15,8 @@ namespace {
 
 namespace json = boost::json;
 
-ChatInput Conversation(std::string_view user) {
-  ChatInput input;
+ChatTemplateInput Conversation(std::string_view user) {
+  ChatTemplateInput input;
   input.now = absl::CivilSecond(2026, 1, 17, 5, 24, 24);
   const json::object call = {{"name", "add"}, {"arguments", {{"x", 1}, {"y", nullptr}}}};
   input.messages = json::array{
@@ -34,7 +34,7 @@ ChatInput Conversation(std::string_view user) {
   return input;
 }
 
-void Render(const ChatTemplate& compiled, const ChatInput& input) {
+void Render(const ChatTemplate& compiled, const ChatTemplateInput& input) {
   const auto chat = compiled.Render(input);
   if (!fuzz::IsFine(chat.status())) return;
   for (size_t i = 0; i < chat->segments.size(); ++i) {
@@ -52,7 +52,7 @@ void fuzz::RunOne(Input input) {
   if (!IsValidUtf8(user)) return;  // no caller's text gets here that is not
   const auto compiled = ChatTemplate::Compile(std::string(source), {{"bos_token", "<s>"}, {"eos_token", "</s>"}});
   if (!IsFine(compiled.status())) return;
-  ChatInput conversation = Conversation(user);
+  ChatTemplateInput conversation = Conversation(user);
   Render(**compiled, conversation);
   conversation.messages.as_array().resize(5);
   conversation.continue_final_message = true;

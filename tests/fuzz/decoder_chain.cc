@@ -80,12 +80,12 @@ void fuzz::RunOne(Input input) {
     ids.push_back(id == 0xFF ? 100'000 : id < 0x10 ? id : kFirstByte + id);
   }
   std::vector<int32_t> offsets;
-  const testing::Decoded whole = testing::Decode(plan, ids, {ids.size()}, &offsets);
+  const tests::Decoded whole = tests::Decode(plan, ids, {ids.size()}, &offsets);
   CHECK(IsValidUtf8(whole.reasoning) && IsValidUtf8(whole.text));
   CHECK(whole.counted == offsets.size() && whole.counted <= ids.size());
   const auto check_cut = [&](const std::vector<size_t>& ends) {
     std::vector<int32_t> again;
-    CHECK(testing::Decode(plan, ids, ends, &again) == whole && again == offsets)
+    CHECK(tests::Decode(plan, ids, ends, &again) == whole && again == offsets)
         << ends.size() << " calls, the first of " << ends[0];
   };
   if (ids.empty()) return;

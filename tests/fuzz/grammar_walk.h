@@ -18,7 +18,7 @@
 namespace swiftlet::fuzz {
 
 inline const std::shared_ptr<const GrammarVocabulary>& Vocabulary() {
-  static const std::shared_ptr<const GrammarVocabulary> vocabulary = testing::SmallVocabulary();
+  static const std::shared_ptr<const GrammarVocabulary> vocabulary = tests::SmallVocabulary();
   return vocabulary;
 }
 
@@ -27,7 +27,7 @@ inline std::optional<std::string> WalkThrough(const std::shared_ptr<TokenGrammar
   constexpr size_t kMaxChoices = 64;
   constexpr int kMaxTokens = 160;
   choices = choices.substr(0, kMaxChoices);
-  const auto text = testing::Walk(grammar, kMaxTokens, [&](const auto& allowed, const auto& closing) {
+  const auto text = tests::Walk(grammar, kMaxTokens, [&](const auto& allowed, const auto& closing) {
     if (choices.empty()) return closing.empty() ? allowed.front() : closing.back();
     const auto choice = static_cast<uint8_t>(choices.front());
     choices.remove_prefix(1);
@@ -49,7 +49,7 @@ inline void CheckFits(const std::string& document, const std::string& schema) {
   for (const char* keyword : {"\"pattern\"", "\"format\"", "\"exclusiveM"}) {
     if (text.find(keyword) != std::string::npos) return;
   }
-  CHECK(testing::Fits(value, rules, rules)) << document << " for " << text;
+  CHECK(tests::Fits(value, rules, rules)) << document << " for " << text;
 }
 
 }  // namespace swiftlet::fuzz

@@ -20,7 +20,7 @@ void CheckMask(const std::shared_ptr<TokenGrammar>& grammar, std::string_view te
   if (!mask.ok()) return;
   for (int32_t id = 0; id < static_cast<int32_t>(fuzz::Vocabulary()->width()); ++id) {
     Matcher copy = matcher;
-    CHECK(copy.Accept(id) == testing::IsAllowed(**mask, id)) << "token " << id << " after " << text;
+    CHECK(copy.Accept(id) == tests::IsAllowed(**mask, id)) << "token " << id << " after " << text;
   }
 }
 

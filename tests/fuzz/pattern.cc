@@ -95,7 +95,7 @@ void fuzz::RunOne(Input input) {
 
   const auto grammar = std::make_shared<TokenGrammar>(*compiled, Vocabulary(), GrammarLimits{});
   if (IsValidUtf8(text) && text.size() <= kMaxCharacters) {
-    CHECK(testing::AcceptsBytes(grammar, CanonicalString(text)) == Fits(*pattern, lengths, text))
+    CHECK(tests::AcceptsBytes(grammar, CanonicalString(text)) == Fits(*pattern, lengths, text))
         << CanonicalString(text) << " for " << CanonicalString(source);
   }
   const auto written = WalkThrough(grammar, text);

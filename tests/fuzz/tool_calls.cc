@@ -16,17 +16,17 @@
 namespace swiftlet {
 namespace {
 
-testing::Parsed ParseEveryWay(const ToolCallFormat& format, std::string_view text) {
-  const testing::Parsed whole = testing::Parse(format, text);
+tests::Parsed ParseEveryWay(const ToolCallFormat& format, std::string_view text) {
+  const tests::Parsed whole = tests::Parse(format, text);
   CHECK(!whole.calls.empty() || whole.text == text) << text;
   std::vector<size_t> all;
   for (size_t cut = 1; cut < text.size(); ++cut) {
     if (cut < 200) {
-      CHECK(testing::Parse(format, text, {cut}).ToString() == whole.ToString()) << text << " cut at " << cut;
+      CHECK(tests::Parse(format, text, {cut}).ToString() == whole.ToString()) << text << " cut at " << cut;
     }
     all.push_back(cut);
   }
-  CHECK(testing::Parse(format, text, all).ToString() == whole.ToString()) << text << " byte by byte";
+  CHECK(tests::Parse(format, text, all).ToString() == whole.ToString()) << text << " byte by byte";
   return whole;
 }
 
@@ -36,7 +36,7 @@ bool IsName(std::string_view name) {
 }
 
 void CheckCalls(const ToolGrammar& tools, const ToolCallFormat& format, const std::string& text) {
-  const testing::Parsed parsed = ParseEveryWay(format, text);
+  const tests::Parsed parsed = ParseEveryWay(format, text);
   CHECK(parsed.calls.empty() || parsed.complete) << text;
   CHECK(!parsed.calls.empty() || !tools.is_required) << text;
   CHECK(parsed.calls.size() <= 1 || tools.allows_several) << text;
@@ -52,8 +52,8 @@ void CheckCalls(const ToolGrammar& tools, const ToolCallFormat& format, const st
 
 void fuzz::RunOne(Input input) {
   const uint8_t how = input.Byte();
-  const ToolCallFormat& format = (how & 1) != 0 ? testing::kLlama : testing::kHermes;
-  auto spec = testing::ToolSpec(std::string(input.Text()));
+  const ToolCallFormat& format = (how & 1) != 0 ? tests::kLlama : tests::kHermes;
+  auto spec = tests::ToolSpec(std::string(input.Text()));
   if ((how & 2) != 0) {
     ParseEveryWay(format, input.rest().substr(0, 400));
     return;

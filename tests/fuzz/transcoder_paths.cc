@@ -53,7 +53,7 @@ void CheckSameAgain(const Message& request) {
 
 void fuzz::RunOne(Input input) {
   static const BindingTable table =
-      testing::TableOf(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
+      tests::TableOf(*v1::GenerateRequest::descriptor()->file()->FindServiceByName("InferenceService"));
   const std::string_view path_template = input.Text();
   const std::string_view http_method = input.Text();
   const std::string_view target = input.Text();
@@ -64,7 +64,7 @@ void fuzz::RunOne(Input input) {
   const BindingTable::Match match = table.Find(http_method, path);
   if (match.binding == nullptr) return;
   CheckCaptures(match.captures, path);
-  const std::unique_ptr<Message> request = testing::NewRequest(*match.binding);
+  const std::unique_ptr<Message> request = tests::NewRequest(*match.binding);
   const std::string_view query = mark == std::string_view::npos ? "" : target.substr(mark + 1);
   const absl::Status status = BuildRequest(match, query, input.rest(), *request);
   if (!status.ok()) return CheckCallersError(status, {400});

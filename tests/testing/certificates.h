@@ -14,7 +14,7 @@
 
 #include "tests/testing/temporary_directory.h"
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 struct Certificate {
   std::string pem;
@@ -85,4 +85,4 @@ inline std::string WriteTestFile(const std::string& name, std::string_view text)
   return directory.path() + "/" + name;
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

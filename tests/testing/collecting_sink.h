@@ -11,7 +11,7 @@
 #include "engine/base/check.h"
 #include "engine/runtime/generation_request.h"
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 struct CollectedChoice {
   std::vector<int32_t> ids;  // without resumed ones
@@ -80,4 +80,4 @@ class CollectingSink final : public OutputSink {
   size_t tokens_ = 0;
 };
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

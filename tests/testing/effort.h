@@ -2,7 +2,7 @@
 // what such a build runs less of are seeds and sizes, never a kind of case. Tests print how many cases they ran.
 #pragma once
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 inline constexpr bool kSanitized = true;
@@ -15,4 +15,4 @@ constexpr T Effort(T plain, T sanitized) {
   return kSanitized ? sanitized : plain;
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

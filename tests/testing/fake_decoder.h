@@ -17,7 +17,7 @@
 #include "engine/base/check.h"
 #include "engine/model/decoder.h"
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 struct FakeDecoderOptions {
   int32_t vocab_size = 53;
@@ -127,4 +127,4 @@ class FakeDecoder final : public Decoder {
   ThreadPool pool_;
 };
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

@@ -11,7 +11,7 @@
 #include "tests/testing/effort.h"
 #include "tests/testing/golden_model.h"
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 // Compared until the oracle itself was nearer to a tie than `gap`.
 inline void ExpectGolden(const CollectedChoice& choice, const GoldenCase& golden, double gap, double tolerance) {
@@ -56,4 +56,4 @@ inline void CheckGoldenEngine(const LoadEngineOptions& options, double gap, doub
   }
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

@@ -17,7 +17,7 @@
 #include "engine/base/strict_json.h"
 #include "tests/testing/effort.h"
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 struct GoldenCase {
   std::vector<int32_t> prompt;
@@ -54,12 +54,12 @@ inline std::vector<GoldenCase> ReadGoldenCases(const std::string& directory, siz
 
 // Both models, for INSTANTIATE_TEST_SUITE_P(Models, ..., GoldenModels(), GoldenModelName).
 inline auto GoldenModels() {
-  return ::testing::Values("tiny-qwen2", "tiny-llama3-tied");
+  return testing::Values("tiny-qwen2", "tiny-llama3-tied");
 }
-inline std::string GoldenModelName(const ::testing::TestParamInfo<std::string>& info) {
+inline std::string GoldenModelName(const testing::TestParamInfo<std::string>& info) {
   std::string name = info.param;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

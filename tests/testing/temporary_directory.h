@@ -15,10 +15,10 @@ namespace swiftlet {
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
+    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
     std::string name = std::string(test->test_suite_name()) + "." + test->name() + "." + std::to_string(getpid());
     for (char& c : name) c = c == '/' ? '_' : c;
-    path_ = std::filesystem::path(::testing::TempDir()) / name;
+    path_ = std::filesystem::path(testing::TempDir()) / name;
     std::filesystem::create_directories(path_);
   }
   ~TemporaryDirectory() { std::filesystem::remove_all(path_); }

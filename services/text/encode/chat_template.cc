@@ -104,7 +104,7 @@ struct ChatTemplate::Compiled {
   std::optional<jinja::Program> tool_program;
 
   absl::StatusOr<Text> Run(const jinja::Program& chosen, const SpecialTokens& special_tokens,
-                           const ChatInput& input) const;
+                           const ChatTemplateInput& input) const;
 };
 
 ChatTemplate::ChatTemplate() = default;
@@ -133,7 +133,7 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Compile(std::s
   if (!tool_source.empty()) {
     ASSIGN_OR_RETURN(compiled->tool_program, jinja::Parse(tool_source, compiled->limits));
   }
-  ChatInput probe;
+  ChatTemplateInput probe;
   probe.messages = boost::json::array{boost::json::object{{"role", "user"}, {"content", "a"}}};
   probe.tools = nullptr;
   // A short message needs some thousand steps; what spins or doubles is found out within a fraction of a second.
@@ -153,7 +153,7 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Compile(std::s
 }
 
 absl::StatusOr<Text> ChatTemplate::Compiled::Run(const jinja::Program& chosen, const SpecialTokens& special_tokens,
-                                                 const ChatInput& input) const {
+                                                 const ChatTemplateInput& input) const {
   std::vector<std::pair<std::string_view, Value>> variables;
   for (const auto& [name, text] : special_tokens) variables.emplace_back(name, Value::String(text));
   for (const auto& entry : input.keywords) {
@@ -176,7 +176,7 @@ absl::StatusOr<Text> ChatTemplate::Compiled::Run(const jinja::Program& chosen, c
   return jinja::Interpreter(chosen, runtime).Run(variables);
 }
 
-absl::StatusOr<RenderedChat> ChatTemplate::Render(const ChatInput& input) const {
+absl::StatusOr<RenderedChat> ChatTemplate::Render(const ChatTemplateInput& input) const {
   const bool has_tools = input.tools.has_value() && !input.tools->is_null();
   const jinja::Program& program =
       has_tools && compiled_->tool_program.has_value() ? *compiled_->tool_program : compiled_->program;

@@ -19,7 +19,7 @@
 
 namespace swiftlet {
 
-struct ChatInput {
+struct ChatTemplateInput {
   // Array of objects: role, content (string or null), and what the API allows beside them (reasoning_content,
   // tool_calls, tool_call_id, name). All strings are user text except roles of the known set.
   boost::json::value messages;
@@ -62,7 +62,7 @@ class ChatTemplate {
   ~ChatTemplate();
 
   // INVALID_ARGUMENT with the template's own words where it refuses the conversation.
-  absl::StatusOr<RenderedChat> Render(const ChatInput& input) const;
+  absl::StatusOr<RenderedChat> Render(const ChatTemplateInput& input) const;
 
   bool ReadsVariable(std::string_view name) const;
   // Whether `name` may come in chat_template_kwargs: the template reads it and it is not one of those we set.

@@ -13,7 +13,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 std::string Error(std::string_view text) {
   const auto value = ParseStrictJson(text);

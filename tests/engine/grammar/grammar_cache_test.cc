@@ -17,7 +17,7 @@ GrammarSpec Schema(const std::string& text) {
 }
 
 TEST(GrammarCache, EqualTextsShareOneGrammar) {
-  GrammarCache cache(testing::SmallVocabulary(), {}, 1 << 20);
+  GrammarCache cache(tests::SmallVocabulary(), {}, 1 << 20);
   const auto first = cache.Get(Schema(R"({"type":"null"})"));
   ASSERT_TRUE(first.ok());
   EXPECT_EQ(*cache.Get(Schema(R"({"type":"null"})")), *first);
@@ -29,12 +29,12 @@ TEST(GrammarCache, EqualTextsShareOneGrammar) {
 
 TEST(GrammarCache, UniqueSchemasDoNotGrowIt) {
   constexpr size_t kMaxBytes = 300'000;
-  GrammarCache cache(testing::SmallVocabulary(), {}, kMaxBytes);
-  for (int i = 0; i < testing::Effort(10'000, 2000); ++i) {
+  GrammarCache cache(tests::SmallVocabulary(), {}, kMaxBytes);
+  for (int i = 0; i < tests::Effort(10'000, 2000); ++i) {
     const auto grammar = cache.Get(Schema("{\"enum\":[" + std::to_string(i) + "]}"));
     ASSERT_TRUE(grammar.ok());
     if (i % 50 == 0) {  // what it learns counts
-      EXPECT_TRUE(testing::AcceptsBytes(*grammar, std::to_string(i)));
+      EXPECT_TRUE(tests::AcceptsBytes(*grammar, std::to_string(i)));
     }
     ASSERT_LE(cache.bytes(), kMaxBytes + 100'000);
   }
@@ -43,7 +43,7 @@ TEST(GrammarCache, UniqueSchemasDoNotGrowIt) {
 }
 
 TEST(GrammarCache, TheLeastRecentlyUsedGoesFirst) {
-  GrammarCache cache(testing::SmallVocabulary(), {}, 100'000);
+  GrammarCache cache(tests::SmallVocabulary(), {}, 100'000);
   const auto kept = *cache.Get(Schema("{\"const\":\"kept\"}"));
   for (int i = 0; i < 500; ++i) {
     ASSERT_TRUE(cache.Get(Schema("{\"const\":" + std::to_string(i) + "}")).ok());
@@ -52,7 +52,7 @@ TEST(GrammarCache, TheLeastRecentlyUsedGoesFirst) {
 }
 
 TEST(GrammarCache, ThreadsShareIt) {
-  GrammarCache cache(testing::SmallVocabulary(), {}, 200'000);
+  GrammarCache cache(tests::SmallVocabulary(), {}, 200'000);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&cache] {

@@ -18,7 +18,7 @@
 #include "tests/engine/grammar/tool_spec.h"
 #include "tests/engine/grammar/walk.h"
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 inline std::shared_ptr<TokenGrammar> Compile(const GrammarSpec& spec,
                                              std::shared_ptr<const GrammarVocabulary> vocabulary,
@@ -59,4 +59,4 @@ inline std::optional<std::string> RandomDocument(const std::shared_ptr<TokenGram
   return document.ok() ? *document : std::nullopt;
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

@@ -13,7 +13,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 // What the sanitizers make of the 100 ms that a request may wait for its refusal, of this process' CPU.
 constexpr double kBoundSeconds = 3;
@@ -79,9 +79,9 @@ TEST(HostileSchema, EnumsOfOneBeginningAreATree) {
   std::string values = "\"\"";
   for (int i = 1; i < 700; ++i) values += ",\"" + std::string(i, 'a') + "\"";
   const auto grammar =
-      testing::Compile({GrammarSpec::Kind::kJsonSchema, "{\"enum\":[" + values + "]}", ""}, testing::SmallVocabulary());
-  EXPECT_TRUE(testing::AcceptsBytes(grammar, "\"" + std::string(699, 'a') + "\""));
-  EXPECT_FALSE(testing::AcceptsBytes(grammar, "\"" + std::string(700, 'a') + "\""));
+      tests::Compile({GrammarSpec::Kind::kJsonSchema, "{\"enum\":[" + values + "]}", ""}, tests::SmallVocabulary());
+  EXPECT_TRUE(tests::AcceptsBytes(grammar, "\"" + std::string(699, 'a') + "\""));
+  EXPECT_FALSE(tests::AcceptsBytes(grammar, "\"" + std::string(700, 'a') + "\""));
 }
 
 // Each definition uses the next one twice: a copy for every use would be 2^40 of them.
@@ -108,19 +108,19 @@ TEST(HostileSchema, AmbiguityStaysPolynomial) {
       R"({"anyOf":[{"type":"object","properties":{"a":{"$ref":"#"},"x":{"type":"null"}},"required":["a","x"]},
                    {"type":"object","properties":{"a":{"$ref":"#"},"y":{"type":"null"}},"required":["a","y"]},
                    {"type":"null"}]})";
-  const auto grammar = testing::Compile({GrammarSpec::Kind::kJsonSchema, schema, ""}, testing::SmallVocabulary());
+  const auto grammar = tests::Compile({GrammarSpec::Kind::kJsonSchema, schema, ""}, tests::SmallVocabulary());
   std::string document = "null";
   for (int i = 0; i < 20; ++i) document = "{\"a\":" + document + (i % 2 ? ",\"x\":null}" : ",\"y\":null}");
   const double begin = CpuSeconds();
-  EXPECT_TRUE(testing::AcceptsBytes(grammar, document));
+  EXPECT_TRUE(tests::AcceptsBytes(grammar, document));
   EXPECT_LT(CpuSeconds() - begin, kBoundSeconds);
   EXPECT_LT(grammar->bytes(), 4u << 20);
 }
 
 TEST(HostileSchema, NestingEndsBeforeItCannotBeClosed) {
-  const auto vocabulary = testing::SmallVocabulary();
+  const auto vocabulary = tests::SmallVocabulary();
   const GrammarLimits limits{.max_nesting = 20};
-  const auto grammar = testing::Compile({}, vocabulary, limits);
+  const auto grammar = tests::Compile({}, vocabulary, limits);
   Matcher matcher(grammar);
   std::string text = "{";
   ASSERT_TRUE(matcher.Accept('{'));
@@ -136,14 +136,14 @@ TEST(HostileSchema, NestingEndsBeforeItCannotBeClosed) {
 
 // Ambiguous patterns whose deterministic automaton would be huge are walked, not built.
 TEST(HostileSchema, PatternsAreWalkedLazily) {
-  const auto grammar = testing::Compile({GrammarSpec::Kind::kJsonSchema, R"({"pattern":"^(a|b)*a(a|b){60}$"})", ""},
-                                        testing::SmallVocabulary());
+  const auto grammar = tests::Compile({GrammarSpec::Kind::kJsonSchema, R"({"pattern":"^(a|b)*a(a|b){60}$"})", ""},
+                                      tests::SmallVocabulary());
   std::mt19937 random(3);
   std::string text = "\"";
   for (int i = 0; i < 400; ++i) text += random() % 2 ? 'a' : 'b';
   text += "a" + std::string(60, 'b') + "\"";
   const double begin = CpuSeconds();
-  EXPECT_TRUE(testing::AcceptsBytes(grammar, text));
+  EXPECT_TRUE(tests::AcceptsBytes(grammar, text));
   EXPECT_LT(CpuSeconds() - begin, kBoundSeconds);
 }
 
@@ -159,7 +159,7 @@ TEST(HostileSchema, MasksThatTakeTooMuchAreRefused) {
   const size_t width = tokens.size();
   const auto vocabulary = *GrammarVocabulary::Create(std::move(tokens), width, {0});
   const GrammarSpec spec{GrammarSpec::Kind::kJsonSchema, R"({"pattern":"^)" + letters + R"(){40}$"})", ""};
-  const auto grammar = testing::Compile(spec, vocabulary, {.max_walk_places = 20'000});
+  const auto grammar = tests::Compile(spec, vocabulary, {.max_walk_places = 20'000});
   Matcher matcher(grammar);
   ASSERT_TRUE(matcher.Accept('"'));
   const double begin = CpuSeconds();
@@ -184,7 +184,7 @@ TEST(HostileSchema, MutatedSchemasAreAnswered) {
   const std::vector<std::string> pieces = {
       "{",  "}", "[", "]", "\"",   ":",     ",",    "null",        "-1",       "1e9", "\"$ref\":\"#\",",
       "\\", "*", "(", ")", "true", "false", "\xFF", "99999999999", "\"type\":"};
-  const auto vocabulary = testing::SmallVocabulary();
+  const auto vocabulary = tests::SmallVocabulary();
   std::mt19937 random(11);
   int compiled = 0;
   for (int i = 0; i < 3000; ++i) {
@@ -208,7 +208,7 @@ TEST(HostileSchema, MutatedSchemasAreAnswered) {
       if (text.empty()) text = "{";
     }
     for (const GrammarSpec::Kind kind : {GrammarSpec::Kind::kJsonSchema, GrammarSpec::Kind::kTools}) {
-      const auto tools = testing::ToolSpec(text);
+      const auto tools = tests::ToolSpec(text);
       if (kind == GrammarSpec::Kind::kTools && !tools.has_value()) continue;
       const auto grammar = CompileGrammar(kind == GrammarSpec::Kind::kTools ? *tools : GrammarSpec{kind, text});
       if (!grammar.ok()) {
@@ -217,7 +217,7 @@ TEST(HostileSchema, MutatedSchemasAreAnswered) {
       }
       ++compiled;
       if (compiled % 8 == 0)
-        testing::RandomDocument(std::make_shared<TokenGrammar>(*grammar, vocabulary, GrammarLimits{}), random, 30);
+        tests::RandomDocument(std::make_shared<TokenGrammar>(*grammar, vocabulary, GrammarLimits{}), random, 30);
     }
   }
   EXPECT_GT(compiled, 50);

@@ -11,22 +11,22 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
-class JsonSchema : public ::testing::Test {
+class JsonSchema : public testing::Test {
  protected:
   void Expect(const std::string& schema, const std::vector<std::string>& accepted,
               const std::vector<std::string>& rejected) {
     SCOPED_TRACE(schema);
-    const auto grammar = testing::Compile({GrammarSpec::Kind::kJsonSchema, schema, ""}, vocabulary_);
+    const auto grammar = tests::Compile({GrammarSpec::Kind::kJsonSchema, schema, ""}, vocabulary_);
     ASSERT_NE(grammar, nullptr);
     for (const std::string& document : accepted) {
-      EXPECT_TRUE(testing::AcceptsBytes(grammar, document)) << document;
-      for (int i = 0; i < 3; ++i) EXPECT_TRUE(testing::AcceptsCut(grammar, document, random_)) << document;
+      EXPECT_TRUE(tests::AcceptsBytes(grammar, document)) << document;
+      for (int i = 0; i < 3; ++i) EXPECT_TRUE(tests::AcceptsCut(grammar, document, random_)) << document;
     }
     for (const std::string& document : rejected) {
-      EXPECT_FALSE(testing::AcceptsBytes(grammar, document)) << document;
-      EXPECT_FALSE(testing::AcceptsCut(grammar, document, random_)) << document;
+      EXPECT_FALSE(tests::AcceptsBytes(grammar, document)) << document;
+      EXPECT_FALSE(tests::AcceptsCut(grammar, document, random_)) << document;
     }
   }
   static std::string ErrorOf(const std::string& schema) {
@@ -35,7 +35,7 @@ class JsonSchema : public ::testing::Test {
     return std::string(grammar.status().message());
   }
 
-  const std::shared_ptr<const GrammarVocabulary> vocabulary_ = testing::SmallVocabulary();
+  const std::shared_ptr<const GrammarVocabulary> vocabulary_ = tests::SmallVocabulary();
   std::mt19937 random_{1};
 };
 
@@ -210,14 +210,14 @@ TEST_F(JsonSchema, FormatsAreHeldToWhereKnown) {
 TEST_F(JsonSchema, IntegersKeepTheirRange) {
   for (const auto& [low, high] : std::vector<std::pair<int, int>>{
            {0, 0}, {3, 7}, {0, 150}, {-12, 34}, {-105, -98}, {99, 1001}, {-1, 0}, {17, 17}, {190, 209}}) {
-    const auto grammar = testing::Compile(
+    const auto grammar = tests::Compile(
         {GrammarSpec::Kind::kJsonSchema,
          "{\"type\":\"integer\",\"minimum\":" + std::to_string(low) + ",\"maximum\":" + std::to_string(high) + "}", ""},
         vocabulary_);
     for (int value = -1200; value <= 1200; ++value) {
-      EXPECT_EQ(testing::AcceptsBytes(grammar, std::to_string(value)), low <= value && value <= high) << value;
+      EXPECT_EQ(tests::AcceptsBytes(grammar, std::to_string(value)), low <= value && value <= high) << value;
     }
-    EXPECT_FALSE(testing::AcceptsBytes(grammar, "-0"));
+    EXPECT_FALSE(tests::AcceptsBytes(grammar, "-0"));
   }
   Expect(R"({"type":"integer","exclusiveMinimum":5,"maximum":7.5})", {"6", "7"}, {"5", "8"});
   Expect(R"({"type":"integer","minimum":1})", {"1", "999999999999999999"}, {"0", "-1"});
@@ -259,11 +259,11 @@ TEST_F(JsonSchema, WhatIsNotUnderstoodIsNamedWithItsPath) {
 }
 
 TEST(JsonObject, IsAnyObject) {
-  const auto grammar = testing::Compile({}, testing::SmallVocabulary());
-  EXPECT_TRUE(testing::AcceptsBytes(grammar, "{}"));
-  EXPECT_TRUE(testing::AcceptsBytes(grammar, "{\"a\": {\"b\": [1.5, null, \"x\"]}, \"\": true}"));
-  EXPECT_FALSE(testing::AcceptsBytes(grammar, "[]"));
-  EXPECT_FALSE(testing::AcceptsBytes(grammar, "{\"a\": tru}"));
+  const auto grammar = tests::Compile({}, tests::SmallVocabulary());
+  EXPECT_TRUE(tests::AcceptsBytes(grammar, "{}"));
+  EXPECT_TRUE(tests::AcceptsBytes(grammar, "{\"a\": {\"b\": [1.5, null, \"x\"]}, \"\": true}"));
+  EXPECT_FALSE(tests::AcceptsBytes(grammar, "[]"));
+  EXPECT_FALSE(tests::AcceptsBytes(grammar, "{\"a\": tru}"));
 }
 
 }  // namespace

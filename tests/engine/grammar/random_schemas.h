@@ -13,7 +13,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 namespace json = boost::json;
 
@@ -227,4 +227,4 @@ inline bool Fits(const json::value& value, const json::value& schema, const json
   return true;
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

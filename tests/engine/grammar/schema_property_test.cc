@@ -18,8 +18,8 @@ namespace {
 
 namespace json = boost::json;
 
-using testing::Fits;
-using testing::Schemas;
+using tests::Fits;
+using tests::Schemas;
 
 // Writes a document for the schema, members in its order, compact; nullopt where it takes too long to end.
 class Writer {
@@ -119,7 +119,7 @@ class Writer {
 };
 
 TEST(SchemaProperty, WalksFitAndWhatFitsIsTaken) {
-  const auto vocabulary = testing::SmallVocabulary();
+  const auto vocabulary = tests::SmallVocabulary();
   int walked = 0;
   int written = 0;
   for (uint32_t seed = 0; seed < 120; ++seed) {
@@ -136,7 +136,7 @@ TEST(SchemaProperty, WalksFitAndWhatFitsIsTaken) {
     }
     const auto grammar = std::make_shared<TokenGrammar>(*compiled, vocabulary, GrammarLimits{});
     for (int i = 0; i < 4; ++i) {
-      const auto document = testing::RandomDocument(grammar, schemas.random(), 250);
+      const auto document = tests::RandomDocument(grammar, schemas.random(), 250);
       if (!document.has_value()) continue;
       ++walked;
       boost::system::error_code error;
@@ -151,9 +151,9 @@ TEST(SchemaProperty, WalksFitAndWhatFitsIsTaken) {
       if (!document.has_value()) continue;
       ++written;
       ASSERT_TRUE(Fits(json::parse(*document), root, root)) << *document;
-      ASSERT_TRUE(testing::AcceptsBytes(grammar, *document)) << *document;
+      ASSERT_TRUE(tests::AcceptsBytes(grammar, *document)) << *document;
       for (int cut = 0; cut < 2; ++cut)
-        ASSERT_TRUE(testing::AcceptsCut(grammar, *document, schemas.random())) << *document;
+        ASSERT_TRUE(tests::AcceptsCut(grammar, *document, schemas.random())) << *document;
     }
   }
   EXPECT_GT(walked, 200);

@@ -10,7 +10,7 @@
 
 #include "engine/grammar/grammar_vocabulary.h"
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 inline constexpr int32_t kEnd = 256;  // the end of sequence; byte b is token b
 
@@ -87,4 +87,4 @@ inline std::shared_ptr<const GrammarVocabulary> SmallVocabulary() {
   return *GrammarVocabulary::Create(std::move(tokens), width, {kEnd});
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

@@ -11,7 +11,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 std::string Hermes(const std::string& more) {
   return R"({"tools":[{"name":"weather","schema":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}},
@@ -22,16 +22,16 @@ std::string Hermes(const std::string& more) {
 constexpr char kCall[] = "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>";
 constexpr char kNow[] = "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>";
 
-class ToolGrammarTest : public ::testing::Test {
+class ToolGrammarTest : public testing::Test {
  protected:
   std::shared_ptr<TokenGrammar> Make(const std::string& text, const std::string& starts_after = "") {
-    return testing::Compile(testing::ToolSpec(text, starts_after).value(), vocabulary_);
+    return tests::Compile(tests::ToolSpec(text, starts_after).value(), vocabulary_);
   }
   void Expect(const std::shared_ptr<TokenGrammar>& grammar, const std::string& text, bool accepted) {
-    EXPECT_EQ(testing::AcceptsBytes(grammar, text), accepted) << text;
-    for (int i = 0; i < 4; ++i) EXPECT_EQ(testing::AcceptsCut(grammar, text, random_), accepted) << text;
+    EXPECT_EQ(tests::AcceptsBytes(grammar, text), accepted) << text;
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(tests::AcceptsCut(grammar, text, random_), accepted) << text;
   }
-  const std::shared_ptr<const GrammarVocabulary> vocabulary_ = testing::SmallVocabulary();
+  const std::shared_ptr<const GrammarVocabulary> vocabulary_ = tests::SmallVocabulary();
   std::mt19937 random_{2};
 };
 
@@ -79,8 +79,7 @@ TEST_F(ToolGrammarTest, ReasoningComesFirst) {
   const auto tools = Make(Hermes(R"(,"required":true)"), "</think>");
   Expect(tools, std::string("I <think> so </thin</think>\n\n") + kNow, true);
   Expect(tools, kNow, false);
-  const auto json =
-      testing::Compile({GrammarSpec::Kind::kJsonSchema, R"({"type":"integer"})", "</think>"}, vocabulary_);
+  const auto json = tests::Compile({GrammarSpec::Kind::kJsonSchema, R"({"type":"integer"})", "</think>"}, vocabulary_);
   Expect(json, "</think>7", true);
   Expect(json, "aa{\xFF</think>\n\n7", true);
   Expect(json, "</think>\n\n\n7", false);
@@ -91,13 +90,13 @@ TEST_F(ToolGrammarTest, ReasoningComesFirst) {
 // The marker is found wherever it stands first: every text of a small alphabet against a plain search.
 TEST_F(ToolGrammarTest, MarkersAreFoundAtTheirFirstPlace) {
   for (const std::string marker : {"aab", "abab", "aaa", "a"}) {
-    const auto grammar = testing::Compile({GrammarSpec::Kind::kJsonSchema, R"({"const":"c"})", marker}, vocabulary_);
+    const auto grammar = tests::Compile({GrammarSpec::Kind::kJsonSchema, R"({"const":"c"})", marker}, vocabulary_);
     for (int code = 0; code < 2187; ++code) {
       std::string text;
       for (int rest = code, i = 0; i < 7; ++i, rest /= 3) text += static_cast<char>("abx"[rest % 3]);
       const size_t found = text.find(marker);
       const std::string cut = found == std::string::npos ? text : text.substr(0, found + marker.size());
-      EXPECT_EQ(testing::AcceptsBytes(grammar, cut + "\"c\""), found != std::string::npos) << marker << " in " << text;
+      EXPECT_EQ(tests::AcceptsBytes(grammar, cut + "\"c\""), found != std::string::npos) << marker << " in " << text;
     }
   }
 }
@@ -109,19 +108,19 @@ TEST(Reasoning, MayBeOpenedByTheOutputAndClosedBySpecialTokens) {
   tokens.push_back("\xFF<r>");
   tokens.push_back("\xFF</r>");
   constexpr int32_t kOpen = 257, kClose = 258;
-  const auto vocabulary = *GrammarVocabulary::Create(std::move(tokens), 259, {testing::kEnd});
+  const auto vocabulary = *GrammarVocabulary::Create(std::move(tokens), 259, {tests::kEnd});
   const GrammarSpec begun{GrammarSpec::Kind::kJsonSchema, R"({"type":"string"})", "</r>"};
   GrammarSpec open = begun;
   open.opened_by = "<r>";
   const auto accepts = [&](const GrammarSpec& spec, const std::vector<int32_t>& ids) {
-    Matcher matcher(testing::Compile(spec, vocabulary));
+    Matcher matcher(tests::Compile(spec, vocabulary));
     std::vector<uint64_t> mask(vocabulary->mask_words());
     for (const int32_t id : ids) {
-      const bool allowed = matcher.FillMask(mask) && testing::IsAllowed(mask, id);
+      const bool allowed = matcher.FillMask(mask) && tests::IsAllowed(mask, id);
       EXPECT_EQ(matcher.Accept(id), allowed);
       if (!allowed) return false;
     }
-    return matcher.Accept(testing::kEnd);
+    return matcher.Accept(tests::kEnd);
   };
   EXPECT_TRUE(accepts(begun, {'h', '<', kClose, '\n', '\n', '"', 'x', '"'}));
   EXPECT_TRUE(accepts(begun, {'h', '<', '/', 'r', '>', '"', '"'}));
@@ -136,7 +135,7 @@ TEST(Reasoning, MayBeOpenedByTheOutputAndClosedBySpecialTokens) {
 
 TEST_F(ToolGrammarTest, ErrorsNameTheTool) {
   const auto error = [](const std::string& text) {
-    const auto grammar = CompileGrammar(testing::ToolSpec(text).value());
+    const auto grammar = CompileGrammar(tests::ToolSpec(text).value());
     EXPECT_EQ(grammar.status().code(), absl::StatusCode::kInvalidArgument) << text;
     return std::string(grammar.status().message());
   };

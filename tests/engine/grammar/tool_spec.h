@@ -12,7 +12,7 @@
 #include "engine/base/strict_json.h"
 #include "engine/grammar/compile_grammar.h"
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 // {"tools": [{"name", "schema"}], "required", "several", "begin", "end", "separator", "name_key",
 // "arguments_key"}; only "tools" and its names have to be there. Nothing where it is something else.
@@ -48,4 +48,4 @@ inline std::optional<GrammarSpec> ToolSpec(const std::string& text, const std::s
   return spec;
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

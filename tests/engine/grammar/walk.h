@@ -16,7 +16,7 @@
 #include "engine/grammar/token_grammar.h"
 #include "tests/engine/grammar/small_vocabulary.h"
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 inline bool IsAllowed(const std::vector<uint64_t>& mask, int32_t id) {
   return mask[id / 64] >> (id % 64) & 1;
@@ -59,4 +59,4 @@ absl::StatusOr<std::optional<std::string>> Walk(const std::shared_ptr<TokenGramm
   return std::nullopt;
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

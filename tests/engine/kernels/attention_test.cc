@@ -89,10 +89,10 @@ TEST(Attention, AgreesWithTheOracleForEveryHeadShape) {
   std::mt19937 random(1);
   const KernelTable& oracle_table = **ChooseKernels(Backend::kReference, DType::kFloat32);
   const auto shapes =
-      testing::Effort<Shapes>({{1, 1, 32}, {6, 2, 48}, {7, 1, 80}, {4, 4, 112}, {12, 2, 128}, {14, 1, 64}, {2, 1, 256}},
-                              {{1, 1, 32}, {6, 2, 48}, {3, 1, 80}, {2, 2, 112}, {2, 1, 256}});
+      tests::Effort<Shapes>({{1, 1, 32}, {6, 2, 48}, {7, 1, 80}, {4, 4, 112}, {12, 2, 128}, {14, 1, 64}, {2, 1, 256}},
+                            {{1, 1, 32}, {6, 2, 48}, {3, 1, 80}, {2, 2, 112}, {2, 1, 256}});
   for (const AttentionShape& shape : shapes) {
-    const int32_t positions = testing::Effort(150, 70);  // more than a page
+    const int32_t positions = tests::Effort(150, 70);  // more than a page
     const Matrix qkv = RandomMatrix(positions, (shape.num_heads + 2 * shape.num_kv_heads) * shape.head_dim, random);
     const Matrix norms = RandomMatrix(2, shape.head_dim, random);
     const Matrix cos_sin = Rotations(positions, shape.head_dim);
@@ -116,15 +116,15 @@ TEST(Attention, AgreesWithTheOracleForEveryHeadShape) {
 
 TEST(Attention, ResultIsTheSameHoweverTheSequenceIsCut) {
   std::mt19937 random(2);
-  const auto shapes = testing::Effort<Shapes>({{6, 2, 48}, {7, 1, 80}, {12, 2, 128}}, {{6, 2, 48}, {3, 1, 80}});
+  const auto shapes = tests::Effort<Shapes>({{6, 2, 48}, {7, 1, 80}, {12, 2, 128}}, {{6, 2, 48}, {3, 1, 80}});
   for (const NamedTable& named : SimdTables()) {
     for (const AttentionShape& shape : shapes) {
-      const int32_t positions = testing::Effort(200, 130);
+      const int32_t positions = tests::Effort(200, 130);
       const Matrix qkv = RandomMatrix(positions, (shape.num_heads + 2 * shape.num_kv_heads) * shape.head_dim, random);
       const Matrix cos_sin = Rotations(positions, shape.head_dim);
       AttentionDriver one_by_one(named.table, shape, 1, 1);
       const Matrix expected = one_by_one.Run(qkv, cos_sin, nullptr, std::vector<int32_t>(positions, 1));
-      const int rounds = testing::Effort(4, 2);
+      const int rounds = tests::Effort(4, 2);
       std::printf("%d positions cut %d times\n", positions, rounds);
       for (int round = 0; round < rounds; ++round) {
         std::vector<int32_t> chunks;

@@ -17,7 +17,7 @@ namespace {
 struct Size {
   int32_t out, in;
 };
-using testing::Effort;
+using tests::Effort;
 
 // Relative to the sum of |input| |weight| of an element: rounding of the inputs, then float32 sums.
 double Tolerance(const KernelTable& table, bool precise) {

@@ -122,7 +122,7 @@ TEST(Sampling, FastVersionAgreesWithTheOracle) {
   Random random(1);
   SampleScratch scratch;
   int close = 0;
-  const int rows = testing::Effort(20000, 4000);
+  const int rows = tests::Effort(20000, 4000);
   for (int i = 0; i < rows; ++i) {
     SCOPED_TRACE(i);
     Row row = RandomRow(random);

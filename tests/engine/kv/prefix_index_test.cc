@@ -22,7 +22,7 @@ TEST(KeyedHash, MatchesThePublishedVector) {
   EXPECT_NE(KeyedHash(kKey, message), KeyedHash({1, 2}, message));
 }
 
-class PrefixIndexTest : public ::testing::Test {
+class PrefixIndexTest : public testing::Test {
  protected:
   // Allocates and indexes one block a value, below `salt`; the handles stay in held_.
   std::vector<int32_t> Put(const std::string& salt, const std::vector<int32_t>& values) {

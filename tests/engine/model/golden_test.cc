@@ -14,9 +14,9 @@
 namespace swiftlet {
 namespace {
 
-using testing::GoldenCase;
-using testing::GoldenModelDirectory;
-using testing::ReadGoldenCases;
+using tests::GoldenCase;
+using tests::GoldenModelDirectory;
+using tests::ReadGoldenCases;
 
 constexpr int64_t kKvBytes = 64 << 20;
 
@@ -50,7 +50,7 @@ void ExpectGreedy(DecoderDriver& driver, DrivenSequence& sequence, std::vector<f
   }
 }
 
-class Golden : public ::testing::TestWithParam<std::string> {
+class Golden : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     directory_ = GoldenModelDirectory(GetParam());
@@ -95,7 +95,7 @@ TEST_P(Golden, SimdIsWithinOnePercentWholeAndChunked) {
               decoder->numerics_fingerprint().c_str());
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Golden, testing::GoldenModels(), testing::GoldenModelName);
+INSTANTIATE_TEST_SUITE_P(Models, Golden, tests::GoldenModels(), tests::GoldenModelName);
 
 }  // namespace
 }  // namespace swiftlet

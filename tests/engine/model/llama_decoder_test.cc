@@ -20,7 +20,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 std::unique_ptr<LlamaDecoder> Load(const TemporaryDirectory& directory, int threads, bool reference) {
   auto decoder = LoadDecoder({.model_directory = directory.path(),
@@ -53,11 +53,11 @@ struct Job {
 };
 
 std::vector<Job> MakeJobs(Decoder& decoder, std::mt19937& random) {
-  constexpr int kLongest = testing::Effort(150, 70);  // more than a block
-  std::vector<Job> jobs(testing::Effort(5, 3));
+  constexpr int kLongest = tests::Effort(150, 70);  // more than a block
+  std::vector<Job> jobs(tests::Effort(5, 3));
   DecoderDriver driver(decoder);
   for (Job& job : jobs) {
-    job.ids.resize(&job == jobs.data() ? kLongest : 1 + random() % testing::Effort(150, 30));
+    job.ids.resize(&job == jobs.data() ? kLongest : 1 + random() % tests::Effort(150, 30));
     for (int32_t& id : job.ids) id = static_cast<int32_t>(random() % decoder.shape().vocab_size);
     DrivenSequence sequence = driver.NewSequence(static_cast<int32_t>(job.ids.size()));
     for (const int32_t id : job.ids) {
@@ -111,12 +111,12 @@ TEST(LlamaDecoder, LogitsAreTheSameBitsInAnyBatchChunkingAndThreadCount) {
       const std::vector<Job> jobs = MakeJobs(*alone, random);
       for (const int threads : {1, 2, 4}) {
         const auto decoder = Load(directory, threads, reference);
-        for (int round = 0; round < testing::Effort(2, 1); ++round) ExpectSameBits(*decoder, jobs, random);
+        for (int round = 0; round < tests::Effort(2, 1); ++round) ExpectSameBits(*decoder, jobs, random);
       }
       size_t positions = 0;
       for (const Job& job : jobs) positions += job.ids.size();
       std::printf("%d sequences, %d positions, %d runs\n", static_cast<int>(jobs.size()), static_cast<int>(positions),
-                  3 * testing::Effort(2, 1));
+                  3 * tests::Effort(2, 1));
     }
   }
 }

@@ -15,8 +15,8 @@
 namespace swiftlet {
 namespace {
 
-using testing::CollectedChoice;
-using testing::CollectingSink;
+using tests::CollectedChoice;
+using tests::CollectingSink;
 
 // Draws token 1 for everybody until the step `fault_step`; whatever comes after is token 2, which must never be seen.
 class FailingExecutor final : public Executor {
@@ -60,7 +60,7 @@ TEST(DeviceFault, EndsEverythingUnavailableAndIsReportedOnce) {
     std::atomic<int> faults{0};
     EngineCallbacks callbacks;
     callbacks.on_fault = [&](const absl::Status& status) {
-      EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("an illegal address"));
+      EXPECT_THAT(std::string(status.message()), testing::HasSubstr("an illegal address"));
       ++faults;
     };
     auto engine = Engine::Create(config, std::make_unique<FailingExecutor>(fault_step), callbacks);
@@ -78,7 +78,7 @@ TEST(DeviceFault, EndsEverythingUnavailableAndIsReportedOnce) {
     for (const auto& [key, choice] : sink->choices()) {
       EXPECT_EQ(choice.finish_reason, FinishReason::kError);
       EXPECT_EQ(choice.status.code(), absl::StatusCode::kUnavailable) << choice.status;
-      EXPECT_THAT(choice.ids, ::testing::Each(1));
+      EXPECT_THAT(choice.ids, testing::Each(1));
     }
     for (int i = 0; i < 1000 && faults == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     EXPECT_EQ((*engine)->Submit(99, request, sink).code(), absl::StatusCode::kUnavailable);

@@ -13,11 +13,11 @@
 
 namespace swiftlet {
 
-using testing::CollectedChoice;
-using testing::CollectingSink;
-using testing::FakeDecoder;
-using testing::FakeDecoderCounters;
-using testing::FakeDecoderOptions;
+using tests::CollectedChoice;
+using tests::CollectingSink;
+using tests::FakeDecoder;
+using tests::FakeDecoderCounters;
+using tests::FakeDecoderOptions;
 
 inline std::vector<int32_t> Prompt(int32_t size, int32_t seed = 0) {
   std::vector<int32_t> ids;
@@ -33,7 +33,7 @@ inline GenerationRequest Request(std::vector<int32_t> prompt, int32_t max_tokens
   return request;
 }
 
-class EngineTest : public ::testing::Test {
+class EngineTest : public testing::Test {
  protected:
   void Start(const EngineConfig& config, FakeDecoderOptions options = {}) {
     options.max_batch_tokens = CpuDefaults(config).max_num_batched_tokens;

@@ -13,7 +13,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 TEST_F(EngineTest, GeneratesToTheLimit) {
   Start({});

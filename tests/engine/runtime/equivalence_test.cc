@@ -18,10 +18,10 @@
 namespace swiftlet {
 namespace {
 
-using testing::CollectedChoice;
-using testing::CollectingSink;
-using testing::FakeDecoder;
-using testing::FakeDecoderOptions;
+using tests::CollectedChoice;
+using tests::CollectingSink;
+using tests::FakeDecoder;
+using tests::FakeDecoderOptions;
 
 struct EngineSetup {
   EngineConfig config;
@@ -139,7 +139,7 @@ void ExpectEquivalence(const DecoderFactory& make_decoder, const Amount& amount)
       const Results results = RunAll(make_decoder, setup, requests, random.OneIn(4), &preemptions);
       ASSERT_EQ(results.size(), expected.size());
       for (const auto& [key, choice] : expected) {
-        SCOPED_TRACE(::testing::Message() << "request " << key.first << " choice " << key.second);
+        SCOPED_TRACE(testing::Message() << "request " << key.first << " choice " << key.second);
         const CollectedChoice& found = results.at(key);
         ASSERT_EQ(found.ids, choice.ids);
         EXPECT_EQ(found.finish_reason, choice.finish_reason);
@@ -160,8 +160,8 @@ void ExpectEquivalence(const DecoderFactory& make_decoder, const Amount& amount)
 }
 
 TEST(Equivalence, OutputsDoNotDependOnWhatRunsBesideThem) {
-  ExpectEquivalence(MakeFake, testing::Effort<Amount>({.num_seeds = 16, .num_requests = 12, .min_preemptions = 20},
-                                                      {.num_seeds = 4, .num_requests = 12, .min_preemptions = 5}));
+  ExpectEquivalence(MakeFake, tests::Effort<Amount>({.num_seeds = 16, .num_requests = 12, .min_preemptions = 20},
+                                                    {.num_seeds = 4, .num_requests = 12, .min_preemptions = 5}));
 }
 
 // The real decoder, in the kernels' formats: the demo model (bfloat16 on CPUs that have its dot product).
@@ -176,13 +176,13 @@ TEST(Equivalence, RealLogitsDoNotDependOnWhatRunsBesideThem) {
     CHECK(decoder.ok()) << decoder.status().ToString();
     return *std::move(decoder);
   };
-  ExpectEquivalence(make_decoder, testing::Effort<Amount>({.num_seeds = 2, .num_requests = 8, .min_preemptions = 2},
-                                                          {.num_seeds = 1, .num_requests = 2, .min_preemptions = 0}));
+  ExpectEquivalence(make_decoder, tests::Effort<Amount>({.num_seeds = 2, .num_requests = 8, .min_preemptions = 2},
+                                                        {.num_seeds = 1, .num_requests = 2, .min_preemptions = 0}));
 }
 
 TEST(Equivalence, FirstOfManyChoicesIsTheOnlyOne) {
   uint64_t preemptions = 0;
-  for (uint64_t seed = 0; seed < testing::Effort<uint64_t>(10, 3); ++seed) {
+  for (uint64_t seed = 0; seed < tests::Effort<uint64_t>(10, 3); ++seed) {
     Random random(seed);
     std::vector<GenerationRequest> requests = RandomRequests(random, 4);
     EngineSetup setup;

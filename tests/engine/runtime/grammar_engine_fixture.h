@@ -17,7 +17,7 @@
 
 namespace swiftlet {
 
-using testing::kEnd;
+using tests::kEnd;
 
 inline constexpr char kRecord[] =
     R"({"type":"object","properties":{"id":{"type":"integer","minimum":0,"maximum":9999},"tags":{"type":"array",)"
@@ -31,7 +31,7 @@ class GrammarEngineTest : public EngineTest {
     Start(config, options);
   }
   std::shared_ptr<TokenGrammar> Schema(const std::string& text, const std::string& starts_after = "") {
-    return testing::Compile({GrammarSpec::Kind::kJsonSchema, text, starts_after}, vocabulary_);
+    return tests::Compile({GrammarSpec::Kind::kJsonSchema, text, starts_after}, vocabulary_);
   }
   // Ends soon: what closes is likelier.
   GenerationRequest Structured(std::shared_ptr<TokenGrammar> grammar, int32_t max_tokens = 400) {
@@ -66,10 +66,10 @@ class GrammarEngineTest : public EngineTest {
     const auto value = boost::json::parse(Text(choice.ids), error);
     ASSERT_FALSE(error) << Text(choice.ids);
     const auto root = boost::json::parse(schema);
-    EXPECT_TRUE(testing::Fits(value, root, root)) << Text(choice.ids) << " for " << schema;
+    EXPECT_TRUE(tests::Fits(value, root, root)) << Text(choice.ids) << " for " << schema;
   }
 
-  const std::shared_ptr<const GrammarVocabulary> vocabulary_ = testing::SmallVocabulary();
+  const std::shared_ptr<const GrammarVocabulary> vocabulary_ = tests::SmallVocabulary();
 };
 
 }  // namespace swiftlet

@@ -16,7 +16,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 TEST_F(GrammarEngineTest, EveryChoiceFitsAndDiffers) {
   StartText();
@@ -35,10 +35,10 @@ TEST_F(GrammarEngineTest, EveryChoiceFitsAndDiffers) {
 
 TEST_F(GrammarEngineTest, RandomSchemasAreFittedUnderEverySampling) {
   StartText();
-  constexpr uint32_t kSeeds = testing::Effort(60u, 12u);
+  constexpr uint32_t kSeeds = tests::Effort(60u, 12u);
   uint32_t finished = 0;
   for (uint32_t seed = 0; seed < kSeeds; ++seed) {
-    testing::Schemas schemas(seed + 1000);
+    tests::Schemas schemas(seed + 1000);
     const std::string schema = boost::json::serialize(schemas.Root());
     const auto compiled = CompileGrammar({GrammarSpec::Kind::kJsonSchema, schema, ""});
     if (!compiled.ok()) continue;  // a recursion that cannot end
@@ -152,9 +152,8 @@ TEST_F(GrammarEngineTest, MinTokensGivesWayToTheEndOfTheDocument) {
   EXPECT_EQ(only.finish_reason, FinishReason::kStop);
 
   // Where the document may go on it does.
-  request = Structured(testing::Compile(
-      testing::ToolSpec(R"({"tools":[{"name":"f"}],"begin":"<tool_call>","end":"</tool_call>","separator":" "})")
-          .value(),
+  request = Structured(tests::Compile(
+      tests::ToolSpec(R"({"tools":[{"name":"f"}],"begin":"<tool_call>","end":"</tool_call>","separator":" "})").value(),
       vocabulary_));
   request.min_tokens = 30;
   request.sampling.logit_bias = {{kEnd, 50.0f}};
@@ -179,7 +178,7 @@ TEST_F(GrammarEngineTest, BiasCannotLeaveTheGrammarOrEmptyIt) {
   request.sampling.temperature = 0;
   request.sampling.logit_bias = {{'q', 100.0f}, {'"', -100.0f}, {'a', -100.0f}};
   const CollectedChoice choice = RunOne(request);
-  EXPECT_THAT(Text(choice.ids), ::testing::AnyOf("\"abc\"", "\"a\""));
+  EXPECT_THAT(Text(choice.ids), testing::AnyOf("\"abc\"", "\"a\""));
 }
 
 TEST_F(GrammarEngineTest, AGrammarThatAllowsNothingEndsInternal) {
@@ -189,7 +188,7 @@ TEST_F(GrammarEngineTest, AGrammarThatAllowsNothingEndsInternal) {
   const auto poor = *GrammarVocabulary::Create(std::move(tokens), vocabulary_->width(), {kEnd});
   StartText();
   GenerationRequest request = Request(Prompt(20), 50);
-  request.grammar = testing::Compile(
+  request.grammar = tests::Compile(
       {GrammarSpec::Kind::kJsonSchema,
        R"({"type":"object","properties":{"a":{"const":1}},"required":["a"],"additionalProperties":false})", ""},
       poor);

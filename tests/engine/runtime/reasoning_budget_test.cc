@@ -12,7 +12,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 class ReasoningBudgetTest : public GrammarEngineTest {
  protected:

@@ -7,7 +7,7 @@
 
 #include "engine/scheduler/scheduler.h"
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 inline SchedulerConfig Config(int32_t blocks, int32_t seqs, int32_t tokens) {
   SchedulerConfig config;
@@ -38,4 +38,4 @@ inline StepSample Token(int32_t id) {
   return {.token_id = id};
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

@@ -15,9 +15,9 @@
 namespace swiftlet {
 namespace {
 
-using testing::Config;
-using testing::Request;
-using testing::Samples;
+using tests::Config;
+using tests::Request;
+using tests::Samples;
 
 // Random histories, with steps applied up to two late, as the device does it.
 class History {

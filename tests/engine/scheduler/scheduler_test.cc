@@ -13,10 +13,10 @@
 namespace swiftlet {
 namespace {
 
-using testing::Config;
-using testing::Request;
-using testing::Samples;
-using testing::Token;
+using tests::Config;
+using tests::Request;
+using tests::Samples;
+using tests::Token;
 
 // Plans and applies one step at once; the (request, begin, count) of its items.
 using Shape = std::vector<std::tuple<uint64_t, int32_t, int32_t>>;

@@ -12,8 +12,8 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::StartsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
 
 int Connect(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);

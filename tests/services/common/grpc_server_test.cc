@@ -16,7 +16,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 class Tokenizer : public v1::TokenizerService::CallbackService {
  public:
@@ -28,7 +28,7 @@ class Tokenizer : public v1::TokenizerService::CallbackService {
   }
 };
 
-class GrpcServerTest : public ::testing::Test {
+class GrpcServerTest : public testing::Test {
  protected:
   void SetUp() override {
     auto server =
@@ -127,14 +127,14 @@ std::string CertificateMet(const std::shared_ptr<grpc::Channel>& channel) {
 }
 
 TEST(GrpcTls, BothSidesShowCertificatesAndNewConnectionsTheNewOnes) {
-  const auto authority = testing::MakeCertificate({.name = "authority"});
-  const auto first = testing::MakeCertificate({.issuer = &authority});
-  const auto second = testing::MakeCertificate({.issuer = &authority});
-  const auto stranger = testing::MakeCertificate();
+  const auto authority = tests::MakeCertificate({.name = "authority"});
+  const auto first = tests::MakeCertificate({.issuer = &authority});
+  const auto second = tests::MakeCertificate({.issuer = &authority});
+  const auto stranger = tests::MakeCertificate();
   TlsFlags flags("internal-ssl");
-  flags.paths.certificate = testing::WriteTestFile("crt", first.pem);
-  flags.paths.key = testing::WriteTestFile("key", first.key_pem);
-  flags.paths.authorities = testing::WriteTestFile("ca", authority.pem);
+  flags.paths.certificate = tests::WriteTestFile("crt", first.pem);
+  flags.paths.key = tests::WriteTestFile("key", first.key_pem);
+  flags.paths.authorities = tests::WriteTestFile("ca", authority.pem);
   Metrics metrics;
   const auto source = TlsSource::Open(flags, "internal", metrics);
   ASSERT_TRUE(source.ok()) << source.status();
@@ -157,18 +157,18 @@ TEST(GrpcTls, BothSidesShowCertificatesAndNewConnectionsTheNewOnes) {
   wrong.authorities_pem = stranger.pem;
   EXPECT_EQ(CertificateMet(MakeChannel(address, wrong, "swiftlet")), "error");
 
-  testing::WriteTestFile("crt", second.pem);
-  testing::WriteTestFile("key", second.key_pem);
+  tests::WriteTestFile("crt", second.pem);
+  tests::WriteTestFile("key", second.key_pem);
   (*source)->ReadAgain();
   EXPECT_EQ(CertificateMet(connect()), second.pem);
   EXPECT_EQ(CertificateMet(running), first.pem);
 }
 
 TEST(GrpcTls, WithoutAuthoritiesCallersNeedNoCertificate) {
-  const auto certificate = testing::MakeCertificate();
+  const auto certificate = tests::MakeCertificate();
   TlsFlags flags("ssl");
-  flags.paths.certificate = testing::WriteTestFile("crt", certificate.pem);
-  flags.paths.key = testing::WriteTestFile("key", certificate.key_pem);
+  flags.paths.certificate = tests::WriteTestFile("crt", certificate.pem);
+  flags.paths.key = tests::WriteTestFile("key", certificate.key_pem);
   Metrics metrics;
   const auto source = TlsSource::Open(flags, "callers", metrics);
   ASSERT_TRUE(source.ok()) << source.status();

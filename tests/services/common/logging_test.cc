@@ -10,7 +10,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 std::string Logged(const LogOptions& options, const std::function<void()>& log) {
   testing::internal::CaptureStderr();

@@ -10,8 +10,8 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::Not;
+using testing::HasSubstr;
+using testing::Not;
 
 TEST(Metrics, RendersTextAfterCollecting) {
   Metrics metrics;

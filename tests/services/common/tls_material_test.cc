@@ -11,12 +11,12 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::AllOf;
-using testing::Certificate;
-using ::testing::HasSubstr;
-using testing::MakeCertificate;
-using ::testing::Not;
-using testing::WriteTestFile;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using tests::Certificate;
+using tests::MakeCertificate;
+using tests::WriteTestFile;
 
 TlsPaths Paths(const std::string& certificate, const std::string& key, const std::string& authorities = "") {
   return {.certificate = WriteTestFile("crt", certificate),
@@ -53,7 +53,7 @@ TEST(TlsMaterial, NamesFlagPathAndFault) {
   missing.certificate = "/nowhere/tls.crt";
   EXPECT_THAT(ErrorOf(missing), AllOf(HasSubstr("--ssl-certfile: "), HasSubstr("/nowhere/tls.crt")));
   missing = Paths(good.pem, good.key_pem);
-  missing.key = ::testing::TempDir();
+  missing.key = testing::TempDir();
   EXPECT_THAT(ErrorOf(missing), AllOf(HasSubstr("--ssl-keyfile: "), HasSubstr("not a regular file")));
 
   const std::string expired = MakeCertificate({.begins_in_s = -7200, .ends_in_s = -60}).pem;
@@ -61,7 +61,7 @@ TEST(TlsMaterial, NamesFlagPathAndFault) {
   const auto encrypted = [&] {
     BIO* bio = BIO_new_mem_buf(good.key_pem.data(), static_cast<int>(good.key_pem.size()));
     EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
-    const std::string pem = testing::Pem([&](BIO* out) {
+    const std::string pem = tests::Pem([&](BIO* out) {
       char passphrase[] = "secret";
       PEM_write_bio_PKCS8PrivateKey(out, key, EVP_aes_128_cbc(), passphrase, 6, nullptr, nullptr);
     });

@@ -8,8 +8,8 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 TEST(Endpoints, ParsesNamesAndBothKindsOfAddress) {
   const auto endpoints = ParseEndpoints("worker:8201,10.0.0.7:1,[::1]:65535");

@@ -18,13 +18,13 @@
 namespace swiftlet {
 namespace {
 
-constexpr char kKey[] = "key-of-the-search-team";
+constexpr char kWalkersKey[] = "key-of-the-search-team";
 constexpr const char* kMethods[] = {"GET",     "HEAD",  "POST",    "PUT",   "PATCH", "DELETE",
                                     "OPTIONS", "TRACE", "CONNECT", "PURGE", "get"};
 
-class RouteWalk : public ::testing::Test {
+class RouteWalk : public testing::Test {
  protected:
-  RouteWalk() : front_([](const ValidRequest&) { return TextScript({"x"}); }, {}, false, {kKey}) {
+  RouteWalk() : front_([](const ValidRequest&) { return TextScript({"x"}); }, {}, false, {kWalkersKey}) {
     const auto with_names = [](std::string path) {
       for (size_t begin = path.find('{'); begin != std::string::npos; begin = path.find('{')) {
         path.replace(begin, path.find('}', begin) + 1 - begin, "tiny");
@@ -109,7 +109,7 @@ TEST_F(RouteWalk, NothingButProbesAnswersWithoutAKey) {
     open.push_back(route.path);
     for (const char* rest : {"", "?x=y"}) open_targets.insert(route.path + rest);
   }
-  EXPECT_THAT(open, ::testing::UnorderedElementsAre("/health", "/livez", "/readyz"));
+  EXPECT_THAT(open, testing::UnorderedElementsAre("/health", "/livez", "/readyz"));
   EXPECT_GE(closed_.size(), 6u);
   int num_asked = 0;
   for (const std::vector<Path>& routes : {open_, closed_}) {
@@ -137,7 +137,7 @@ TEST_F(RouteWalk, NothingButProbesAnswersWithoutAKey) {
 }
 
 TEST_F(RouteWalk, AKeyCountsInItsOwnHeaderAlone) {
-  const std::string key = kKey;
+  const std::string key = kWalkersKey;
   for (const Path& route : closed_) {
     for (const std::string& headers : std::vector<std::string>{
              "X-Api-Key: " + key, "Cookie: authorization=Bearer " + key, "Authorization: " + key,

@@ -10,7 +10,7 @@
 namespace swiftlet {
 namespace {
 
-constexpr uint64_t kSeeds = testing::Effort(1500, 150);
+constexpr uint64_t kSeeds = tests::Effort(1500, 150);
 
 class Simulation {
  public:

@@ -14,8 +14,8 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::Not;
+using testing::HasSubstr;
+using testing::Not;
 
 constexpr char kUuid[] = "01234567-89ab-cdef-0123-456789abcdef";
 

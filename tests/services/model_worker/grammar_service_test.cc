@@ -12,8 +12,8 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 constexpr int32_t kEndId = 256;
 

@@ -11,8 +11,8 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 // The reasons for which requests were refused so far.
 std::vector<std::string> Refusals(const WorkerState& state) {

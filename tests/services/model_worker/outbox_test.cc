@@ -8,7 +8,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
+using testing::ElementsAre;
 
 constexpr size_t kMessage = 64 << 10;
 

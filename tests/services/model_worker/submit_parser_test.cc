@@ -12,7 +12,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
+using testing::ElementsAre;
 
 const SubmitLimits kLimits = {.model = "m", .logits_width = 1000, .max_model_len = 128};
 

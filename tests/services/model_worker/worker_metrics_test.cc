@@ -8,7 +8,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 TEST(WorkerMetrics, EngineFiguresAreCopiedAtEachScrape) {
   Metrics metrics;

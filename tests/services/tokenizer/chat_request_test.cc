@@ -22,7 +22,7 @@ v1::EncodeChatRequest Request(const std::string& text) {
   return request;
 }
 
-absl::StatusOr<ChatInput> Parse(const v1::EncodeChatRequest& request) {
+absl::StatusOr<ChatTemplateInput> Parse(const v1::EncodeChatRequest& request) {
   const auto chat_template = ChatTemplate::Compile("{{ messages[0].role }}{% if mode %}{% endif %}", {});
   EXPECT_TRUE(chat_template.ok()) << chat_template.status();
   return ParseChatRequest(request, **chat_template, absl::CivilSecond(2026, 1, 17));

@@ -8,8 +8,8 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 std::string Message(const absl::Status& status) {
   return std::string(status.message());
@@ -34,7 +34,7 @@ TEST(ModelSpecs, EqualNamesAndWrongCountsAreRefused) {
 }
 
 TEST(ServedModel, InfoTellsWhatTheDirectorySays) {
-  const auto model = LoadServedModel({"tiny", testing::WriteTinyModel("info")});
+  const auto model = LoadServedModel({"tiny", tests::WriteTinyModel("info")});
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->info.name(), "tiny");
   EXPECT_EQ(model->info.vocabulary_size(), 260);
@@ -59,18 +59,18 @@ TEST(ServedModel, InfoTellsWhatTheDirectorySays) {
 }
 
 TEST(ServedModel, InfoTellsHowTokensJoin) {
-  const std::string directory = testing::WriteTinyModel("metaspace");
+  const std::string directory = tests::WriteTinyModel("metaspace");
   const auto load = [&](const std::string& decoders) {
-    testing::WriteFile(directory + "/tokenizer.json",
-                       R"({"added_tokens":[{"id":0,"content":"<unk>","special":true}],"normalizer":null,
+    tests::WriteFile(directory + "/tokenizer.json",
+                     R"({"added_tokens":[{"id":0,"content":"<unk>","special":true}],"normalizer":null,
         "pre_tokenizer":null,"decoder":{"type":"Sequence","decoders":[)" +
-                           decoders + R"(]},"model":{"type":"BPE","unk_token":"<unk>","byte_fallback":true,
+                         decoders + R"(]},"model":{"type":"BPE","unk_token":"<unk>","byte_fallback":true,
         "vocab":{"<unk>":0,"<0xC3>":1,"<0xA9>":2,"▁":3,"a":4},"merges":[]}})");
     auto model = LoadServedModel({"tiny", directory});
     EXPECT_TRUE(model.ok()) << model.status();
     return *std::move(model);
   };
-  testing::WriteFile(directory + "/tokenizer_config.json", "{}");
+  tests::WriteFile(directory + "/tokenizer_config.json", "{}");
   const std::string common = R"({"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"})";
   const ServedModel llama = load(common + R"(,{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0})");
   EXPECT_EQ(llama.info.decoder().kind(), v1::DecoderRules::KIND_METASPACE);
@@ -84,8 +84,8 @@ TEST(ServedModel, InfoTellsHowTokensJoin) {
 }
 
 TEST(ServedModel, GreedyConfigMeansTemperatureZero) {
-  const std::string directory = testing::WriteTinyModel("greedy");
-  testing::WriteFile(directory + "/generation_config.json", R"({"do_sample": false, "temperature": 0.7})");
+  const std::string directory = tests::WriteTinyModel("greedy");
+  tests::WriteFile(directory + "/generation_config.json", R"({"do_sample": false, "temperature": 0.7})");
   const auto model = LoadServedModel({"tiny", directory});
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_TRUE(model->info.defaults().has_temperature());
@@ -95,15 +95,15 @@ TEST(ServedModel, GreedyConfigMeansTemperatureZero) {
 
 TEST(ServedModel, BrokenFilesAreNamed) {
   EXPECT_THAT(Message(LoadServedModel({"x", "/nonexistent/model"}).status()), HasSubstr("/nonexistent/model"));
-  std::string directory = testing::WriteTinyModel("broken");
-  testing::WriteFile(directory + "/generation_config.json", R"({"temperature": "hot"})");
+  std::string directory = tests::WriteTinyModel("broken");
+  tests::WriteFile(directory + "/generation_config.json", R"({"temperature": "hot"})");
   EXPECT_THAT(Message(LoadServedModel({"x", directory}).status()), HasSubstr("generation_config.json: temperature"));
-  testing::WriteFile(directory + "/generation_config.json", "{}");
-  testing::WriteFile(directory + "/chat_template.jinja", "{% if x %}");
+  tests::WriteFile(directory + "/generation_config.json", "{}");
+  tests::WriteFile(directory + "/chat_template.jinja", "{% if x %}");
   EXPECT_THAT(Message(LoadServedModel({"x", directory}).status()),
               HasSubstr("chat_template.jinja: chat template: line 1"));
-  testing::WriteFile(directory + "/chat_template.jinja", "x");
-  testing::WriteFile(directory + "/tokenizer.json", "{\"version\":");
+  tests::WriteFile(directory + "/chat_template.jinja", "x");
+  tests::WriteFile(directory + "/tokenizer.json", "{\"version\":");
   EXPECT_THAT(Message(LoadServedModel({"x", directory}).status()), HasSubstr("tokenizer.json"));
 }
 

@@ -9,7 +9,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 namespace {
 
@@ -39,7 +39,7 @@ void WriteFile(const std::string& path, const std::string& content) {
 }
 
 std::string WriteTinyModel(const std::string& name) {
-  const std::string directory = ::testing::TempDir() + "/tokenizer_" + name;
+  const std::string directory = testing::TempDir() + "/tokenizer_" + name;
   std::filesystem::remove_all(directory);
   std::filesystem::create_directories(directory);
   boost::json::object vocabulary;
@@ -75,4 +75,4 @@ std::string WriteTinyModel(const std::string& name) {
   return directory;
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 // Writes `content` to `path`.
 void WriteFile(const std::string& path, const std::string& content);
@@ -12,4 +12,4 @@ void WriteFile(const std::string& path, const std::string& content);
 // <think> 258, </think> 259.
 std::string WriteTinyModel(const std::string& name);
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

@@ -22,19 +22,19 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::Contains;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::Not;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
 
 constexpr int32_t kMark = 256;
 constexpr int32_t kEnd = 257;
 constexpr int32_t kThink = 258;
 
-class TokenizerServiceTest : public ::testing::Test {
+class TokenizerServiceTest : public testing::Test {
  protected:
   void SetUp() override {
-    auto model = LoadServedModel({"tiny", testing::WriteTinyModel("service")});
+    auto model = LoadServedModel({"tiny", tests::WriteTinyModel("service")});
     ASSERT_TRUE(model.ok()) << model.status();
     models_.emplace("tiny", *std::move(model));
     auto server = GrpcServer::Start({.host = "127.0.0.1"}, {&service_});

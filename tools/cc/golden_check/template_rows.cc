@@ -32,9 +32,9 @@ constexpr size_t kMaxTemplateBytes = size_t{4} << 20;
 constexpr absl::CivilSecond kNow(2026, 1, 17, 5, 24, 24);
 
 // A row's context: the variables of apply_chat_template, the special tokens among them.
-absl::StatusOr<std::pair<ChatInput, SpecialTokens>> ReadContext(const json::value& value) {
+absl::StatusOr<std::pair<ChatTemplateInput, SpecialTokens>> ReadContext(const json::value& value) {
   if (!value.is_object()) return absl::InvalidArgumentError("context: not an object");
-  ChatInput input;
+  ChatTemplateInput input;
   input.now = kNow;
   input.add_generation_prompt = false;
   SpecialTokens tokens;

@@ -19,7 +19,7 @@ namespace http = boost::beast::http;
 constexpr size_t kKeptBytes = 4096;
 constexpr size_t kShownBytes = 200;
 
-std::string_view ToStd(boost::beast::string_view text) {
+std::string_view AsStd(boost::beast::string_view text) {
   return {text.data(), text.size()};
 }
 
@@ -67,17 +67,17 @@ void AnswerReader::on_response_impl(int code, string_view, int, error_code&) {
 
 void AnswerReader::on_field_impl(http::field name, string_view, string_view value, error_code&) {
   if (name == http::field::content_type) {
-    is_stream_ = absl::StartsWithIgnoreCase(ToAbsl(ToStd(value)), "text/event-stream");
+    is_stream_ = absl::StartsWithIgnoreCase(ToAbsl(AsStd(value)), "text/event-stream");
   }
 }
 
 size_t AnswerReader::on_body_impl(string_view body, error_code&) {
-  TakeBody(ToStd(body));
+  TakeBody(AsStd(body));
   return body.size();
 }
 
 size_t AnswerReader::on_chunk_body_impl(uint64_t, string_view body, error_code&) {
-  TakeBody(ToStd(body));
+  TakeBody(AsStd(body));
   return body.size();
 }
 

@@ -86,9 +86,9 @@ struct Call {
   AnswerTimes times;
 };
 
-class Load {
+class GrpcLoad {
  public:
-  Load(const ThreadLoad& load, const std::shared_ptr<grpc::Channel>& channel)
+  GrpcLoad(const ThreadLoad& load, const std::shared_ptr<grpc::Channel>& channel)
       : load_(load), stub_(v1::InferenceService::NewStub(channel)) {}
 
   void Run() {
@@ -245,7 +245,7 @@ class Load {
 
 absl::Status RunGrpcLoad(const ThreadLoad& load) {
   ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, Connect(load.options));
-  Load(load, channel).Run();
+  GrpcLoad(load, channel).Run();
   return absl::OkStatus();
 }
 

@@ -34,9 +34,9 @@ std::string RequestText(const Options& options, const std::string& body) {
 
 // The requests of one thread: gives each that is due to a connection that is free.
 template <typename Stream>
-class Load {
+class HttpLoad {
  public:
-  Load(const ThreadLoad& load, asio::io_context& context, HttpConnections<Stream> shared)
+  HttpLoad(const ThreadLoad& load, asio::io_context& context, HttpConnections<Stream> shared)
       : load_(load), shared_(std::move(shared)), arrival_(context), tick_(context), context_(context) {
     shared_.on_free = [this](size_t number, bool answered) { TakeFree(number, answered); };
   }
@@ -157,11 +157,11 @@ absl::Status RunHttpLoad(const ThreadLoad& load) {
   if (error)
     return absl::UnavailableError(absl::StrCat("cannot resolve ", load.options.target.host, ": ", error.message()));
   if (!load.options.target.tls) {
-    Load<tcp::socket>(load, context, {load, std::move(addresses), [&] { return tcp::socket(context); }, {}}).Run();
+    HttpLoad<tcp::socket>(load, context, {load, std::move(addresses), [&] { return tcp::socket(context); }, {}}).Run();
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const auto tls, MakeTlsContext(load.options.tls, load.options.server_name));
-  Load<TlsStream>(load, context, {load, std::move(addresses), [&] { return TlsStream(context, *tls); }, {}}).Run();
+  HttpLoad<TlsStream>(load, context, {load, std::move(addresses), [&] { return TlsStream(context, *tls); }, {}}).Run();
   return absl::OkStatus();
 }
 

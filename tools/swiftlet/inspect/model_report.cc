@@ -75,7 +75,7 @@ void ReportWeights(ModelReport& report) {
 }
 
 bool TakesSystem(const ChatTemplate& chat_template) {
-  ChatInput input;
+  ChatTemplateInput input;
   input.messages =
       json::array{json::object{{"role", "system"}, {"content", "s"}}, json::object{{"role", "user"}, {"content", "u"}}};
   return chat_template.Render(input).ok();

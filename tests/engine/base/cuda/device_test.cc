@@ -56,9 +56,9 @@ const char* cudaGetErrorString(cudaError_t) {
 namespace swiftlet {
 namespace {
 
-using ::testing::AllOf;
-using ::testing::HasSubstr;
-using ::testing::Not;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
 
 absl::Status Open(const FakeMachine& played) {
   machine = played;

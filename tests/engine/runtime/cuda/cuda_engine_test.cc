@@ -23,8 +23,8 @@
 namespace swiftlet {
 namespace {
 
-using testing::CollectedChoice;
-using testing::CollectingSink;
+using tests::CollectedChoice;
+using tests::CollectingSink;
 using Results = std::map<CollectingSink::Key, CollectedChoice>;
 
 // Groups of three queries, heads of 64, vocabulary and intermediate size that have to be padded.
@@ -84,7 +84,7 @@ size_t CountEqual(const Results& a, const Results& b) {
   return equal;
 }
 
-class CudaEngine : public ::testing::Test {
+class CudaEngine : public testing::Test {
  protected:
   void SetUp() override {
     if (const std::string why = WhyNoGpu(); !why.empty()) GTEST_SKIP() << why;
@@ -289,10 +289,10 @@ TEST_F(CudaEngine, TooSmallAPoolSaysWhatIsNeededAndWhichFlag) {
   options.config.max_model_len = 2000;
   const absl::Status refused = LoadEngine(options).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(refused.message()), ::testing::HasSubstr("--kv-cache-memory-bytes"));
+  EXPECT_THAT(std::string(refused.message()), testing::HasSubstr("--kv-cache-memory-bytes"));
   options.kv_cache_bytes = 0;
   options.gpu_memory_utilization = 0.001;
-  EXPECT_THAT(std::string(LoadEngine(options).status().message()), ::testing::HasSubstr("--gpu-memory-utilization"));
+  EXPECT_THAT(std::string(LoadEngine(options).status().message()), testing::HasSubstr("--gpu-memory-utilization"));
 }
 
 struct GoldenWay {
@@ -302,7 +302,7 @@ struct GoldenWay {
   bool eager;
 };
 
-class GoldenCuda : public ::testing::TestWithParam<GoldenWay> {
+class GoldenCuda : public testing::TestWithParam<GoldenWay> {
  protected:
   // What counts as a tie between the two best logits: eight times this run's rms error of the logits after the prompts.
   static double CloseCall(const LoadEngineOptions& options) {
@@ -313,7 +313,7 @@ class GoldenCuda : public ::testing::TestWithParam<GoldenWay> {
     CHECK(executor.ok()) << executor.status().ToString();
     double sum = 0;
     size_t count = 0;
-    for (const testing::GoldenCase& golden : testing::ReadGoldenCases(options.model_directory, 200)) {
+    for (const tests::GoldenCase& golden : tests::ReadGoldenCases(options.model_directory, 200)) {
       const absl::StatusOr<std::vector<float>> logits = (*executor)->LogitsAfter(golden.prompt);
       CHECK(logits.ok()) << logits.status().ToString();
       CHECK(logits->size() == golden.last_logits.size()) << logits->size();
@@ -330,7 +330,7 @@ class GoldenCuda : public ::testing::TestWithParam<GoldenWay> {
 TEST_P(GoldenCuda, GivesTheTokensThatAreNotCloseCalls) {
   if (const std::string why = WhyNoGpu(); !why.empty()) GTEST_SKIP() << why;
   LoadEngineOptions options;
-  options.model_directory = testing::GoldenModelDirectory(GetParam().model);
+  options.model_directory = tests::GoldenModelDirectory(GetParam().model);
   if (!std::filesystem::exists(options.model_directory)) GTEST_SKIP() << "no data at " << options.model_directory;
   options.device = "cuda";
   options.kernels = GetParam().kernels;
@@ -340,20 +340,20 @@ TEST_P(GoldenCuda, GivesTheTokensThatAreNotCloseCalls) {
   options.kv_cache_bytes = 64 << 20;
   options.config.max_num_seqs = 32;
   options.config.max_num_batched_tokens = 100;
-  testing::CheckGoldenEngine(options, CloseCall(options), 0.1);
+  tests::CheckGoldenEngine(options, CloseCall(options), 0.1);
   options.config.max_num_batched_tokens = 4096;
-  testing::CheckGoldenEngine(options, CloseCall(options), 0.1);
+  tests::CheckGoldenEngine(options, CloseCall(options), 0.1);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenCuda,
-                         ::testing::Values(GoldenWay{"tiny-qwen2", "auto", false, true},
-                                           GoldenWay{"tiny-qwen2", "auto", false, false},
-                                           GoldenWay{"tiny-qwen2", "generic", false, false},
-                                           GoldenWay{"tiny-qwen2", "auto", true, false},
-                                           GoldenWay{"tiny-llama3-tied", "auto", false, true},
-                                           GoldenWay{"tiny-llama3-tied", "auto", false, false},
-                                           GoldenWay{"tiny-llama3-tied", "generic", false, false},
-                                           GoldenWay{"tiny-llama3-tied", "auto", true, false}));
+                         testing::Values(GoldenWay{"tiny-qwen2", "auto", false, true},
+                                         GoldenWay{"tiny-qwen2", "auto", false, false},
+                                         GoldenWay{"tiny-qwen2", "generic", false, false},
+                                         GoldenWay{"tiny-qwen2", "auto", true, false},
+                                         GoldenWay{"tiny-llama3-tied", "auto", false, true},
+                                         GoldenWay{"tiny-llama3-tied", "auto", false, false},
+                                         GoldenWay{"tiny-llama3-tied", "generic", false, false},
+                                         GoldenWay{"tiny-llama3-tied", "auto", true, false}));
 
 }  // namespace
 }  // namespace swiftlet

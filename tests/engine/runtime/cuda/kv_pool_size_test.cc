@@ -8,8 +8,8 @@
 namespace swiftlet::cuda {
 namespace {
 
-using ::testing::AllOf;
-using ::testing::HasSubstr;
+using testing::AllOf;
+using testing::HasSubstr;
 
 constexpr int64_t kGiB = int64_t{1} << 30;
 

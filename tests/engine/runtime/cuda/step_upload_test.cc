@@ -12,7 +12,7 @@
 namespace swiftlet::cuda {
 namespace {
 
-using ::testing::ElementsAre;
+using testing::ElementsAre;
 
 // Reads an upload as BeginStep does.
 class Unpacked {

@@ -11,8 +11,8 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 TEST(Generation, LostWorkerIsResumedWherePromptAndOutputStandApart) {
   ToyGateway gateway(2, 1);

@@ -16,8 +16,8 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 TEST(Generation, AnswersThroughTokenizerAndWorker) {
   ToyGateway gateway(1, 1);

@@ -12,7 +12,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
+using testing::ElementsAre;
 
 ValidRequest ToolRequest(uint64_t seed) {
   ValidRequest request = ChatRequest("hi", 400, seed);

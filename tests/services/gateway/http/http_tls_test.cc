@@ -18,10 +18,10 @@
 namespace swiftlet {
 namespace {
 
-using testing::Certificate;
-using ::testing::HasSubstr;
-using testing::MakeCertificate;
-using testing::WriteTestFile;
+using testing::HasSubstr;
+using tests::Certificate;
+using tests::MakeCertificate;
+using tests::WriteTestFile;
 
 struct TlsClientOptions {
   int version = TLS1_3_VERSION;
@@ -154,7 +154,7 @@ class TlsClient {
   std::string text_;
 };
 
-class HttpTls : public ::testing::Test {
+class HttpTls : public testing::Test {
  protected:
   HttpTls() { std::signal(SIGPIPE, SIG_IGN); }  // as every program of ours
 

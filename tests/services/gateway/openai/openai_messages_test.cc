@@ -67,8 +67,7 @@ TEST(OpenAiMessages, ToolCallsKeepTheirOrderAndTheirNumbers) {
   ASSERT_EQ(messages.size(), 4u);
   const auto sent = ParseStrictJson(messages[0].tool_calls());
   ASSERT_TRUE(sent.ok()) << sent.status();
-  EXPECT_THAT(messages[0].tool_calls(),
-              ::testing::StartsWith(R"([{"type":"function","id":"1","function":{"name":"f",)"));
+  EXPECT_THAT(messages[0].tool_calls(), testing::StartsWith(R"([{"type":"function","id":"1","function":{"name":"f",)"));
   const boost::json::object& arguments =
       sent->get_array()[0].get_object().at("function").get_object().at("arguments").get_object();
   std::vector<std::string> keys;

@@ -12,7 +12,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
+using testing::ElementsAre;
 
 constexpr const char* kFirst = "tokenizer0:8101";
 constexpr const char* kSecond = "tokenizer1:8101";

@@ -19,7 +19,7 @@ namespace {
 namespace json = boost::json;
 
 const BindingTable& Table() {
-  static const BindingTable table = testing::TableOf(*test::Text::descriptor()->file()->FindServiceByName("Messaging"));
+  static const BindingTable table = tests::TableOf(*test::Text::descriptor()->file()->FindServiceByName("Messaging"));
   return table;
 }
 
@@ -46,7 +46,7 @@ TEST(Transcoding, CasesOfTheTable) {
       continue;
     }
     ASSERT_NE(match.binding, nullptr);
-    const auto request = testing::NewRequest(*match.binding);
+    const auto request = tests::NewRequest(*match.binding);
     const absl::Status status = BuildRequest(match, query, Text(example, "body"), *request);
     if (const json::value* param = example.if_contains("param")) {
       EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;

@@ -9,7 +9,7 @@
 #include "engine/base/check.h"
 #include "services/gateway/transcode/binding.h"
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 inline BindingTable TableOf(const google::protobuf::ServiceDescriptor& service) {
   auto table = BindingTable::Of(service);
@@ -22,4 +22,4 @@ inline std::unique_ptr<google::protobuf::Message> NewRequest(const Binding& bind
   return std::unique_ptr<google::protobuf::Message>(factory->GetPrototype(binding.method->input_type())->New());
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

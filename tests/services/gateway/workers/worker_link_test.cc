@@ -12,8 +12,8 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 TEST_F(WorkerLinkTest, SaysHelloAndAttachesOnHello) {
   ASSERT_EQ(stream().sent.size(), 1u);

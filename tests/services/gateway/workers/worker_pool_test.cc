@@ -101,7 +101,7 @@ TEST(WorkerPool, TellsAtOnceWhichWorkerGetsAnOrderOrWhyNoneDoes) {
   order.needs.logits_width = toy::kLogitsWidth;
   const auto worker = gateway.workers.Submit(order);
   ASSERT_TRUE(worker.ok()) << worker.status();
-  EXPECT_THAT((*worker)->worker_id(), ::testing::StartsWith(ToyGateway::WorkerAddress(0)));
+  EXPECT_THAT((*worker)->worker_id(), testing::StartsWith(ToyGateway::WorkerAddress(0)));
   EXPECT_EQ(gateway.workers.counts().outstanding, 1);
   gateway.workers.Cancel(1'000'000);
   EXPECT_EQ(gateway.workers.counts().outstanding, 0);
@@ -120,7 +120,7 @@ TEST(WorkerPool, JoinsOnlyWhatFits) {
     const auto entry = gateway.directory.Find(toy::kName);
     return entry->ready ? "ready" : entry->problem;
   };
-  using ::testing::HasSubstr;
+  using testing::HasSubstr;
   EXPECT_EQ(problem([](v1::ModelInfo&) {}), "ready");
   EXPECT_THAT(problem([](v1::ModelInfo& m) { m.set_tokenizer_hash("x"); }), HasSubstr("tokenizer hash"));
   EXPECT_THAT(problem([](v1::ModelInfo& m) { m.set_template_hash("x"); }), HasSubstr("template hash"));
@@ -154,7 +154,7 @@ TEST(WorkerPool, FormsAndBoundsOnReasoningNeedAWorkerThatReadsThem) {
   for (const ValidRequest& request : {bounded(1), object}) {
     const absl::Status status = gateway.Ask(request)->status;
     EXPECT_TRUE(absl::IsUnavailable(status)) << status;
-    EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("older ones"));
+    EXPECT_THAT(std::string(status.message()), testing::HasSubstr("older ones"));
   }
   EXPECT_TRUE(gateway.Ask(ChatRequest("plain", 20, 1))->status.ok());
   gateway.ExpectIdle();

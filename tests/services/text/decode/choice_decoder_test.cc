@@ -12,8 +12,8 @@
 namespace swiftlet {
 namespace {
 
-using testing::Decode;
-using testing::Decoded;
+using tests::Decode;
+using tests::Decoded;
 
 const std::vector<std::string> kTokens = {"<|end|>", "<think>", "</think>", "\n",   "a",  "b",    "ab", "<",
                                           "/think>", "\xE4",    "\xBD",     "\xA0", "。", "\xFF", " c", "\n\n"};

@@ -10,7 +10,7 @@
 
 #include "services/text/decode/choice_decoder.h"
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 struct Decoded {
   std::string reasoning;
@@ -42,4 +42,4 @@ inline Decoded Decode(const std::shared_ptr<const DecodingPlan>& plan, const std
   return decoded;
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

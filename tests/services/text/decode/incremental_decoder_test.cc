@@ -5,7 +5,7 @@
 namespace swiftlet {
 namespace {
 
-Vocabulary MakeVocabulary(const std::vector<std::string>& tokens, const std::vector<int32_t>& special = {}) {
+Vocabulary VocabularyOf(const std::vector<std::string>& tokens, const std::vector<int32_t>& special = {}) {
   Vocabulary vocabulary;
   for (const std::string& token : tokens) EXPECT_TRUE(vocabulary.Append(token).ok());
   for (const int32_t id : special) EXPECT_TRUE(vocabulary.MarkSpecial(id).ok());
@@ -21,14 +21,14 @@ std::string Decode(const Vocabulary& vocabulary, const DecodingRules& rules, con
 }
 
 TEST(IncrementalDecoder, JoinsByteTokensAcrossIds) {
-  const Vocabulary vocabulary = MakeVocabulary({"\xE4", "\xBD", "\xA0", "好"});
+  const Vocabulary vocabulary = VocabularyOf({"\xE4", "\xBD", "\xA0", "好"});
   EXPECT_EQ(Decode(vocabulary, {}, {0, 1, 2, 3}), "你好");
   EXPECT_EQ(Decode(vocabulary, {}, {0, 1}), "\xEF\xBF\xBD");
   EXPECT_EQ(Decode(vocabulary, {}, {0, 1, 3, 2}), "\xEF\xBF\xBD好\xEF\xBF\xBD");
 }
 
 TEST(IncrementalDecoder, HoldsBackHalfACharacter) {
-  const Vocabulary vocabulary = MakeVocabulary({"a\xE4\xBD", "\xA0"});
+  const Vocabulary vocabulary = VocabularyOf({"a\xE4\xBD", "\xA0"});
   const DecodingRules rules;
   IncrementalDecoder decoder(vocabulary, rules);
   std::string out;
@@ -39,7 +39,7 @@ TEST(IncrementalDecoder, HoldsBackHalfACharacter) {
 }
 
 TEST(IncrementalDecoder, LeavesSpecialAndSilentIdsOut) {
-  const Vocabulary vocabulary = MakeVocabulary({"a", "<|end|>", "stop", "<think>", "\xC3", "\xA9"}, {1, 3});
+  const Vocabulary vocabulary = VocabularyOf({"a", "<|end|>", "stop", "<think>", "\xC3", "\xA9"}, {1, 3});
   EXPECT_EQ(Decode(vocabulary, {}, {0, 1, 2, 3}), "astop");
   EXPECT_EQ(Decode(vocabulary, {.silent_ids = {2}, .kept_special_ids = {3}}, {0, 1, 2, 3}), "a<think>");
   EXPECT_EQ(Decode(vocabulary, {}, {4, 1, 5}), "é") << "what is left out does not part a character";
@@ -49,7 +49,7 @@ using Kind = DecoderRules::Kind;
 using LeadingSpace = DecoderRules::LeadingSpace;
 
 TEST(IncrementalDecoder, LeadingSpaceGoesByTheRule) {
-  const Vocabulary vocabulary = MakeVocabulary({"<s>", " Hello", "  x", "", " "}, {0});
+  const Vocabulary vocabulary = VocabularyOf({"<s>", " Hello", "  x", "", " "}, {0});
   const auto decode = [&](LeadingSpace leading_space, const std::vector<int32_t>& ids) {
     return Decode(vocabulary, {.join = {Kind::kMetaspace, leading_space}}, ids);
   };
@@ -68,7 +68,7 @@ TEST(IncrementalDecoder, LeadingSpaceGoesByTheRule) {
 }
 
 Vocabulary WithFallback() {
-  Vocabulary vocabulary = MakeVocabulary({"<s>", "a", "\xE4", "\xBD", "\xA0", "\xFF", " ", "é"}, {0});
+  Vocabulary vocabulary = VocabularyOf({"<s>", "a", "\xE4", "\xBD", "\xA0", "\xFF", " ", "é"}, {0});
   for (int32_t id = 2; id < 7; ++id) EXPECT_TRUE(vocabulary.MarkByteFallback(id).ok());
   return vocabulary;
 }
@@ -100,7 +100,7 @@ TEST(IncrementalDecoder, RunOfByteTokensIsLetOutOnceItIsDecided) {
 }
 
 TEST(Vocabulary, MarksOnlyWhatIsThere) {
-  Vocabulary vocabulary = MakeVocabulary({"a", "ab"});
+  Vocabulary vocabulary = VocabularyOf({"a", "ab"});
   EXPECT_TRUE(absl::IsOutOfRange(vocabulary.MarkSpecial(2)));
   EXPECT_TRUE(absl::IsOutOfRange(vocabulary.MarkByteFallback(-1)));
   EXPECT_TRUE(absl::IsInvalidArgument(vocabulary.MarkByteFallback(1)));
@@ -110,7 +110,7 @@ TEST(Vocabulary, MarksOnlyWhatIsThere) {
 }
 
 TEST(IncrementalDecoder, IdsBeyondTheVocabularyGiveNothing) {
-  const Vocabulary vocabulary = MakeVocabulary({"a"});
+  const Vocabulary vocabulary = VocabularyOf({"a"});
   EXPECT_EQ(Decode(vocabulary, {}, {0, 1, 151'935, -1, 0}), "aa");
 }
 

@@ -9,7 +9,7 @@
 #include "engine/base/check.h"
 #include "services/text/decode/tool_call_parser.h"
 
-namespace swiftlet::testing {
+namespace swiftlet::tests {
 
 inline const ToolCallFormat kHermes = {.begin = "<tool_call>\n", .end = "\n</tool_call>", .separator = "\n"};
 inline const ToolCallFormat kLlama = {.arguments_key = "parameters", .allows_several = false};
@@ -55,4 +55,4 @@ inline Parsed Parse(const ToolCallFormat& format, std::string_view text, const s
   return parsed;
 }
 
-}  // namespace swiftlet::testing
+}  // namespace swiftlet::tests

@@ -9,18 +9,19 @@
 namespace swiftlet {
 namespace {
 
-const ReasoningTags kTags{"<think>", "</think>"};
+const ReasoningTags kThinkTags{"<think>", "</think>"};
 
-struct Result {
+struct SplitText {
   std::string reasoning;
   std::string answer;
-  bool operator==(const Result&) const = default;
-  friend void PrintTo(const Result& r, std::ostream* out) { *out << "[" << r.reasoning << "] [" << r.answer << "]"; }
+  bool operator==(const SplitText&) const = default;
+  friend void PrintTo(const SplitText& r, std::ostream* out) { *out << "[" << r.reasoning << "] [" << r.answer << "]"; }
 };
 
-Result Split(const std::string& text, bool primed, const std::vector<size_t>& ends, const ReasoningTags& tags = kTags) {
+SplitText Split(const std::string& text, bool primed, const std::vector<size_t>& ends,
+                const ReasoningTags& tags = kThinkTags) {
   ReasoningSplitter splitter(tags, primed);
-  Result result;
+  SplitText result;
   size_t begin = 0;
   for (const size_t end : ends) {
     splitter.Push(std::string_view(text).substr(begin, end - begin), result.reasoning, result.answer);
@@ -29,7 +30,7 @@ Result Split(const std::string& text, bool primed, const std::vector<size_t>& en
   splitter.Flush(result.reasoning, result.answer);
   return result;
 }
-Result Split(const std::string& text, bool primed) {
+SplitText Split(const std::string& text, bool primed) {
   return Split(text, primed, {text.size()});
 }
 
@@ -41,29 +42,29 @@ std::string WithoutTrailing(std::string text) {
 }
 
 // The rules of the header on the whole text.
-Result Oracle(const std::string& text, bool primed) {
+SplitText SplitOracle(const std::string& text, bool primed) {
   std::string rest = WithoutLeading(text, " \n");
-  const bool opened = rest.compare(0, kTags.open.size(), kTags.open) == 0;
+  const bool opened = rest.compare(0, kThinkTags.open.size(), kThinkTags.open) == 0;
   if (!opened && !primed) return {"", text};
-  rest = opened ? rest.substr(kTags.open.size()) : text;
-  const size_t close = rest.find(kTags.close);
+  rest = opened ? rest.substr(kThinkTags.open.size()) : text;
+  const size_t close = rest.find(kThinkTags.close);
   if (close == std::string::npos) return {WithoutLeading(rest, "\n"), ""};
   return {WithoutTrailing(WithoutLeading(rest.substr(0, close), "\n")),
-          WithoutLeading(rest.substr(close + kTags.close.size()), "\n")};
+          WithoutLeading(rest.substr(close + kThinkTags.close.size()), "\n")};
 }
 
 TEST(ReasoningSplitter, FollowsDeepSeeksConventions) {
-  EXPECT_EQ(Split("<think>\nsums\nmore\n</think>\n\nAnswer\n", false), (Result{"sums\nmore", "Answer\n"}));
-  EXPECT_EQ(Split("sums\n</think>\n\nAnswer", true), (Result{"sums", "Answer"}));
-  EXPECT_EQ(Split("Answer </think> as is", false), (Result{"", "Answer </think> as is"}));
-  EXPECT_EQ(Split("<think>\n\n</think>\n\nAnswer <think>", false), (Result{"", "Answer <think>"}));
-  EXPECT_EQ(Split("<think>\nagain\n</think>x", true), (Result{"again", "x"}));
-  EXPECT_EQ(Split("cut short </thi", true), (Result{"cut short </thi", ""}));
-  EXPECT_EQ(Split(" \n<thin", false), (Result{"", " \n<thin"}));
+  EXPECT_EQ(Split("<think>\nsums\nmore\n</think>\n\nAnswer\n", false), (SplitText{"sums\nmore", "Answer\n"}));
+  EXPECT_EQ(Split("sums\n</think>\n\nAnswer", true), (SplitText{"sums", "Answer"}));
+  EXPECT_EQ(Split("Answer </think> as is", false), (SplitText{"", "Answer </think> as is"}));
+  EXPECT_EQ(Split("<think>\n\n</think>\n\nAnswer <think>", false), (SplitText{"", "Answer <think>"}));
+  EXPECT_EQ(Split("<think>\nagain\n</think>x", true), (SplitText{"again", "x"}));
+  EXPECT_EQ(Split("cut short </thi", true), (SplitText{"cut short </thi", ""}));
+  EXPECT_EQ(Split(" \n<thin", false), (SplitText{"", " \n<thin"}));
 }
 
 TEST(ReasoningSplitter, WithoutTagsAllIsAnswer) {
-  EXPECT_EQ(Split("\n<think>x</think>", true, {3, 17}, {}), (Result{"", "\n<think>x</think>"}));
+  EXPECT_EQ(Split("\n<think>x</think>", true, {3, 17}, {}), (SplitText{"", "\n<think>x</think>"}));
 }
 
 TEST(ReasoningSplitter, CutAnywhereGivesTheSame) {
@@ -71,7 +72,7 @@ TEST(ReasoningSplitter, CutAnywhereGivesTheSame) {
                                "<<think>x</think>",       "\n\n</think>\n\n\n</th", "x\n</thinx\n\n</think"};
   for (const std::string& text : texts) {
     for (const bool primed : {false, true}) {
-      const Result expected = Oracle(text, primed);
+      const SplitText expected = SplitOracle(text, primed);
       if (text.size() > 18) {  // too many ways: all cuts in three
         for (size_t a = 1; a < text.size(); ++a) {
           for (size_t b = a; b < text.size(); ++b)
@@ -92,13 +93,13 @@ TEST(ReasoningSplitter, MatchesTheOracleOnRandomTexts) {
     std::string text;
     for (uint32_t n = 1 + random() % 10; n > 0; --n) text += parts[random() % std::size(parts)];
     const bool primed = random() % 2 == 0;
-    ASSERT_EQ(Split(text, primed, RandomCut(text.size(), random)), Oracle(text, primed))
+    ASSERT_EQ(Split(text, primed, RandomCut(text.size(), random)), SplitOracle(text, primed))
         << text << " primed " << primed;
   }
 }
 
 TEST(ReasoningSplitter, KnowsWhereItIs) {
-  ReasoningSplitter splitter(kTags, false);
+  ReasoningSplitter splitter(kThinkTags, false);
   std::string reasoning;
   std::string answer;
   EXPECT_FALSE(splitter.in_reasoning());
@@ -109,7 +110,7 @@ TEST(ReasoningSplitter, KnowsWhereItIs) {
   EXPECT_EQ(reasoning + answer, "") << "a partial tag leaked";
   splitter.Push(">", reasoning, answer);
   EXPECT_FALSE(splitter.in_reasoning());
-  EXPECT_TRUE(ReasoningSplitter(kTags, true).in_reasoning());
+  EXPECT_TRUE(ReasoningSplitter(kThinkTags, true).in_reasoning());
 }
 
 }  // namespace

@@ -9,14 +9,14 @@
 namespace swiftlet {
 namespace {
 
-struct Result {
+struct Matched {
   std::string text;
   bool found = false;
-  bool operator==(const Result&) const = default;
+  bool operator==(const Matched&) const = default;
 };
 
 // The first end at which a stop string is complete; the longest of those.
-Result Oracle(const std::string& text, const std::vector<std::string>& stops) {
+Matched MatchOracle(const std::string& text, const std::vector<std::string>& stops) {
   for (size_t end = 1; end <= text.size(); ++end) {
     size_t longest = 0;
     for (const std::string& stop : stops) {
@@ -29,10 +29,10 @@ Result Oracle(const std::string& text, const std::vector<std::string>& stops) {
   return {text, false};
 }
 
-Result Match(const std::string& text, const std::vector<std::string>& stops, const std::vector<size_t>& ends) {
+Matched Match(const std::string& text, const std::vector<std::string>& stops, const std::vector<size_t>& ends) {
   const StopStrings strings(stops);
   StopMatcher matcher(strings);
-  Result result;
+  Matched result;
   size_t begin = 0;
   for (const size_t end : ends) {
     if (matcher.Push(std::string_view(text).substr(begin, end - begin), result.text)) {
@@ -46,9 +46,9 @@ Result Match(const std::string& text, const std::vector<std::string>& stops, con
 }
 
 TEST(StopMatcher, FirstCompletedMatchWins) {
-  EXPECT_EQ(Match("xabcd", {"bc", "abcd"}, {5}), (Result{"xa", true}));
-  EXPECT_EQ(Match("xabc", {"bc", "abc"}, {4}), (Result{"x", true}));
-  EXPECT_EQ(Match("aaab", {"aab"}, {1, 2, 3, 4}), (Result{"a", true}));
+  EXPECT_EQ(Match("xabcd", {"bc", "abcd"}, {5}), (Matched{"xa", true}));
+  EXPECT_EQ(Match("xabc", {"bc", "abc"}, {4}), (Matched{"x", true}));
+  EXPECT_EQ(Match("aaab", {"aab"}, {1, 2, 3, 4}), (Matched{"a", true}));
 }
 
 TEST(StopMatcher, HoldsBackOnlyWhatMayBecomeAStop) {
@@ -72,7 +72,7 @@ TEST(StopMatcher, MatchesTheOracleHoweverTheTextIsCut) {
     for (uint32_t bits = 0; bits < 512; ++bits) {  // every text of 9 letters out of two
       std::string text;
       for (int i = 0; i < 9; ++i) text += (bits >> i) & 1 ? 'a' : 'b';
-      const Result expected = Oracle(text, stops);
+      const Matched expected = MatchOracle(text, stops);
       ForEveryCut(text.size(), [&](const std::vector<size_t>& ends) { ASSERT_EQ(Match(text, stops, ends), expected); });
     }
   }
@@ -91,13 +91,13 @@ TEST(StopMatcher, MatchesTheOracleOnRandomTexts) {
     if (random() % 4 != 0) std::erase_if(stops, [](const std::string& s) { return s.size() < 4; });
     if (stops.empty()) continue;
     const std::string text = text_of(60);
-    ASSERT_EQ(Match(text, stops, RandomCut(text.size(), random)), Oracle(text, stops)) << text;
+    ASSERT_EQ(Match(text, stops, RandomCut(text.size(), random)), MatchOracle(text, stops)) << text;
   }
 }
 
 TEST(StopMatcher, StopAcrossTokensNeverLeaks) {
   const std::string text = "price is 5。next";
-  const Result expected = {"price is 5", true};
+  const Matched expected = {"price is 5", true};
   for (size_t cut = 1; cut < text.size(); ++cut) EXPECT_EQ(Match(text, {"。"}, {cut, text.size()}), expected);
 }
 

@@ -9,10 +9,10 @@
 namespace swiftlet {
 namespace {
 
-using testing::kHermes;
-using testing::kLlama;
-using testing::Parse;
-using testing::Parsed;
+using tests::kHermes;
+using tests::kLlama;
+using tests::Parse;
+using tests::Parsed;
 
 struct Case {
   const ToolCallFormat& format;

@@ -13,7 +13,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
+using testing::ElementsAre;
 using Ids = std::vector<int32_t>;
 
 // Ids from 256: "he", "hel", "lo", "hello", "Ġhello"; then the added tokens.
@@ -52,7 +52,7 @@ TEST(BpeTokenizer, TextOfUsersNeverBecomesMarkup) {
       const Ids ids = Encode(*tokenizer, {{std::string_view(markup).substr(0, begin), true},
                                           {std::string_view(markup).substr(begin, end - begin), false},
                                           {std::string_view(markup).substr(end), true}});
-      EXPECT_THAT(ids, ::testing::Not(::testing::Contains(261))) << begin << " " << end;
+      EXPECT_THAT(ids, testing::Not(testing::Contains(261))) << begin << " " << end;
     }
   }
 }
@@ -137,7 +137,7 @@ TEST(BpeTokenizer, RefusesTextThatIsNotUtf8) {
   const TextSegment segments[] = {{"fine", true}, {"ab\xFF", false}};
   const auto ids = tokenizer->Encode(segments, {});
   EXPECT_EQ(ids.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(ids.status().message()), ::testing::HasSubstr("segment 1: not valid UTF-8 at byte 2"));
+  EXPECT_THAT(std::string(ids.status().message()), testing::HasSubstr("segment 1: not valid UTF-8 at byte 2"));
 }
 
 TEST(BpeTokenizer, KeepsEveryByteValueAndNul) {

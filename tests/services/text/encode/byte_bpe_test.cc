@@ -36,7 +36,7 @@ std::vector<int32_t> MergeByDefinition(std::vector<int32_t> ids,
 }
 
 TEST(BpeModel, EqualsTheDefinitionOnRandomVocabularies) {
-  constexpr int kRounds = testing::Effort(60, 20);
+  constexpr int kRounds = tests::Effort(60, 20);
   std::printf("%d vocabularies\n", kRounds);
   std::mt19937 random(7);
   for (int round = 0; round < kRounds; ++round) {

@@ -30,7 +30,7 @@ TEST(ChatTemplateGolden, EveryRowRendersAsTheOriginal) {
     const auto source = ReadFile(kFolder + "/chat_templates/" + name, size_t{2} << 20);
     ASSERT_TRUE(source.ok()) << source.status();
     SpecialTokens tokens;
-    ChatInput input;
+    ChatTemplateInput input;
     input.now = absl::CivilSecond(2026, 1, 17, 5, 24, 24);
     input.add_generation_prompt = false;
     for (const auto& entry : context) {

@@ -15,8 +15,8 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 std::unique_ptr<const ChatTemplate> Compile(const std::string& source) {
   auto chat_template = ChatTemplate::Compile(source, {{"bos_token", "<s>"}, {"eos_token", "</s>"}});
@@ -24,8 +24,8 @@ std::unique_ptr<const ChatTemplate> Compile(const std::string& source) {
   return *std::move(chat_template);
 }
 
-ChatInput Conversation(std::initializer_list<std::pair<const char*, const char*>> messages) {
-  ChatInput input;
+ChatTemplateInput Conversation(std::initializer_list<std::pair<const char*, const char*>> messages) {
+  ChatTemplateInput input;
   boost::json::array array;
   for (const auto& [role, content] : messages) {
     array.push_back(boost::json::object{{"role", role}, {"content", content}});
@@ -34,7 +34,7 @@ ChatInput Conversation(std::initializer_list<std::pair<const char*, const char*>
   return input;
 }
 
-std::string Text(const ChatTemplate& chat_template, const ChatInput& input) {
+std::string Text(const ChatTemplate& chat_template, const ChatTemplateInput& input) {
   const auto chat = chat_template.Render(input);
   return chat.ok() ? chat->Text() : "error: " + std::string(chat.status().message());
 }
@@ -60,7 +60,7 @@ TEST(ChatTemplate, OtherErrorsNameTheLine) {
 
 TEST(ChatTemplate, StartsInReasoningOnlyByTheTemplatesOwnTag) {
   const auto chat_template = Compile(kChat);
-  ChatInput input = Conversation({{"user", "a"}});
+  ChatTemplateInput input = Conversation({{"user", "a"}});
   EXPECT_TRUE(chat_template->Render(input)->starts_in_reasoning);
   input.keywords["enable_thinking"] = false;
   EXPECT_FALSE(chat_template->Render(input)->starts_in_reasoning);
@@ -72,7 +72,7 @@ TEST(ChatTemplate, StartsInReasoningOnlyByTheTemplatesOwnTag) {
 
 TEST(ChatTemplate, ContinuedMessageStaysOpen) {
   const auto chat_template = Compile(kChat);
-  ChatInput input = Conversation({{"user", "a"}, {"assistant", "<think>so "}});
+  ChatTemplateInput input = Conversation({{"user", "a"}, {"assistant", "<think>so "}});
   input.continue_final_message = true;
   auto chat = chat_template->Render(input);
   ASSERT_TRUE(chat.ok()) << chat.status();
@@ -89,7 +89,7 @@ TEST(ChatTemplate, ContinuedMessageStaysOpen) {
 // Whoever writes the beginning of the answer may open its reasoning; a user's message may not.
 TEST(ChatTemplate, ReasoningTagsOfTheContinuedMessageAreTheTemplates) {
   const auto chat_template = Compile(kChat);
-  ChatInput input = Conversation({{"user", "<think>"}, {"assistant", "<think>\nso</s> </think>\n\n4"}});
+  ChatTemplateInput input = Conversation({{"user", "<think>"}, {"assistant", "<think>\nso</s> </think>\n\n4"}});
   input.continue_final_message = true;
   const auto chat = chat_template->Render(input);
   ASSERT_TRUE(chat.ok()) << chat.status();
@@ -121,7 +121,7 @@ TEST(ChatTemplate, KeywordsAreWhatTheTemplateReads) {
 
 TEST(ChatTemplate, ToolsAreNoneOrUndefinedAsTheCallerSays) {
   const auto chat_template = Compile("{{ tools is defined }} {{ tools is none }}");
-  ChatInput input = Conversation({{"user", "a"}});
+  ChatTemplateInput input = Conversation({{"user", "a"}});
   EXPECT_EQ(Text(*chat_template, input), "False False");
   input.tools = nullptr;
   EXPECT_EQ(Text(*chat_template, input), "True True");
@@ -154,10 +154,10 @@ TEST(ChatTemplate, ThreadsShareOne) {
   for (std::thread& thread : threads) thread.join();
 }
 
-class ChatTemplateLoad : public ::testing::Test {
+class ChatTemplateLoad : public testing::Test {
  protected:
   void SetUp() override {
-    directory_ = ::testing::TempDir() + "/chat_template_load";
+    directory_ = testing::TempDir() + "/chat_template_load";
     std::filesystem::remove_all(directory_);
     std::filesystem::create_directories(directory_);
   }
@@ -179,7 +179,7 @@ TEST_F(ChatTemplateLoad, ToolTemplateRendersWhenToolsAreGiven) {
         R"({"chat_template": [{"name": "default", "template": "d"}, {"name": "tool_use", "template": "t"}]})");
   const auto chat_template = ChatTemplate::Load(directory_);
   ASSERT_TRUE(chat_template.ok()) << chat_template.status();
-  ChatInput input = Conversation({{"user", "a"}});
+  ChatTemplateInput input = Conversation({{"user", "a"}});
   input.tools = nullptr;
   EXPECT_EQ(Text(**chat_template, input), "d");
   input.tools = boost::json::array{boost::json::object{}};

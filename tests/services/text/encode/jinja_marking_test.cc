@@ -16,7 +16,7 @@ std::string Marked(const std::string& source, const std::string& content, const 
   const auto chat_template =
       ChatTemplate::Compile("{% set c = messages[0].content %}" + source, {{"bos_token", "<s>"}});
   EXPECT_TRUE(chat_template.ok()) << chat_template.status();
-  ChatInput input;
+  ChatTemplateInput input;
   input.messages = boost::json::array{boost::json::object{{"role", role}, {"content", content}}};
   input.tools = boost::json::array{boost::json::object{{"name", "f"}, {"n", 1}}};
   const auto chat = (*chat_template)->Render(input);

@@ -37,7 +37,7 @@ inline absl::StatusOr<std::string> Render(const std::string& source, const boost
   return text->bytes;
 }
 
-class JinjaRender : public ::testing::Test {
+class JinjaRender : public testing::Test {
  protected:
   void SetUp() override {
     auto context = ParseStrictJson(kContext);

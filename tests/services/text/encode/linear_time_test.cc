@@ -51,7 +51,7 @@ TEST(LinearTime, HoldsOnHostileText) {
   json.normalizer =
       R"({"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Replace","pattern":{"Regex":" +"},"content":"  "}]})";
   tokenizers.emplace_back("normalized", MakeTokenizer(json));
-  const size_t small = testing::Effort(size_t{16} << 10, size_t{4} << 10);
+  const size_t small = tests::Effort(size_t{16} << 10, size_t{4} << 10);
   const size_t large = 16 * small;
   for (const auto& [name, tokenizer] : tokenizers) {
     for (const char* unit : {"a", " ", "中", "😀", "\n", "\r\n ", " a", "<", "<|end", "<|end|> ", "\u0301",

@@ -10,7 +10,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 std::string Pieces(const std::string& description, std::string_view text, bool at_start = true) {
   const auto pretokenizer = PreTokenizer::Create(boost::json::parse(description));

@@ -11,7 +11,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 std::string Matches(std::string_view regex, std::string_view text) {
   const auto pattern = TextPattern::OfRegex(regex);

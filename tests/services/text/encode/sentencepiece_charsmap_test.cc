@@ -11,7 +11,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 constexpr uint32_t kHasValue = 1 << 8;
 constexpr uint32_t kUnused = 0x80000000;  // no label leads to it

@@ -13,10 +13,10 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::Contains;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::Not;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
 using Type = SentencePieceProto::Type;
 
 std::string Field(int number, std::string_view bytes) {
@@ -67,7 +67,7 @@ TEST(SentencePieceTokenizer, EncodesAndDecodes) {
 TEST(SentencePieceTokenizer, TextOfUsersNeverBecomesMarkup) {
   const auto tokenizer = Make();
   EXPECT_THAT(EncodeTemplate(*tokenizer, "<s>s<turn>"), ElementsAre(1, 14, 3));
-  EXPECT_THAT(EncodeUser(*tokenizer, "<s></s>"), Not(Contains(::testing::AnyOf(1, 2))));
+  EXPECT_THAT(EncodeUser(*tokenizer, "<s></s>"), Not(Contains(testing::AnyOf(1, 2))));
   EXPECT_THAT(EncodeUser(*tokenizer, "<turn>"), Not(Contains(3)));
   EXPECT_THAT(EncodeUser(*tokenizer, "s  s"), Contains(13)) << "white space is no markup";
   EXPECT_THAT(Encode(*tokenizer, {{"<turn>", true}, {"<turn>s", false}, {"</s>", true}}),

@@ -17,7 +17,7 @@ namespace {
 
 const std::string kDirectory = std::string(SWIFTLET_SOURCE_DIR) + "/../shared/model_dirs/";
 
-class DeepSeekTokenizer : public ::testing::Test {
+class DeepSeekTokenizer : public testing::Test {
  protected:
   static void SetUpTestSuite() { loaded_ = LoadTokenizer(kDirectory + "DeepSeek-R1-Distill-Qwen-1.5B"); }
   static void TearDownTestSuite() { loaded_ = absl::UnknownError("not loaded"); }
@@ -40,13 +40,13 @@ TEST_F(DeepSeekTokenizer, EncodesAConversation) {
   const std::vector<int32_t> ids = Encode(*tokenizer_, {{"<｜begin▁of▁sentence｜><｜User｜>", true},
                                                         {"你好<｜Assistant｜>", false},
                                                         {"<｜Assistant｜><think>\n", true}});
-  EXPECT_THAT(std::vector<int32_t>(ids.begin(), ids.begin() + 3), ::testing::ElementsAre(151646, 151644, 108386));
-  EXPECT_THAT(std::vector<int32_t>(ids.end() - 3, ids.end()), ::testing::ElementsAre(151645, 151648, 198));
+  EXPECT_THAT(std::vector<int32_t>(ids.begin(), ids.begin() + 3), testing::ElementsAre(151646, 151644, 108386));
+  EXPECT_THAT(std::vector<int32_t>(ids.end() - 3, ids.end()), testing::ElementsAre(151645, 151648, 198));
   EXPECT_EQ(std::count(ids.begin(), ids.end(), 151645), 1);
 }
 
 TEST_F(DeepSeekTokenizer, TakesHugePieces) {
-  constexpr size_t kPieceBytes = testing::Effort(size_t{1} << 20, size_t{1} << 18);
+  constexpr size_t kPieceBytes = tests::Effort(size_t{1} << 20, size_t{1} << 18);
   std::printf("pieces of %d bytes\n", static_cast<int>(kPieceBytes));
   for (const char* unit : {"a", " ", "中", "😀"}) {
     std::string text;
@@ -58,8 +58,7 @@ TEST_F(DeepSeekTokenizer, TakesHugePieces) {
 TEST(TokenizerLoader, NamesADirectoryWithoutTokenizer) {
   const auto loaded = LoadTokenizer("/nonexistent");
   EXPECT_TRUE(absl::IsNotFound(loaded.status()));
-  EXPECT_THAT(std::string(loaded.status().message()),
-              ::testing::HasSubstr("neither tokenizer.json nor tokenizer.model"));
+  EXPECT_THAT(std::string(loaded.status().message()), testing::HasSubstr("neither tokenizer.json nor tokenizer.model"));
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 std::string Error(std::string_view text) {
   const auto tokenizer = ParseTokenizerJson(text, {});
@@ -102,7 +102,7 @@ TEST(TokenizerJson, ReadsLlamaStyle) {
   const auto tokenizer = ParseTokenizerJson(json, {});
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
   const std::vector<int32_t> ids = EncodeTemplate(**tokenizer, "<s>ab abé");
-  EXPECT_THAT(ids, ::testing::ElementsAre(1, 7, 6, 7, 6, 2, 3));
+  EXPECT_THAT(ids, testing::ElementsAre(1, 7, 6, 7, 6, 2, 3));
   EXPECT_EQ((*tokenizer)->vocabulary().Decode(ids, true), "ab abé");
   EXPECT_TRUE((*tokenizer)->vocabulary().Token(2).is_byte_fallback);
   EXPECT_EQ((*tokenizer)->vocabulary().Decode({{4, 2, 5}}, true), "\uFFFDa");

@@ -20,7 +20,7 @@ struct GoldenCase {
   const char* model_directory;
 };
 
-class GoldenRoundtrip : public ::testing::TestWithParam<GoldenCase> {};
+class GoldenRoundtrip : public testing::TestWithParam<GoldenCase> {};
 
 TEST_P(GoldenRoundtrip, PiecesReadAsTheWhole) {
   std::ifstream rows(kShared + "golden/" + GetParam().rows);
@@ -44,9 +44,9 @@ TEST_P(GoldenRoundtrip, PiecesReadAsTheWhole) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tokenizers, GoldenRoundtrip,
-                         ::testing::Values(GoldenCase{"tokenizer_deepseek_r1_distill_qwen.jsonl",
-                                                      "DeepSeek-R1-Distill-Qwen-1.5B"},
-                                           GoldenCase{"tokenizer_sentencepiece_en.jsonl", "sentencepiece-en"}),
+                         testing::Values(GoldenCase{"tokenizer_deepseek_r1_distill_qwen.jsonl",
+                                                    "DeepSeek-R1-Distill-Qwen-1.5B"},
+                                         GoldenCase{"tokenizer_sentencepiece_en.jsonl", "sentencepiece-en"}),
                          [](const auto& info) { return info.index == 0 ? "ByteLevel" : "SentencePiece"; });
 
 }  // namespace

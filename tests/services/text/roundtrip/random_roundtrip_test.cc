@@ -48,7 +48,7 @@ TEST(RandomRoundtrip, PiecesReadAsTheWhole) {
     for (int round = 0; round < 500; ++round) {
       both.ExpectSameText(RandomIds(vocabulary, 6, random), random);
       both.ExpectSameText(RandomIds(vocabulary, 40, random), random);
-      if (::testing::Test::HasFatalFailure()) return;
+      if (testing::Test::HasFatalFailure()) return;
     }
   }
 }

@@ -6,8 +6,8 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 // Steps of 100 us from `begin_us`: Begin takes 10, then "RmsNorm" begins inside it and ends 50 after it, 10 without a
 // kernel, "Sample" for 30.

@@ -16,7 +16,7 @@
 namespace swiftlet::bench {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasSubstr;
 
 TEST(Histogram, PercentileIsOffByAtMostHalfAThousandth) {
   std::mt19937_64 random(3);

@@ -18,8 +18,8 @@
 namespace swiftlet::bench {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 std::vector<double> GapsS(const ArrivalProcess& process, int count) {
   Arrivals arrivals(process, 7);

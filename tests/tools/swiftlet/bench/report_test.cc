@@ -17,9 +17,9 @@
 namespace swiftlet::bench {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::Not;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
 
 absl::StatusOr<std::optional<Options>> Read(std::vector<const char*> words) {
   words.insert(words.begin(), "bench");

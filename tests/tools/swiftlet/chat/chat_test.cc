@@ -13,9 +13,9 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::AllOf;
-using ::testing::HasSubstr;
-using ::testing::Not;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
 
 TEST(Conversation, SendsWhatWasSaidWithSystemAndSettings) {
   Conversation conversation("demo");

@@ -16,7 +16,7 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ElementsAre;
+using testing::ElementsAre;
 
 TEST(ServerUrl, ReadsHostAndPort) {
   EXPECT_EQ(ParseServerUrl("http://127.0.0.1:8000")->port, "8000");

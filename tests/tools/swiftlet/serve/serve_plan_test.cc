@@ -6,11 +6,11 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::Contains;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-using ::testing::Not;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
 
 ServeOptions Parsed(std::vector<const char*> arguments) {
   ServeOptions options;
@@ -49,8 +49,8 @@ TEST(ServePlan, ChildrenFindEachOther) {
 
 TEST(ServePlan, FlagsAreHandedToTheirChildAlone) {
   const ServePlan plan = MakeServePlan(
-      Parsed({"--max-num-seqs", "8", "--no-enable-prefix-caching", "--tokenizer-threads", "3", "--playground"}),
-      "/b", {});
+      Parsed({"--max-num-seqs", "8", "--no-enable-prefix-caching", "--tokenizer-threads", "3", "--playground"}), "/b",
+      {});
   EXPECT_THAT(Child(plan, "worker").spec.arguments, Contains("--max-num-seqs=8"));
   EXPECT_THAT(Child(plan, "worker").spec.arguments, Contains("--no-enable-prefix-caching"));
   EXPECT_THAT(Child(plan, "tokenizer").spec.arguments, Contains("--threads=3"));

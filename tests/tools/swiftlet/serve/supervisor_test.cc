@@ -14,9 +14,9 @@
 namespace swiftlet {
 namespace {
 
-using ::testing::ContainsRegex;
-using ::testing::HasSubstr;
-using ::testing::Not;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::Not;
 
 struct Result {
   int status = 0;
