@@ -24,7 +24,7 @@ std::vector<FileWatch::Mark> FileWatch::Marks() const {
     struct stat found = {};
     if (::stat(path.c_str(), &found) != 0) found = {};
     marks.emplace_back(found.st_dev, found.st_ino, found.st_size,
-                       int64_t{found.st_mtim.tv_sec} * 1'000'000'000 + found.st_mtim.tv_nsec);
+                       int64_t{found.st_ctim.tv_sec} * 1'000'000'000 + found.st_ctim.tv_nsec);
   }
   return marks;
 }

@@ -1,5 +1,6 @@
-// Notices that files were replaced or written, by looking at them: what a mounted Secret does, symbolic links and all,
-// shows no other event reliably. One thread; Server's, which looks twice a second while it serves.
+// Notices that files were replaced, written or made unreadable, by looking at them: what a mounted Secret does,
+// symbolic links and all, shows no other event reliably. One thread; Server's, which looks twice a second while it
+// serves.
 #pragma once
 
 #include <sys/types.h>
@@ -21,8 +22,8 @@ class FileWatch {
   void Look();
 
  private:
-  // Enough to tell one content of a file from the next: device, inode, size, time of change in nanoseconds. All zero:
-  // none.
+  // Enough to tell one content of a file from the next: device, inode, size, time of change in nanoseconds (ctime,
+  // which rights and owners move too). All zero: none.
   using Mark = std::tuple<dev_t, ino_t, off_t, int64_t>;
   std::vector<Mark> Marks() const;
 

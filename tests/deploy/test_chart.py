@@ -1,5 +1,6 @@
 """The chart: rendered and linted by Helm's engine, valid for Kubernetes, closed to unknown values, true to the binaries."""
 
+import collections
 import re
 import subprocess
 
@@ -146,15 +147,20 @@ def test_a_worker_for_each_model():
 
 
 @pytest.mark.parametrize("changes, named", [
-    ({"gatway": {}}, ["'gatway'", "'gateway'"]),
-    ({"gateway": {"replica": 3}}, ["'replica'", "'replicas'"]),
+    ({"gatway": {}}, ["'gatway'", "value must be 'gateway'"]),
+    ({"gateway": {"replica": 3}}, ["/gateway", "'replica'", "value must be 'replicas'"]),
+    ({"gateway": {"replicaCount": 3}}, ["value must be 'replicas'"]),
+    ({"podMonitor": {"enable": True}}, ["/podMonitor", "value must be 'enabled'"]),
+    ({"autoscaling": {}}, ["'autoscaling'", "value must be one of", "'gateway'", "'podMonitor'"]),  # like none: all of them
     ({"gateway": {"replicas": "3"}}, ["/gateway/replicas", "integer"]),
-    ({"gateway": {"flags": {"max-request": 3}}}, ["'max-request'", "'max-requests'"]),
+    ({"gateway": {"flags": {"max-request": 3}}}, ["/gateway/flags", "'max-request'", "value must be 'max-requests'"]),
+    ({"worker": {"flags": {"maxNumSeqs": 3}}}, ["value must be 'max-num-seqs'"]),
     ({"gateway": {"flags": {"port": 80}}}, ["'port'"]),
     ({"worker": {"flags": {"dtype": "fp8"}}}, ["/worker/flags/dtype", "'bfloat16'"]),
     ({"worker": {"flags": {"gpu-memory-utilization": 1.5}}}, ["/worker/flags/gpu-memory-utilization"]),
     ({"models": []}, ["/models"]),
     ({"models": [{"name": "demo"}]}, ["/models/0", "'volume'"]),
+    ({"models": [{"name": "demo", "volme": {"hostPath": {"path": "/m"}}}]}, ["/models/0", "value must be 'volume'"]),
     ({"models": [{"name": "Demo", "volume": {"hostPath": {"path": "/m"}}}]}, ["/models/0/name"]),
     ({"models": [{"name": "demo", "volume": {"hostPath": {"path": "/m"}, "nfs": {"server": "a", "path": "/m"}}}]},
      ["/models/0/volume"]),
@@ -176,6 +182,47 @@ MAKE_SCHEMA = script(ROOT / "helm" / "make_schema")
 
 def test_the_schema_is_the_one_that_make_schema_writes():
     assert MAKE_SCHEMA.TARGET.read_text() == MAKE_SCHEMA.text(), "run helm/make_schema"
+
+
+def named(chain: dict, key: str) -> str | None:
+    """The key that Helm's message names for an unknown one; None: it lists all."""
+    chain = chain["else"]
+    while "if" in chain:
+        like = MAKE_SCHEMA.SCHEMA["definitions"][chain["if"]["$ref"].rpartition("/")[2]]["pattern"]
+        chain = chain["then" if re.search(like, key) else "else"]
+    return chain.get("const")
+
+
+def slips(name: str):
+    for at in range(len(name)):
+        before, letter, after = name[:at], name[at], name[at + 1:]
+        yield from (before + after, before + "q" + after, before + "q" + letter + after, before + letter.swapcase() + after,
+                    before + after[:1] + letter + after[1:])
+    yield name + "q"
+
+
+def chains(schema):
+    if isinstance(schema, dict):
+        if "propertyNames" in schema:
+            yield schema["propertyNames"]
+        for key, value in schema.items():
+            yield from chains(value if key != "propertyNames" else None)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from chains(value)
+
+
+def test_every_key_with_one_slip_is_told_which_is_meant():
+    seen = 0
+    for chain in {str(chain): chain for chain in chains(MAKE_SCHEMA.SCHEMA)}.values():
+        names, meant = chain["if"]["enum"], collections.defaultdict(set)
+        for name in names:
+            for wrong in slips(name):
+                meant[wrong].add(name)
+        for wrong in meant.keys() - names:
+            seen += 1
+            assert named(chain, wrong) in meant[wrong], (wrong, named(chain, wrong), meant[wrong])
+    assert seen > 1000
 
 
 @pytest.mark.parametrize("program", ["gateway", "tokenizer", "worker"])

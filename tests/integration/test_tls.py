@@ -17,7 +17,7 @@ import openai
 import pytest
 
 from certificates import Authority, flags
-from processes import Background, Cluster, Program, free_port, is_sanitized, metric, wait_until
+from processes import Background, Cluster, Program, bound_by_rights, free_port, is_sanitized, metric, wait_until
 
 BODY = {"model": "demo", "messages": [{"role": "user", "content": "What is 478 + 256?"}], "temperature": 0}
 LONG = BODY | {"max_tokens": 700, "ignore_eos": True, "stream": True}
@@ -336,6 +336,46 @@ def test_files_that_cannot_be_used_end_a_program_with_one_line(secured, binaries
         assert "--internal-ssl-certfile is missing" in ends_with(good / "tls.crt", good / "tls.key", "--internal-ssl-keyfile", "x")
     else:
         assert "--internal-ssl-ca-certs is missing" in ends_with(good / "tls.crt", good / "tls.key")
+
+
+@pytest.mark.parametrize("program, prefix", [("gateway", "ssl"), ("gateway", "internal-ssl"), ("tokenizer", "internal-ssl"),
+                                             ("worker", "internal-ssl")])
+def test_files_that_it_may_not_read_end_a_program_with_one_line(secured, binaries, checkpoint, tmp_path, program, prefix):
+    folder = secured.public_authority.sign(tmp_path / "guarded")
+    needed = ("--model", str(checkpoint)) if program != "gateway" else ()
+    for flag, name in (("certfile", "tls.crt"), ("keyfile", "tls.key"), ("ca-certs", "ca.crt")):
+        rights = (folder / name).stat().st_mode
+        (folder / name).chmod(0)
+        ended = subprocess.run([*bound_by_rights(binaries / f"swiftlet-{program}"), "--log-level=error", "--port=0", "--admin-port=0",
+                                *needed, *flags(prefix, folder)], capture_output=True, text=True, timeout=60)
+        (folder / name).chmod(rights)
+        assert ended.returncode == 78, ended.stderr
+        assert ended.stderr.splitlines() == [
+            f"swiftlet-{program}: --{prefix}-{flag}: cannot open {folder / name}: Permission denied"], ended.stderr
+
+
+def test_a_certificate_that_may_not_be_read_any_more_stays_in_use(secured, binaries, tmp_path):
+    folder = secured.public_authority.sign(tmp_path / "guarded")
+    port, admin = free_port(), free_port()
+    own = Program(*bound_by_rights(binaries / "swiftlet-gateway"), "--host", "127.0.0.1", "--port", str(port), "--grpc-port=0",
+                  "--admin-port", str(admin), *flags("ssl", folder), log=tmp_path / "log")
+    try:
+        wait_until(lambda: "listening" in own.output(), 60)
+        before, key = serial(port, secured.context()), folder / "tls.key"
+
+        def read_again(result: str) -> float:
+            return metric(admin, "swiftlet_tls_file_readings_total", use="callers", result=result)
+
+        key.chmod(0)
+        wait_until(lambda: read_again("refused") == 1, what="the rights are noticed")
+        assert serial(port, secured.context()) == before
+        why = [line for line in own.output().splitlines() if "the certificates stay as they were" in line]
+        assert len(why) == 1 and "--ssl-keyfile" in why[0] and str(key) in why[0] and "Permission denied" in why[0], why
+        secured.public_authority.sign(folder)  # a new one, readable
+        wait_until(lambda: serial(port, secured.context()) != before, what="the new certificate is shown")
+        assert read_again("refused") == 1
+    finally:
+        own.stop()
 
 
 def test_a_handshake_that_is_never_finished_is_cut_off(silent):

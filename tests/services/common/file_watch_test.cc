@@ -41,6 +41,24 @@ TEST(FileWatch, TellsOnceAFileHasSettled) {
   EXPECT_EQ(told, 4);
 }
 
+// Whoever loses the right to read a file hears of it now, and not when the program starts again.
+TEST(FileWatch, TellsOfRightsThatChanged) {
+  namespace fs = std::filesystem;
+  const fs::path path = fs::path(testing::TempDir()) / "guarded";
+  std::ofstream(path) << "kept";
+  int told = 0;
+  FileWatch watch({path}, [&] { ++told; });
+  fs::permissions(path, fs::perms::none);
+  watch.Look();
+  watch.Look();
+  EXPECT_EQ(told, 1);
+  fs::permissions(path, fs::perms::owner_read);
+  watch.Look();
+  watch.Look();
+  EXPECT_EQ(told, 2);
+  fs::remove(path);
+}
+
 // As the kubelet does it: tls.crt -> ..data/tls.crt, ..data -> a folder of that moment.
 TEST(FileWatch, FollowsTheFoldersOfAMountedSecret) {
   namespace fs = std::filesystem;
