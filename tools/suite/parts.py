@@ -13,7 +13,8 @@ from . import refusals, served_part, speed, structured
 from .suite import SAMPLING, Suite
 
 TESTS = "*cuda*_test"
-SANITIZERS = ["memcheck", "initcheck", "racecheck"]
+# Each with its flags: between allocations without padding an access beyond one is another's.
+SANITIZERS = {"memcheck": ["--padding", "512"], "initcheck": [], "racecheck": []}
 SIDE_BY_SIDE = 14   # tests at once, under compute-sanitizer
 FIRST_PORT = 49200  # of those
 
@@ -96,7 +97,7 @@ def sanitizer(suite: Suite) -> bool:
     named = [word for word in words if word not in SANITIZERS]
     programs = [program for program in suite.programs(TESTS)
                 if "host_test" not in program.name and (not named or any(word in program.name for word in named))]
-    tools = [tool for tool in SANITIZERS if tool in words] or SANITIZERS
+    tools = [tool for tool in SANITIZERS if tool in words] or list(SANITIZERS)
     tests = {program: tests_in(suite, program) for program in programs}
     passed = bool(programs) and all(tests.values())
     ports = queue.SimpleQueue()  # each tool listens at ten, from its base on
@@ -106,8 +107,8 @@ def sanitizer(suite: Suite) -> bool:
     def one(tool: str, program: pathlib.Path, test: str) -> tuple[int, str, float]:
         port = ports.get()
         begin = time.monotonic()
-        status, output = suite.run(["compute-sanitizer", "--tool", tool, "--error-exitcode", "99", "--print-limit", "10", "--launch-timeout", "120",
-                                    "--port", port, program, f"--gtest_filter={test}"])
+        status, output = suite.run(["compute-sanitizer", "--tool", tool, *SANITIZERS[tool], "--error-exitcode", "99", "--print-limit", "10",
+                                    "--launch-timeout", "120", "--port", port, program, f"--gtest_filter={test}"])
         ports.put(port)
         return status, output, time.monotonic() - begin
 
