@@ -52,22 +52,4 @@ bool Matcher::CanEnd() {
   return !has_ended_ && table_->CanEnd(state_);
 }
 
-std::string Matcher::ForcedBytes(size_t max_bytes) {
-  Synchronize();
-  std::string forced;
-  for (StateTable::State state = state_; forced.size() < max_bytes && !table_->CanEnd(state);) {
-    const StateTable::State* row = table_->Row(state);
-    int only = -1;
-    for (int byte = 0; byte < 256; ++byte) {
-      if (row[byte] == StateTable::kDead) continue;
-      if (only >= 0) return forced;
-      only = byte;
-    }
-    if (only < 0) break;
-    forced += static_cast<char>(only);
-    state = row[only];
-  }
-  return forced;
-}
-
 }  // namespace swiftlet

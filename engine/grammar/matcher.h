@@ -2,11 +2,9 @@
 // the accepted ids again rebuilds it. Used on the thread of its TokenGrammar.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
 
 #include "engine/grammar/token_grammar.h"
 
@@ -25,9 +23,6 @@ class Matcher {
 
   bool CanEnd();                                 // the text so far is a whole document
   bool has_ended() const { return has_ended_; }  // an end of sequence was taken
-
-  // The bytes that come next whatever is chosen, as far as there is no choice; at most `max_bytes`.
-  std::string ForcedBytes(size_t max_bytes);
 
  private:
   // To the grammar's present table; one that holds more than is kept goes when all have left it.

@@ -42,7 +42,7 @@ class StateTable {
 
   size_t bytes() const { return bytes_; }
   size_t num_states() const { return states_.size(); }
-  // What finding all states has taken so far, some 0.2 us each.
+  // The work that finding all states has taken so far.
   uint64_t places_visited() const { return places_visited_; }
 
  private:

@@ -50,11 +50,11 @@ namespace {
 
 using std::chrono::steady_clock;
 
-void ReadKeysAgain(const std::string& path, ApiKeys& keys, GatewayMetrics& metrics) {
+void ReadKeysAgain(const std::string& path, int64_t now_us, ApiKeys& keys, GatewayMetrics& metrics) {
   const auto entries = ReadApiKeyFile(path);
   metrics.CountKeyFileReading(entries.ok());
   if (entries.ok()) {
-    keys.SetFileKeys(*entries);
+    keys.SetFileKeys(*entries, now_us);
     LogInfo("the API keys were read again", {{"keys", entries->size()}});
   } else {
     LogWarning("the API keys stay as they were", {{"reason", ToStd(entries.status().message())}});
@@ -140,10 +140,10 @@ int Main(int argc, char** argv) {
   io.LetWatch(server.watchdog(), "io thread");
   ApiKeys keys(flags.api_keys);
   if (!flags.api_key_file.empty()) {
-    server.WatchFiles({flags.api_key_file}, [&] { ReadKeysAgain(flags.api_key_file, keys, metrics); });
+    server.WatchFiles({flags.api_key_file}, [&] { ReadKeysAgain(flags.api_key_file, clock.NowUs(), keys, metrics); });
     const auto entries = ReadApiKeyFile(flags.api_key_file);
     if (!entries.ok()) return server.Fail(entries.status());
-    keys.SetFileKeys(*entries);
+    keys.SetFileKeys(*entries, clock.NowUs());
   }
   OpenAiApi api(generator, {.strict_parameters = flags.strict_parameters,
                             .count_unknown = [&](int count) { metrics.CountUnknownParameters(count); }});

@@ -1,10 +1,45 @@
 #include "services/model_worker/gpu_metrics.h"
 
+#include <condition_variable>
+#include <mutex>
 #include <utility>
+
+#include "services/common/logging.h"
 
 namespace swiftlet {
 
 using Clock = std::chrono::steady_clock;
+
+struct GpuMetrics::Reader {
+  Reader(std::unique_ptr<NvmlDevice> watched, const GpuMetricsOptions& given)
+      : device(std::move(watched)), options(given), latest(device->Read()), read_at(Clock::now()) {}
+
+  void ReadOn() {
+    std::unique_lock<std::mutex> lock(mutex);
+    while (!changed.wait_for(lock, options.period, [this] { return stopping; })) {
+      lock.unlock();
+      const GpuReading reading = device->Read();
+      lock.lock();
+      latest = reading;
+      read_at = Clock::now();
+    }
+    ended = true;
+    changed.notify_all();
+  }
+  GpuReading Latest() {
+    std::lock_guard<std::mutex> lock(mutex);
+    return Clock::now() - read_at <= options.stale ? latest : GpuReading();
+  }
+
+  const std::unique_ptr<NvmlDevice> device;
+  const GpuMetricsOptions options;
+  std::mutex mutex;  // guards all below
+  std::condition_variable changed;
+  bool stopping = false;
+  bool ended = false;
+  GpuReading latest;
+  Clock::time_point read_at;
+};
 
 GpuMetrics::GpuMetrics(Metrics& metrics)
     : energy_family_(metrics.AddCounters("swiftlet_gpu_energy_joules_total",
@@ -33,50 +68,33 @@ GpuMetrics::GpuMetrics(Metrics& metrics)
 }
 
 GpuMetrics::~GpuMetrics() {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    stopping_ = true;
+  if (!thread_.joinable()) return;
+  std::unique_lock<std::mutex> lock(reader_->mutex);
+  reader_->stopping = true;
+  reader_->changed.notify_all();
+  const bool ended = reader_->changed.wait_for(lock, reader_->options.parting, [this] { return reader_->ended; });
+  lock.unlock();
+  if (ended) {
+    thread_.join();
+  } else {
+    LogWarning("the GPU's driver does not answer: the thread that asks it is left behind");
+    thread_.detach();
   }
-  stopped_.notify_one();
-  if (thread_.joinable()) thread_.join();
 }
 
 void GpuMetrics::Watch(std::unique_ptr<NvmlDevice> device, const GpuMetricsOptions& options) {
-  options_ = options;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    device_ = std::move(device);
-    latest_ = device_->Read();
-    read_at_ = Clock::now();
-  }
-  thread_ = std::thread([this] { ReadOn(); });
-}
-
-void GpuMetrics::ReadOn() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  while (!stopped_.wait_for(lock, options_.period, [this] { return stopping_; })) {
-    lock.unlock();
-    const GpuReading reading = device_->Read();
-    lock.lock();
-    latest_ = reading;
-    read_at_ = Clock::now();
-  }
+  reader_ = std::make_shared<Reader>(std::move(device), options);
+  thread_ = std::thread([reader = reader_] { reader->ReadOn(); });
 }
 
 void GpuMetrics::Collect() {
-  GpuReading reading;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (device_ == nullptr) return;
-    if (Clock::now() - read_at_ <= options_.stale) reading = latest_;
-  }
-  Show(reading);
+  if (reader_ != nullptr) Show(reader_->Latest());
 }
 
 void GpuMetrics::Show(const GpuReading& reading) {
-  const std::string gpu = std::to_string(device_->index());
+  const std::string gpu = std::to_string(reader_->device->index());
   if (info_ == nullptr) {
-    info_ = &info_family_.Add({{"gpu", gpu}, {"uuid", device_->uuid()}});
+    info_ = &info_family_.Add({{"gpu", gpu}, {"uuid", reader_->device->uuid()}});
     info_->Set(1);
   }
   for (Figure& figure : figures_) {

@@ -1,11 +1,10 @@
 // The GPU's figures among the worker's metrics. Owned by WorkerMetrics. A thread of its own asks the device once a
-// second, so that neither a scrape nor a step waits for the driver; a device that stops answering loses its series.
+// second, so that neither a scrape nor a step waits for the driver; a device that stops answering loses its series, and
+// its thread is left behind in the driver when the worker ends.
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -19,15 +18,16 @@ namespace swiftlet {
 struct GpuMetricsOptions {
   std::chrono::milliseconds period{1000};   // between two readings
   std::chrono::milliseconds stale{10'000};  // age of the last reading from which on there are no series
+  std::chrono::milliseconds parting{2000};  // the destructor's longest wait for a reading under way
 };
 
 class GpuMetrics {
  public:
-  // Has no series before Watch.
+  // Has no series without Watch.
   explicit GpuMetrics(Metrics& metrics);
   ~GpuMetrics();
 
-  // Once. A scrape after this finds the first reading.
+  // Once, before any Collect; waits for the first reading.
   void Watch(std::unique_ptr<NvmlDevice> device, const GpuMetricsOptions& options = {});
   // By the collector.
   void Collect();
@@ -40,21 +40,16 @@ class GpuMetrics {
     Metrics::Labels labels;  // beside `gpu`
     prometheus::Gauge* gauge = nullptr;
   };
+  // The device and what it told last, for the thread and for us.
+  struct Reader;
   void Show(const GpuReading& reading);
-  void ReadOn();
 
   Metrics::Counters& energy_family_;
   Metrics::Gauges& info_family_;
   std::vector<Figure> figures_;            // the collector's, as the next two
   prometheus::Counter* energy_ = nullptr;  // joules
   prometheus::Gauge* info_ = nullptr;
-  GpuMetricsOptions options_;
-  std::unique_ptr<NvmlDevice> device_;
-  std::mutex mutex_;
-  std::condition_variable stopped_;
-  bool stopping_ = false;  // guarded by mutex_, as are the next two
-  GpuReading latest_;
-  std::chrono::steady_clock::time_point read_at_;
+  std::shared_ptr<Reader> reader_;  // null before Watch
   std::thread thread_;
 };
 

@@ -25,6 +25,28 @@ class Times:
         return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
 
 
+class Answer:
+    """One answer, by the lines of its stream. `begin`: from which its times count."""
+
+    def __init__(self, begin: float):
+        self.begin, self.seen, self.tokens = begin, [], 0
+
+    def take(self, line: str, now: float) -> None:
+        if not line.startswith("data: ") or line == "data: [DONE]":
+            return
+        event = json.loads(line[6:])
+        if event.get("usage"):
+            self.tokens = event["usage"]["completion_tokens"]
+        elif any(choice["delta"].get("content") for choice in event["choices"]):
+            self.seen.append(now)
+
+    def end(self, now: float, times: Times) -> None:
+        times.ms["time_to_first_token"].append((self.seen[0] - self.begin) * 1e3)
+        times.ms["end_to_end"].append((now - self.begin) * 1e3)
+        times.ms["time_per_output_token"].append((self.seen[-1] - self.seen[0]) / (self.tokens - 1) * 1e3)
+        times.ms["inter_token"] += [(after - before) * 1e3 for before, after in zip(self.seen, self.seen[1:])]
+
+
 async def ask(client: httpx2.AsyncClient, url: str, output_tokens: int, due: float | None, times: Times) -> None:
     """`due`: when the request is to be sent, from which its times count; None: now."""
     body = {"model": "events", "messages": [{"role": "user", "content": "word " * 128}], "max_tokens": output_tokens, "ignore_eos": True, "stream": True,
@@ -32,24 +54,14 @@ async def ask(client: httpx2.AsyncClient, url: str, output_tokens: int, due: flo
     request = client.build_request("POST", url, json=body)
     if due is not None:
         await asyncio.sleep(max(0, due - time.perf_counter()))
-    begin = time.perf_counter() if due is None else due
-    seen, tokens = [], 0
+    answer = Answer(time.perf_counter() if due is None else due)
     response = await client.send(request, stream=True)
     response.raise_for_status()
     async for line in response.aiter_lines():
-        if not line.startswith("data: ") or line == "data: [DONE]":
-            continue
-        event = json.loads(line[6:])
-        if event.get("usage"):
-            tokens = event["usage"]["completion_tokens"]
-        elif any(choice["delta"].get("content") for choice in event["choices"]):
-            seen.append(time.perf_counter())
+        answer.take(line, time.perf_counter())
     end = time.perf_counter()
     await response.aclose()
-    times.ms["time_to_first_token"].append((seen[0] - begin) * 1e3)
-    times.ms["end_to_end"].append((end - begin) * 1e3)
-    times.ms["time_per_output_token"].append((seen[-1] - seen[0]) / (tokens - 1) * 1e3)
-    times.ms["inter_token"] += [(after - before) * 1e3 for before, after in zip(seen, seen[1:])]
+    answer.end(end, times)
 
 
 def client_of(connections: int | None) -> httpx2.AsyncClient:

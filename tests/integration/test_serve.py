@@ -115,6 +115,22 @@ def test_every_flag_handed_on_is_one_of_its_child(binaries, checkpoint, tmp_path
     serve.stop()
 
 
+# Not handed on: what serve itself says to its children, and what concerns but services on several machines.
+SAID_BY_SERVE = {"host", "port", "grpc-port", "admin-port", "model", "served-model-name", "tokenizer-endpoints", "worker-endpoints", "api-key", "log-level",
+                 "log-format", "drain-seconds", "metrics-compat"}
+ELSEWHERE = {"help", "version", "config", "endpoint-refresh-seconds", "internal-ssl-certfile", "internal-ssl-keyfile", "internal-ssl-ca-certs",
+             "internal-ssl-server-name"}
+
+
+@pytest.mark.parametrize("child", ["gateway", "tokenizer", "worker"])
+def test_every_flag_of_a_child_is_handed_on(binaries, child):
+    handed_on = {name for name, flag in flags_of(binaries, "swiftlet", "serve").items() if flag["text"].startswith(f"{child}: ")}
+    theirs = flags_of(binaries, f"swiftlet-{child}").keys()
+    assert "config" in theirs
+    missing = {name for name in theirs - SAID_BY_SERVE - ELSEWHERE if not handed_on & {name, f"{child}-{name}"}}
+    assert not missing, f"swiftlet serve does not hand on {missing}"
+
+
 @pytest.mark.parametrize("child", ["swiftlet-worker", "swiftlet-tokenizer", "swiftlet-gateway"])
 def test_killed_child_is_named(serve, child):
     serve.wait_url()

@@ -4,6 +4,7 @@ stand beside the figures and do not fail a part, bounds of correctness do."""
 import concurrent.futures
 import json
 import pathlib
+import queue
 import re
 import sys
 import time
@@ -13,8 +14,8 @@ from .suite import SAMPLING, Suite
 
 TESTS = "*cuda*_test"
 SANITIZERS = ["memcheck", "initcheck", "racecheck"]
-SHARDS = 4         # of a test program, under compute-sanitizer
-SIDE_BY_SIDE = 12  # of those at once
+SIDE_BY_SIDE = 14   # tests at once, under compute-sanitizer
+FIRST_PORT = 49200  # of those
 
 
 def gtest_counts(output: str) -> dict[str, int]:
@@ -76,30 +77,48 @@ def correctness(suite: Suite) -> bool:
     return passed
 
 
+def tests_in(suite: Suite, program: pathlib.Path) -> list[str]:
+    """As --gtest_filter takes them. To list them needs no GPU."""
+    names, group = [], ""
+    for line in suite.run([program, "--gtest_list_tests"])[1].splitlines():
+        words = line.split()
+        if line.startswith("  "):
+            names.append(group + words[0])
+        elif words and words[0].endswith("."):
+            group = words[0]
+    return names
+
+
 def sanitizer(suite: Suite) -> bool:
-    """compute-sanitizer over the tests, in parts side by side: a tool waits for its host more than for the GPU. What is not through
+    """compute-sanitizer over each test by itself, many side by side: a tool waits for its host more than for the GPU. What is not through
     in time counts as failed. --only names tools, tests, or both."""
     words = list(filter(None, suite.only.split(",")))
     named = [word for word in words if word not in SANITIZERS]
     programs = [program for program in suite.programs(TESTS)
                 if "host_test" not in program.name and (not named or any(word in program.name for word in named))]
-    passed = bool(programs)
-    runs = [(tool, program) for tool in ([tool for tool in SANITIZERS if tool in words] or SANITIZERS) for program in programs]
+    tools = [tool for tool in SANITIZERS if tool in words] or SANITIZERS
+    tests = {program: tests_in(suite, program) for program in programs}
+    passed = bool(programs) and all(tests.values())
+    ports = queue.SimpleQueue()  # each tool listens at ten, from its base on
+    for index in range(SIDE_BY_SIDE):
+        ports.put(FIRST_PORT + 10 * index)
 
-    def shard(tool: str, program: pathlib.Path, index: int) -> tuple[int, str, float]:
+    def one(tool: str, program: pathlib.Path, test: str) -> tuple[int, str, float]:
+        port = ports.get()
         begin = time.monotonic()
-        environment = {"GTEST_TOTAL_SHARDS": str(SHARDS), "GTEST_SHARD_INDEX": str(index)}
-        command = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "99", "--print-limit", "10", program]
-        return *suite.run(command, environment=environment), time.monotonic() - begin
+        status, output = suite.run(["compute-sanitizer", "--tool", tool, "--error-exitcode", "99", "--print-limit", "10", "--launch-timeout", "120",
+                                    "--port", port, program, f"--gtest_filter={test}"])
+        ports.put(port)
+        return status, output, time.monotonic() - begin
 
     with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
-        started = [(tool, program, [threads.submit(shard, tool, program, index) for index in range(SHARDS)]) for tool, program in runs]
-        for tool, program, shards in started:
-            done = [one.result() for one in shards]
+        started = [(tool, program, [threads.submit(one, tool, program, test) for test in tests[program]]) for tool in tools for program in programs]
+        for tool, program, runs in started:
+            done = [run.result() for run in runs]
             counts = {word: sum(gtest_counts(output)[word] for _, output, _ in done) for word in ("passed", "failed", "skipped")}
             status = next((status for status, _, _ in done if status != 0), 0)  # below 0: killed by a signal
             suite.row("compute-sanitizer", what=f"{tool} {program.name}", **counts, status=status,
-                      seconds=round(sum(seconds for _, _, seconds in done), 1))
+                      unclean=sum(status != 0 for status, _, _ in done), seconds=round(sum(seconds for _, _, seconds in done), 1))
             if status != 0 or counts["passed"] == 0:
                 passed = False
                 suite.details[f"{tool} {program.name}"] = "\n".join(output[-3000:] for status, output, _ in done if status != 0)

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import time
 
@@ -42,12 +43,16 @@ class Suite:
         limit = min(self.left() - 5, seconds or self.left())
         if limit <= 0:
             return 124, "no time was left\n"
+        process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                                   env=os.environ | self.environment | (environment or {}), cwd=self.place, start_new_session=True)
         try:
-            ended = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                   errors="replace", timeout=limit, env=os.environ | self.environment | (environment or {}), cwd=self.place)
-            return ended.returncode, ended.stdout
-        except subprocess.TimeoutExpired as error:
-            return 124, (error.stdout or b"").decode(errors="replace") + f"\ntimed out after {limit:.0f} s\n"
+            output = process.communicate(timeout=limit)[0]
+            return process.returncode, output
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)  # and what it has started: a tool's target goes on without it
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return 124, process.communicate()[0] + f"\ntimed out after {limit:.0f} s\n"
 
     def config(self, source: pathlib.Path) -> pathlib.Path:
         """The model's configuration; on the CPU of a much smaller one, because only the suite itself is tried there."""

@@ -33,18 +33,6 @@ __device__ __forceinline__ void CopyBulk(unsigned shared, const __half* global, 
 #endif
 }
 
-// The same to every block of the cluster that `mask` names, at the same place in each.
-__device__ __forceinline__ void CopyBulkToCluster(unsigned shared, const __half* global, unsigned bytes,
-                                                  unsigned barrier, unsigned mask) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], "
-      "%4;" ::"r"(shared),
-      "l"(global), "r"(bytes), "r"(barrier), "h"(static_cast<unsigned short>(mask))
-      : "memory");
-#endif
-}
-
 __device__ __forceinline__ void WaitForBarrier(unsigned barrier, unsigned parity) {
 #if __CUDA_ARCH__ >= 900
   unsigned done = 0;

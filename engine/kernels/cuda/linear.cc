@@ -24,7 +24,8 @@ namespace {
 // more rows go to cuBLASLt. Found on one H200 with DeepSeek-R1-Distill-Qwen-1.5B, 2026-11-23, in the engine's steps:
 // one kernel is loaded while others run, so that what is best alone need not be best there, and cuBLASLt's kernels
 // begin only when the one before has ended (1.1 us each). A step in ms with these, with cuBLASLt in place of the tiles:
-// 128 rows 2.14 and 2.33, 256 3.19 and 3.32, 512 5.30 and 5.46; from 513 rows on cuBLASLt is as fast or faster.
+// 128 rows 2.14 and 2.33, 256 3.19 and 3.32, 512 5.30 and 5.46; from 513 rows on cuBLASLt is as fast or faster. Gate
+// and up by tiles and by the streaming kernel: 64 rows 1.70 and 1.81, 48 1.63 and 1.76, 32 the same, 16 1.29 and 1.27.
 using OwnConfig = std::variant<SkinnyConfig, StreamConfig, TiledConfig>;
 struct Choice {
   LinearRole role;
@@ -42,7 +43,8 @@ constexpr Choice kHopperChoices[] = {
     {LinearRole::kOutput, 64, StreamConfig{.cluster = 4, .slots = 6}},
     {LinearRole::kOutput, 128, TiledConfig{.features = 48, .splits = 3, .stages = 8}},
     {LinearRole::kGateUp, 8, SkinnyConfig{.row_warps = 2, .k_warps = 8, .stages = 8, .max_tokens = 8}},
-    {LinearRole::kGateUp, 64, StreamConfig{.cluster = 2, .slots = 12}},
+    {LinearRole::kGateUp, 32, StreamConfig{.cluster = 2, .slots = 12}},
+    {LinearRole::kGateUp, 64, TiledConfig{.rows = 64, .features = 144, .stages = 6}},
     {LinearRole::kGateUp, 128, TiledConfig{.features = 144}},
     {LinearRole::kGateUp, 256, TiledConfig{.rows = 256, .features = 144}},
     {LinearRole::kGateUp, 384, TiledConfig{.features = 144}},
@@ -66,6 +68,7 @@ constexpr Choice kFixedHopperChoices[] = {
     {LinearRole::kOutput, 256, TiledConfig{.features = 96, .splits = 4, .stages = 6}},
     {LinearRole::kOutput, INT32_MAX, TiledConfig{.features = 128, .splits = 4, .serial = true}},
     {LinearRole::kGateUp, 32, StreamConfig{.cluster = 1, .slots = 16}},
+    {LinearRole::kGateUp, 64, TiledConfig{.rows = 64, .features = 144, .stages = 6}},
     {LinearRole::kGateUp, 128, TiledConfig{.features = 144}},
     {LinearRole::kGateUp, 512, TiledConfig{.rows = 256, .features = 144}},
     {LinearRole::kGateUp, 1024, TiledConfig{.features = 144}},
@@ -144,7 +147,7 @@ class LinearKernelsImpl : public LinearKernels {
   }
 
   std::string Description() const override {
-    std::string text = device_.compute_capability == 90 ? "skinny-2, stream-1, tiled-1" : "skinny-2";
+    std::string text = device_.compute_capability == 90 ? "skinny-2, stream-1, tiled-2" : "skinny-2";
     if (cublaslt_ == nullptr) return absl::StrCat(text, "; no cuBLASLt: ", absence_);
     absl::StrAppend(&text, "; cuBLASLt ", cublaslt_->version());
     if (!table_.has_value()) {

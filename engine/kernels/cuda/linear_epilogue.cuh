@@ -19,6 +19,15 @@ struct LinearOutput {
   int32_t num_rows, out_features;
 };
 
+inline LinearOutput MakeLinearOutput(const SkinnyArgs& args) {
+  return {.bias = args.bias,
+          .output = args.output,
+          .residual = args.residual,
+          .scale = args.scale,
+          .num_rows = args.linear.num_rows,
+          .out_features = args.linear.weight.out_features};
+}
+
 __device__ __forceinline__ void AddTo(float4& sum, const float4& value) {
   sum.x += value.x;
   sum.y += value.y;

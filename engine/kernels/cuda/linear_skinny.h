@@ -24,8 +24,7 @@ struct SkinnyConfig {
   int32_t cluster = 1;        // blocks that split K; more than 1 from sm_90 on
   int32_t stages = 4;         // depth of a ring, in pieces of 32 of K: 4 or 8
   int32_t blocks_per_sm = 1;  // resident blocks that the tiles are dealt to
-  int32_t max_tokens = 64;    // rows that share one pass over the weights: 8, 16, 32 or 64
-  bool share_input = false;   // the blocks of a cluster share their input instead of splitting K
+  int32_t max_tokens = 64;    // rows that share one pass over the weights: 8 on Hopper's way, else 16, 32 or 64 too
 
   int32_t warps() const { return row_warps * k_warps; }
   int32_t tile_rows() const { return 16 * row_tiles * row_warps; }

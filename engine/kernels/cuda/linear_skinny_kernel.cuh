@@ -21,7 +21,6 @@ struct SkinnyParameters : LinearOutput {
   // K in pieces: all, of a block of the cluster, of one pass of a block, of one warp in a pass.
   int32_t pieces, rank_pieces, pass_pieces, warp_pieces;
   int32_t passes;        // a block holds the input of one pass
-  bool share_input;      // blocks of a cluster have tiles of their own and one input, instead of parts of K
   bool whole;            // no tile and no piece reaches beyond the weights
   int32_t input_stride;  // bytes of one token in shared memory
   int32_t partial_offset, joined_offset, barrier_offset, input_offset;  // bytes in shared memory
@@ -91,10 +90,8 @@ __global__ void __launch_bounds__(512, kTokenTiles* kRowTiles <= 4 ? 2 : 1)
   const int lane = threadIdx.x, row_warp = threadIdx.y, k_warp = threadIdx.z;
   const int row_warps = blockDim.y, k_warps = blockDim.z, num_warps = row_warps * k_warps;
   const int warp = k_warp * row_warps + row_warp;
-  const bool share = kHopper && p.share_input;
-  const int rank = share ? 0 : blockIdx.x, cluster = share ? 1 : gridDim.x;  // that split K
-  const int first_tile = share ? blockIdx.y * gridDim.x + blockIdx.x : blockIdx.y;
-  const int tile_stride = share ? gridDim.y * gridDim.x : gridDim.y;
+  const int rank = blockIdx.x, cluster = gridDim.x;  // that split K
+  const int first_tile = blockIdx.y, tile_stride = gridDim.y;
   const int tile_rows = 16 * kRowTiles * row_warps;
   const int first_token = blockIdx.z * 8 * kTokenTiles;
   const int group = lane / 4, quad = lane % 4;
@@ -162,7 +159,7 @@ __global__ void __launch_bounds__(512, kTokenTiles* kRowTiles <= 4 ? 2 : 1)
       ExpectBytes(sums_barrier, (fragments - rank + cluster - 1) / cluster * cluster * kFragmentBytes);
     }
     __syncthreads();
-    if (gridDim.x > 1) ArriveAtCluster();
+    if (cluster > 1) ArriveAtCluster();
   }
 
   const auto row_of = [&](int tile, int fragment) { return tile * tile_rows + fragment / kTokenTiles * 16 + group; };
@@ -184,16 +181,10 @@ __global__ void __launch_bounds__(512, kTokenTiles* kRowTiles <= 4 ? 2 : 1)
     if constexpr (kHopper) {
       if (lane == 0) {
         if (warp == 0) ExpectBytes(input_barrier, tokens * columns * 2);
-        const int step = share ? num_warps * gridDim.x : num_warps;
 #pragma unroll 1
-        for (int token = share ? warp * gridDim.x + blockIdx.x : warp; token < tokens && columns > 0; token += step) {
-          const unsigned to = SharedAddress(input + token * p.input_stride);
-          const __half* source = from + static_cast<int64_t>(token) * p.in_features;
-          if (share) {
-            CopyBulkToCluster(to, source, columns * 2, input_barrier, (1u << gridDim.x) - 1);
-          } else {
-            CopyBulk(to, source, columns * 2, input_barrier);
-          }
+        for (int token = warp; token < tokens && columns > 0; token += num_warps) {
+          CopyBulk(SharedAddress(input + token * p.input_stride), from + static_cast<int64_t>(token) * p.in_features,
+                   columns * 2, input_barrier);
         }
       }
       __syncwarp();
@@ -236,7 +227,6 @@ __global__ void __launch_bounds__(512, kTokenTiles* kRowTiles <= 4 ? 2 : 1)
     if (!kHopper || p.in_features % kPiece != 0) __syncthreads();
   };
 
-  if (share) WaitForCluster();  // that all blocks have their barriers
   load_input(0);
   if (first_fragment < fragments) {
     first_residual = LoadResidual<kEpilogue>(p, row_of(first_tile, first_fragment), token_of(first_fragment));
@@ -330,29 +320,20 @@ __global__ void __launch_bounds__(512, kTokenTiles* kRowTiles <= 4 ? 2 : 1)
 
 using SkinnyKernelPointer = void (*)(SkinnyParameters);
 
-template <int kTokenTiles, LinearEpilogue kEpilogue>
-SkinnyKernelPointer HopperSkinnyKernel(const SkinnyConfig& config) {
-  if (config.row_tiles == 1) {
-    return config.stages == 4 ? SkinnyKernel<kTokenTiles, 1, 4, kEpilogue, true>
-                              : SkinnyKernel<kTokenTiles, 1, 8, kEpilogue, true>;
-  }
-  return config.stages == 4 ? SkinnyKernel<kTokenTiles, 2, 4, kEpilogue, true>
-                            : SkinnyKernel<kTokenTiles, 2, 8, kEpilogue, true>;
-}
-
-// For blocks of 8 * token_tiles rows (1, 2, 4 or 8). The portable kernel has row_tiles 1 and stages 4.
+// `hopper`: for blocks of 8 rows. The portable kernel has row_tiles 1, stages 4, and blocks of 8 * token_tiles rows (1,
+// 2, 4 or 8).
 template <LinearEpilogue kEpilogue>
 SkinnyKernelPointer ChooseSkinnyKernel(int token_tiles, const SkinnyConfig& config, bool hopper) {
-  if (!hopper) {
-    return token_tiles == 1   ? SkinnyKernel<1, 1, 4, kEpilogue, false>
-           : token_tiles == 2 ? SkinnyKernel<2, 1, 4, kEpilogue, false>
-           : token_tiles == 4 ? SkinnyKernel<4, 1, 4, kEpilogue, false>
-                              : SkinnyKernel<8, 1, 4, kEpilogue, false>;
+  if (hopper && config.row_tiles == 1) {
+    return config.stages == 4 ? SkinnyKernel<1, 1, 4, kEpilogue, true> : SkinnyKernel<1, 1, 8, kEpilogue, true>;
   }
-  return token_tiles == 1   ? HopperSkinnyKernel<1, kEpilogue>(config)
-         : token_tiles == 2 ? HopperSkinnyKernel<2, kEpilogue>(config)
-         : token_tiles == 4 ? HopperSkinnyKernel<4, kEpilogue>(config)
-                            : HopperSkinnyKernel<8, kEpilogue>(config);
+  if (hopper) {
+    return config.stages == 4 ? SkinnyKernel<1, 2, 4, kEpilogue, true> : SkinnyKernel<1, 2, 8, kEpilogue, true>;
+  }
+  return token_tiles == 1   ? SkinnyKernel<1, 1, 4, kEpilogue, false>
+         : token_tiles == 2 ? SkinnyKernel<2, 1, 4, kEpilogue, false>
+         : token_tiles == 4 ? SkinnyKernel<4, 1, 4, kEpilogue, false>
+                            : SkinnyKernel<8, 1, 4, kEpilogue, false>;
 }
 extern template SkinnyKernelPointer ChooseSkinnyKernel<LinearEpilogue::kStore>(int, const SkinnyConfig&, bool);
 extern template SkinnyKernelPointer ChooseSkinnyKernel<LinearEpilogue::kAddTo>(int, const SkinnyConfig&, bool);

@@ -218,13 +218,12 @@ struct Plan {
   bool resident = false;
 };
 
-absl::StatusOr<Plan> MakePlan(const LaunchContext& context, const StreamConfig& config, const LinearArgs& linear) {
+absl::StatusOr<Plan> MakePlan(const LaunchContext& context, const StreamConfig& config, const SkinnyArgs& args) {
   Plan plan;
   StreamParameters& p = plan.parameters;
-  p.num_rows = linear.num_rows;
-  p.out_features = linear.weight.out_features;
+  static_cast<LinearOutput&>(p) = MakeLinearOutput(args);
   p.num_tiles = (p.out_features + kTileRows - 1) / kTileRows;
-  p.stages_of_k = (linear.weight.in_features + kStageK - 1) / kStageK;
+  p.stages_of_k = (args.linear.weight.in_features + kStageK - 1) / kStageK;
   p.rank_stages = (p.stages_of_k + config.cluster - 1) / config.cluster;
   const int cluster = (p.stages_of_k + p.rank_stages - 1) / p.rank_stages;
   const int groups = std::min(p.num_tiles, std::max(1, context.device->num_sms / cluster));
@@ -253,18 +252,14 @@ std::string StreamConfig::Name() const {
 }
 
 bool StreamFits(const LaunchContext& context, const StreamConfig& config, const LinearWeight& weight) {
-  return MakePlan(context, config, {.weight = weight, .num_rows = 8}).ok() &&
-         MakePlan(context, config, {.weight = weight, .num_rows = kMaxStreamRows}).ok();
+  return MakePlan(context, config, {.linear = {.weight = weight, .num_rows = 8}}).ok() &&
+         MakePlan(context, config, {.linear = {.weight = weight, .num_rows = kMaxStreamRows}}).ok();
 }
 
 absl::Status StreamLinear(const LaunchContext& context, const StreamConfig& config, const SkinnyArgs& args) {
   const LinearArgs& linear = args.linear;
-  ASSIGN_OR_RETURN(Plan plan, MakePlan(context, config, linear));
-  StreamParameters& p = plan.parameters;
-  p.bias = args.bias;
-  p.output = args.output;
-  p.residual = args.residual;
-  p.scale = args.scale;
+  ASSIGN_OR_RETURN(const Plan plan, MakePlan(context, config, args));
+  const StreamParameters& p = plan.parameters;
   ASSIGN_OR_RETURN(const CUtensorMap weight_map, LinearTensorMap(linear.weight.data, p.out_features,
                                                                  linear.weight.in_features, kTileRows, kPromotion));
   ASSIGN_OR_RETURN(const CUtensorMap input_map,

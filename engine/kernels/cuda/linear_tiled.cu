@@ -31,18 +31,16 @@ struct Plan {
   int32_t shared_bytes = 0;
 };
 
-absl::StatusOr<Plan> MakePlan(const LaunchContext& context, const TiledConfig& config, LinearEpilogue epilogue,
-                              const LinearArgs& linear) {
+absl::StatusOr<Plan> MakePlan(const LaunchContext& context, const TiledConfig& config, const SkinnyArgs& args) {
   Plan plan;
   TiledParameters& p = plan.parameters;
-  plan.instance = FindInstance(config, epilogue);
+  plan.instance = FindInstance(config, args.epilogue);
   if (!context.hopper() || plan.instance.kernel == nullptr) return absl::InvalidArgumentError(config.Name());
-  p.num_rows = linear.num_rows;
-  p.out_features = linear.weight.out_features;
-  p.stages_of_k = (linear.weight.in_features + kTiledStageK - 1) / kTiledStageK;
+  static_cast<LinearOutput&>(p) = MakeLinearOutput(args);
+  p.stages_of_k = (args.linear.weight.in_features + kTiledStageK - 1) / kTiledStageK;
   p.split_stages = (p.stages_of_k + config.splits - 1) / config.splits;
   p.splits = config.serial ? 1 : (p.stages_of_k + p.split_stages - 1) / p.split_stages;
-  if (p.splits > 8 || (p.splits > 1 && epilogue == LinearEpilogue::kSwiglu)) {
+  if (p.splits > 8 || (p.splits > 1 && args.epilogue == LinearEpilogue::kSwiglu)) {
     return absl::InvalidArgumentError(config.Name());
   }
   p.row_tiles = (p.num_rows + config.rows - 1) / config.rows;
@@ -78,17 +76,13 @@ std::string TiledConfig::Name() const {
 
 bool TiledFits(const LaunchContext& context, const TiledConfig& config, LinearEpilogue epilogue,
                const LinearWeight& weight) {
-  return MakePlan(context, config, epilogue, {.weight = weight, .num_rows = config.rows}).ok();
+  return MakePlan(context, config, {.linear = {.weight = weight, .num_rows = config.rows}, .epilogue = epilogue}).ok();
 }
 
 absl::Status TiledLinear(const LaunchContext& context, const TiledConfig& config, const SkinnyArgs& args) {
   const LinearArgs& linear = args.linear;
-  ASSIGN_OR_RETURN(Plan plan, MakePlan(context, config, args.epilogue, linear));
-  TiledParameters& p = plan.parameters;
-  p.bias = args.bias;
-  p.output = args.output;
-  p.residual = args.residual;
-  p.scale = args.scale;
+  ASSIGN_OR_RETURN(const Plan plan, MakePlan(context, config, args));
+  const TiledParameters& p = plan.parameters;
   ASSIGN_OR_RETURN(const CUtensorMap weight_map,
                    LinearTensorMap(linear.weight.data, p.out_features, linear.weight.in_features, config.features));
   ASSIGN_OR_RETURN(const CUtensorMap input_map,

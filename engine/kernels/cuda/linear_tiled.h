@@ -1,4 +1,4 @@
-// Our own linear layers for more than 64 rows on Hopper: rows on the 64-row side of the warpgroup matrix instruction,
+// Our own linear layers for more than 32 rows on Hopper: rows on the 64-row side of the warpgroup matrix instruction,
 // output features on the other, so that a tile can be as many features wide as deals the layer to all SMs. One warp
 // feeds a ring of stages by tensor copies, weights before WaitForPredecessor(); two warpgroups multiply and finish
 // their rows apart from each other, so that one writes while the other multiplies.
@@ -20,7 +20,7 @@
 namespace swiftlet::cuda {
 
 struct TiledConfig {
-  int32_t rows = 128;      // of one block: 128 or 256
+  int32_t rows = 128;      // of one block: 64, 128 or 256
   int32_t features = 128;  // of one block: what linear_tiled.cu has instances of
   int32_t splits = 1;      // parts of K
   bool serial = false;     // a block has all parts of K, one after another, instead of one

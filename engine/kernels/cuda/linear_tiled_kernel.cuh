@@ -67,14 +67,15 @@ __device__ __forceinline__ float Gated(float gate, float up) {
 }
 
 // Threads: kTiledThreads. Blocks: clusters, one after another.
-// The ranks of a cluster are parts of K.
-template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial>
+// The ranks of a cluster are parts of K. kHalf: the rows are those of the first warpgroup alone.
+template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial, bool kHalf>
 __global__ void __launch_bounds__(kTiledThreads, 1)
     TiledKernel(const __grid_constant__ TiledParameters p, const __grid_constant__ CUtensorMap weight_map,
                 const __grid_constant__ CUtensorMap input_map) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ unsigned char dynamic_shared[];
-  constexpr int kRows = 64 * kTiledWarpgroups * kBlocks, kColumnTiles = kFeatures / 8;
+  constexpr int kWarpgroups = kHalf ? 1 : kTiledWarpgroups;
+  constexpr int kRows = 64 * kWarpgroups * kBlocks, kColumnTiles = kFeatures / 8;
   constexpr int kInputBytes = kRows * kTiledStageK * 2, kStageBytes = kInputBytes + kFeatures * kTiledStageK * 2;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int split = blockIdx.x, cluster = gridDim.x, first_tile = blockIdx.y, tile_stride = gridDim.y;
@@ -103,7 +104,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
     PrefetchTensorMap(input_map);
     for (int stage = 0; stage < p.stages; ++stage) {
       InitBarrierFor(full + 8 * stage, 1);
-      InitBarrierFor(empty + 8 * stage, kTiledWarpgroups);
+      InitBarrierFor(empty + 8 * stage, kWarpgroups);
     }
     InitBarrierFor(sums_barrier, 1);
     FenceBarriers();
@@ -172,6 +173,7 @@ __global__ void __launch_bounds__(kTiledThreads, 1)
     ReleaseSuccessor();
     WaitForPredecessor();
     const int thread = threadIdx.x % 128, warpgroup = warp / 4;
+    if (kHalf && warpgroup > 0) return;
     // Of the tile, what this lane has of block b: rows row_in_tile + 64 b and 8 more, of each eight features two.
     const int row_in_tile = warpgroup * 64 * kBlocks + warp % 4 * 16 + lane / 4, feature_in_eight = 2 * (lane % 4);
 
@@ -372,18 +374,13 @@ struct TiledInstance {
   int32_t staging_bytes = 0;
 };
 
-template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial>
-TiledInstance MakeTiledInstance() {
-  return {TiledKernel<kBlocks, kFeatures, kEpilogue, kSerial>, TiledStaging<kFeatures, kEpilogue>::kBytes};
-}
-
 // The instance of a configuration, where it is this one.
-template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial = false>
+template <int kBlocks, int kFeatures, LinearEpilogue kEpilogue, bool kSerial = false, bool kHalf = false>
 bool TakeTiledInstance(const TiledConfig& config, TiledInstance& instance) {
-  if (config.rows != 128 * kBlocks || config.features != kFeatures || config.serial != kSerial) {
+  if (config.rows != (kHalf ? 64 : 128) * kBlocks || config.features != kFeatures || config.serial != kSerial) {
     return false;
   }
-  instance = MakeTiledInstance<kBlocks, kFeatures, kEpilogue, kSerial>();
+  instance = {TiledKernel<kBlocks, kFeatures, kEpilogue, kSerial, kHalf>, TiledStaging<kFeatures, kEpilogue>::kBytes};
   return true;
 }
 

@@ -6,7 +6,8 @@ template <>
 TiledInstance FindTiledInstance<LinearEpilogue::kSwiglu>(const TiledConfig& config) {
   constexpr LinearEpilogue kEpilogue = LinearEpilogue::kSwiglu;
   TiledInstance instance;
-  static_cast<void>(TakeTiledInstance<1, 144, kEpilogue>(config, instance) ||
+  static_cast<void>(TakeTiledInstance<1, 144, kEpilogue, false, true>(config, instance) ||
+                    TakeTiledInstance<1, 144, kEpilogue>(config, instance) ||
                     TakeTiledInstance<1, 256, kEpilogue>(config, instance) ||
                     TakeTiledInstance<2, 144, kEpilogue>(config, instance));
   return instance;

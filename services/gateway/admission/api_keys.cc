@@ -21,23 +21,23 @@ ApiKeys::ApiKeys(const std::vector<std::string>& keys) {
   table_ = std::make_shared<const Table>(flag_keys_);
 }
 
-void ApiKeys::SetFileKeys(const std::vector<ApiKeyEntry>& entries) {
+void ApiKeys::SetFileKeys(const std::vector<ApiKeyEntry>& entries, int64_t now_us) {
   Table table = flag_keys_;
-  std::map<std::string, std::shared_ptr<KeyAccount>> accounts;
   for (const ApiKeyEntry& entry : entries) {
-    std::shared_ptr<KeyAccount>& account = accounts[entry.name];
-    if (account == nullptr) {
-      const auto known = accounts_.find(entry.name);
-      account =
-          known != accounts_.end() ? known->second : std::make_shared<KeyAccount>(entry.name, entry.name, entry.limits);
-      account->SetLimits(entry.limits);
-    }
+    std::shared_ptr<KeyAccount>& account = accounts_[entry.name];
+    if (account == nullptr) account = std::make_shared<KeyAccount>(entry.name, entry.name, entry.limits);
+    account->SetLimits(entry.limits);
     table.push_back({entry.hash, account});
   }
-  accounts_ = std::move(accounts);
   auto next = std::make_shared<const Table>(std::move(table));
-  std::lock_guard<std::mutex> lock(mutex_);
-  table_.swap(next);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    table_.swap(next);
+  }
+  next.reset();
+  // What neither the table nor a request holds now, nobody can come to hold.
+  std::erase_if(accounts_,
+                [&](const auto& known) { return known.second.use_count() == 1 && known.second->Rests(now_us); });
 }
 
 absl::StatusOr<std::shared_ptr<KeyAccount>> ApiKeys::Check(std::string_view authorization) const {

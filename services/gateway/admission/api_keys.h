@@ -4,6 +4,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -28,8 +29,9 @@ class ApiKeys {
   // of its own.
   explicit ApiKeys(const std::vector<std::string>& keys);
 
-  // Replaces the keys of the file. Accounts that stay keep what they use.
-  void SetFileKeys(const std::vector<ApiKeyEntry>& entries);
+  // Replaces the keys of the file, one thread at a time. Accounts keep what they use, also over a time in which the
+  // file does not name them: they are found again by name.
+  void SetFileKeys(const std::vector<ApiKeyEntry>& entries, int64_t now_us);
 
   // `authorization`: the header's value, "Bearer KEY". UNAUTHENTICATED unless KEY is one of ours; null where everybody
   // may call. The time it takes does not depend on how much of a key is right.
@@ -43,7 +45,8 @@ class ApiKeys {
   using Table = std::vector<Known>;
 
   Table flag_keys_;
-  std::map<std::string, std::shared_ptr<KeyAccount>> accounts_;  // of the file, by name; SetFileKeys alone
+  // By name: those of the file, and those that were and still count for something. SetFileKeys alone.
+  std::map<std::string, std::shared_ptr<KeyAccount>> accounts_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Table> table_;  // guarded by mutex_; the table never changes
 };

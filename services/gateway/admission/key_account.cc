@@ -45,6 +45,13 @@ void KeyAccount::Refill(int64_t now_us) {
   refilled_us_ = now_us;
 }
 
+bool KeyAccount::Rests(int64_t now_us) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (limits_.tokens_per_minute == 0 || refilled_us_ < 0) return running_ == 0;
+  Refill(now_us);
+  return running_ == 0 && tokens_left_ >= static_cast<double>(limits_.tokens_per_minute);
+}
+
 absl::StatusOr<KeyAccount::Permit> KeyAccount::Begin(int64_t now_us) {
   std::lock_guard<std::mutex> lock(mutex_);
   rate_.Advance(now_us, running_ > 0);

@@ -46,6 +46,9 @@ class KeyAccount : public std::enable_shared_from_this<KeyAccount> {
   // The file was read again; what runs goes on, and what was used of the minute stays used.
   void SetLimits(const KeyLimits& limits);
 
+  // Nothing is under way and all of the minute's tokens are left: a new account would not differ.
+  bool Rests(int64_t now_us);
+
   // RESOURCE_EXHAUSTED with a Retry-After when the account has as many requests as it may.
   absl::StatusOr<Permit> Begin(int64_t now_us);
   // The prompt is known: `tokens` are prompt and what may be generated. Likewise when the account's minute does not

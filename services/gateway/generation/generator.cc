@@ -27,13 +27,25 @@ absl::StatusOr<KeyAccount::Permit> BeginUse(const std::shared_ptr<KeyAccount>& a
   return account->Begin(now_us);
 }
 
+// Ends the use where the tokens are not left.
+absl::Status ReserveUse(const std::shared_ptr<KeyAccount>& account, KeyAccount::Permit& permit, int64_t tokens,
+                        int64_t now_us) {
+  if (account == nullptr) return absl::OkStatus();
+  const absl::Status status = account->Reserve(permit, tokens, now_us);
+  if (!status.ok()) permit.Settle(0, now_us);
+  return status;
+}
+
 // With `counted` tokens, or when that is an error or they are not left, without any.
 absl::Status EndUse(const std::shared_ptr<KeyAccount>& account, KeyAccount::Permit& permit,
                     const absl::StatusOr<int64_t>& counted, int64_t now_us) {
-  if (account == nullptr) return counted.status();
-  const absl::Status status = counted.ok() ? account->Reserve(permit, *counted, now_us) : counted.status();
-  permit.Settle(status.ok() ? *counted : 0, now_us);
-  return status;
+  if (!counted.ok()) {
+    permit.Settle(0, now_us);
+    return counted.status();
+  }
+  RETURN_IF_ERROR(ReserveUse(account, permit, *counted, now_us));
+  permit.Settle(*counted, now_us);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -128,8 +140,10 @@ absl::StatusOr<std::string> GatewayGenerator::Detokenize(const std::string& name
     }
   }
   ASSIGN_OR_RETURN(KeyAccount::Permit use, BeginUse(account, parts_.clock.NowUs()));
+  const auto tokens = static_cast<int64_t>(ids.size());
+  RETURN_IF_ERROR(ReserveUse(account, use, tokens, parts_.clock.NowUs()));  // before the work of decoding
   std::string text = DecodeAll(*model->vocabulary, model->join, ids);
-  RETURN_IF_ERROR(EndUse(account, use, ids.size(), parts_.clock.NowUs()));
+  use.Settle(tokens, parts_.clock.NowUs());
   return text;
 }
 

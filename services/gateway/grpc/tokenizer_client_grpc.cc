@@ -9,6 +9,7 @@
 #include <functional>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "engine/base/status_macros.h"
 #include "services/common/grpc_channel.h"
@@ -129,11 +130,11 @@ class GrpcTokenizerClient : public TokenizerClient {
   }
 
   void CancelEncode(uint64_t call_id) override {
-    std::shared_ptr<GrpcEncodeStream> streams[2];
+    std::vector<std::shared_ptr<GrpcEncodeStream>> streams;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      streams[0] = stream_;
-      streams[1] = retired_.lock();
+      streams.push_back(stream_);
+      for (const auto& earlier : earlier_) streams.push_back(earlier.lock());
     }
     for (const auto& stream : streams) {
       if (stream != nullptr) stream->Forget(call_id);
@@ -161,11 +162,12 @@ class GrpcTokenizerClient : public TokenizerClient {
   std::shared_ptr<GrpcEncodeStream> stream() {
     std::lock_guard<std::mutex> lock(mutex_);
     const std::shared_ptr<Stub> stub = StubOfNow();
-    if (stream_ != nullptr && stream_->stub() != stub) {
+    if (stream_ != nullptr && (stream_->stub() != stub || stream_->ended())) {
       stream_->Retire();
-      retired_ = std::exchange(stream_, nullptr);
+      std::erase_if(earlier_, [](const auto& earlier) { return earlier.expired(); });
+      earlier_.push_back(std::exchange(stream_, nullptr));
     }
-    if (stream_ == nullptr || stream_->ended()) stream_ = GrpcEncodeStream::Start(stub, calls_);
+    if (stream_ == nullptr) stream_ = GrpcEncodeStream::Start(stub, calls_);
     return stream_;
   }
 
@@ -176,7 +178,8 @@ class GrpcTokenizerClient : public TokenizerClient {
   std::shared_ptr<Stub> stub_;                       // guarded by mutex_
   std::shared_ptr<const TlsMaterial> certificates_;  // those of stub_; guarded by mutex_
   std::shared_ptr<GrpcEncodeStream> stream_;         // on a channel of stub_; guarded by mutex_
-  std::weak_ptr<GrpcEncodeStream> retired_;          // the one before it; guarded by mutex_
+  // Those before it, kept by calls_: some still have calls. Guarded by mutex_.
+  std::vector<std::weak_ptr<GrpcEncodeStream>> earlier_;
 };
 
 }  // namespace

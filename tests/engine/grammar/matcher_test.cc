@@ -85,18 +85,6 @@ TEST(Matcher, CharactersMayBeSplitAcrossTokens) {
   }
 }
 
-TEST(Matcher, ForcedBytesHaveNoAlternative) {
-  const auto vocabulary = tests::SmallVocabulary();
-  Matcher matcher(
-      tests::Compile({GrammarSpec::Kind::kJsonSchema, R"({"enum":["one value","one vase"]})", ""}, vocabulary));
-  EXPECT_EQ(matcher.ForcedBytes(100), "\"one va");
-  EXPECT_EQ(matcher.ForcedBytes(3), "\"on");
-  for (const char c : std::string("\"one val")) ASSERT_TRUE(matcher.Accept(c));
-  EXPECT_EQ(matcher.ForcedBytes(100), "ue\"");
-  for (const char c : std::string("ue\"")) ASSERT_TRUE(matcher.Accept(c));
-  EXPECT_EQ(matcher.ForcedBytes(100), "");
-}
-
 // A table over its limit is left behind; whoever stood in it stands at the same place in the next one.
 TEST(Matcher, SmallTablesChangeNothing) {
   const auto vocabulary = tests::SmallVocabulary();

@@ -8,7 +8,7 @@
 namespace {
 
 constexpr const char* kUuid = "GPU-01234567-89ab-cdef-0123-456789abcdef";
-int open_count = 0;
+std::atomic<int> open_count = 0;
 std::atomic<bool> lost = false, hanging = false;
 
 int device = 0;

@@ -121,5 +121,25 @@ TEST(GpuMetrics, AreGoneWhileTheDriverHangs) {
   EXPECT_THAT(RenderUntilPowerIs(true, metrics), HasSubstr("swiftlet_gpu_power_watts{gpu=\"3\"} 612.5\n"));
 }
 
+TEST(GpuMetrics, EndsWhileTheDriverHangs) {
+  const FakeNvml fake = OpenFakeNvml();
+  Metrics metrics;
+  {
+    GpuMetrics gpu(metrics);
+    auto device = NvmlDevice::Open(kUuid, SWIFTLET_FAKE_NVML);
+    ASSERT_TRUE(device.ok()) << device.status();
+    gpu.Watch(*std::move(device), {.period = std::chrono::milliseconds(5),
+                                   .stale = std::chrono::milliseconds(200),
+                                   .parting = std::chrono::milliseconds(20)});
+    metrics.AddCollector([&] { gpu.Collect(); });
+    fake.hang(true);
+    EXPECT_THAT(RenderUntilPowerIs(false, metrics), Not(HasSubstr("swiftlet_gpu_power_watts"))) << "it hangs";
+  }
+  EXPECT_EQ(fake.open_count(), 1) << "what hangs still has the library";
+  fake.hang(false);
+  for (int i = 0; i < 1000 && fake.open_count() > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(fake.open_count(), 0);
+}
+
 }  // namespace
 }  // namespace swiftlet

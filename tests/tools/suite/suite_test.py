@@ -40,6 +40,8 @@ class BundleTest(unittest.TestCase):
         self.assertEqual([path.name for path in one.programs("*cuda*_test")], ["kernels_cuda_test"])
         self.assertEqual(one.run([place / "bin" / "swiftlet"])[0], 0)
         self.assertEqual(one.run(["sleep", "30"], seconds=0.2)[0], 124)
+        status, output = one.run(["sh", "-c", "echo begun; sleep 30 & wait"], seconds=0.5)  # its child keeps the pipe open
+        self.assertEqual((status, output.splitlines()[0]), (124, "begun"))
 
     def test_a_missing_program_is_named(self):
         with self.assertRaisesRegex(bundle.BundleError, "swiftlet-gateway"):
@@ -52,23 +54,26 @@ class PartsTest(unittest.TestCase):
         self.assertEqual(parts.gtest_counts(output), {"passed": 2, "failed": 1, "skipped": 1})
         self.assertEqual(parts.gtest_counts("Segmentation fault"), {"passed": 0, "failed": 0, "skipped": 0})
 
-    def test_a_shard_that_dies_of_a_signal_fails_the_sanitizer(self):
-        for ended, passed in (((0, "[  PASSED  ] 2 tests.\n"), True), ((-11, ""), False), ((99, "[  PASSED  ] 2 tests.\n"), False), ((0, ""), True)):
-            class Shards:
+    def test_one_test_that_dies_of_a_signal_fails_the_sanitizer(self):
+        for ended, passed in (((0, "[  PASSED  ] 1 test.\n"), True), ((-11, ""), False), ((99, "[  PASSED  ] 1 test.\n"), False), ((0, ""), True)):
+            class Tests:
                 only, tables, details = "memcheck", [], {}
 
                 def programs(self, _):
                     return [pathlib.Path("kernels_cuda_test")]
 
-                def run(self, command, environment):
-                    return ended if environment["GTEST_SHARD_INDEX"] == "1" else (0, "[  PASSED  ] 2 tests.\n")
+                def run(self, command):
+                    if "--gtest_list_tests" in command:
+                        return 0, "Running main() from gtest_main.cc\nLinear.\n  First\n  Second\nCuda/Shapes.\n  Every/2x3  # GetParam() = 1\n"
+                    return ended if command[-1] == "--gtest_filter=Cuda/Shapes.Every/2x3" else (0, "[  PASSED  ] 1 test.\n")
 
                 def row(self, _, **columns):
                     self.tables.append(columns)
 
-            shards = Shards()
-            self.assertEqual(parts.sanitizer(shards), passed, ended)
-            self.assertEqual(shards.tables[-1]["status"], ended[0])
+            tests = Tests()
+            self.assertEqual(parts.sanitizer(tests), passed, ended)
+            self.assertEqual(tests.tables[-1]["status"], ended[0])
+            self.assertEqual(tests.tables[-1]["passed"], 2 + ("PASSED" in ended[1]))
 
     def test_core_seconds_of_a_million_tokens(self):
         self.assertEqual(served.per_million({"cpu_s": {"gateway": 3.0}, "output_tokens_total": 250_000}, "gateway"), 12)

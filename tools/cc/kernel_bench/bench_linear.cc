@@ -63,12 +63,12 @@ class Bench {
     context_.device = &device_;
   }
 
-  // The best configurations of our own kernel for a layer and a number of rows.
+  // The best configurations of our own kernel for a layer and up to 8 rows.
   void Sweep(const Layer& layer, int32_t rows) {
     std::vector<std::pair<double, SkinnyConfig>> results;
     int refused = 0;
     std::string refusal;
-    for (const SkinnyConfig& config : Configs(layer, rows)) {
+    for (const SkinnyConfig& config : Configs(layer)) {
       const absl::StatusOr<double> us = TimeSkinny(layer, rows, config);
       if (us.ok()) {
         results.emplace_back(*us, config);
@@ -228,8 +228,8 @@ class Bench {
   static std::vector<cuda::TiledConfig> TiledConfigs(const Layer& layer, int32_t rows) {
     std::vector<cuda::TiledConfig> configs;
     for (const bool serial : {false, true}) {
-      for (int32_t tile_rows : {128, 256}) {
-        if (tile_rows > 128 && rows <= 128) continue;
+      for (int32_t tile_rows : {64, 128, 256}) {
+        if (tile_rows > 64 && rows <= tile_rows / 2) continue;
         for (int32_t features : {48, 64, 96, 128, 144, 192, 256}) {
           for (int32_t splits : {1, 2, 3, 4, 6, 7, 8}) {
             const int64_t tiles =
@@ -251,9 +251,8 @@ class Bench {
   }
 
   // What may be good: as many busy blocks as there are SMs, or twice that.
-  std::vector<SkinnyConfig> Configs(const Layer& layer, int32_t rows) const {
+  std::vector<SkinnyConfig> Configs(const Layer& layer) const {
     std::vector<SkinnyConfig> configs;
-    const int32_t tokens = rows <= 8 ? 8 : rows <= 16 ? 16 : rows <= 32 ? 32 : 64;
     for (int32_t row_tiles : {1, 2}) {
       for (int32_t row_warps : {1, 2, 3, 4, 6, 8}) {
         for (int32_t k_warps : {1, 2, 3, 4, 5, 6, 8, 12, 16}) {
@@ -261,14 +260,11 @@ class Bench {
           for (int32_t cluster : {1, 2, 4, 8}) {
             for (int32_t stages : {4, 8}) {
               for (int32_t blocks_per_sm : {1, 2}) {
-                SkinnyConfig config = {row_tiles, row_warps, k_warps, cluster, stages, blocks_per_sm, tokens};
-                config.share_input = layer.out_features > 2048 && cluster > 1;
-                const int32_t split = config.share_input ? 1 : cluster;
+                SkinnyConfig config = {row_tiles, row_warps, k_warps, cluster, stages, blocks_per_sm, 8};
                 const int32_t tiles = (layer.out_features + config.tile_rows() - 1) / config.tile_rows();
-                const int32_t pieces = layer.in_features / 32 / split / k_warps;
-                if (pieces < 2 || tiles * split < 90) continue;
-                if (layer.out_features <= 2048 && (tiles * split > 132 || blocks_per_sm == 2)) continue;
-                if (config.share_input && (rows <= 8 || cluster > 4)) continue;
+                const int32_t pieces = layer.in_features / 32 / cluster / k_warps;
+                if (pieces < 2 || tiles * cluster < 90) continue;
+                if (layer.out_features <= 2048 && (tiles * cluster > 132 || blocks_per_sm == 2)) continue;
                 if (stages == 8 && pieces <= 4 && layer.out_features <= 2048) continue;
                 configs.push_back(config);
               }
@@ -298,15 +294,14 @@ absl::Status Run(const std::vector<std::string_view>& parts) {
     return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end();
   };
   if (wanted("sweep")) {
-    for (int32_t rows : {1, 8, 16, 32}) {
+    for (int32_t rows : {1, 8}) {
       for (const Layer& layer : kLayers) {
-        if ((rows <= 8 && layer.role != LinearRole::kHead) || layer.role == LinearRole::kGateUp)
-          bench.Sweep(layer, rows);
+        if (layer.role != LinearRole::kHead) bench.Sweep(layer, rows);
       }
     }
   }
   if (wanted("tiled")) {
-    for (int32_t rows : {128, 256, 512, 1024, 8192}) {
+    for (int32_t rows : {64, 128, 256, 512, 1024, 8192}) {
       for (const Layer& layer : kLayers) {
         if (layer.role != LinearRole::kHead || (rows >= 256 && rows <= 1024)) bench.SweepTiled(layer, rows);
       }

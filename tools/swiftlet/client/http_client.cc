@@ -1,23 +1,29 @@
 #include "tools/swiftlet/client/http_client.h"
 
+#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 
 #include <array>
 #include <chrono>
 #include <exception>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/ssl.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
+#include "engine/base/check.h"
 #include "engine/base/status_macros.h"
 #include "engine/base/strict_json.h"
 #include "engine/base/string_view.h"
@@ -125,14 +131,36 @@ absl::Status HttpError(int status, std::string_view body, std::string_view retry
 struct HttpClient::Impl {
   explicit Impl(HttpClientOptions given) : options(std::move(given)) {}
 
-  asio::awaitable<absl::Status> Connect(beast::tcp_stream& stream, tcp::resolver& resolver, const bool& stopped) {
+  // Waits on `timer`, which whoever breaks it off cancels.
+  asio::awaitable<absl::StatusOr<std::vector<tcp::endpoint>>> Resolve(std::shared_ptr<asio::steady_timer> timer) {
+    const auto found = std::make_shared<absl::StatusOr<Addresses>>(
+        absl::UnavailableError(absl::StrCat("no answer in ", options.patience.count(), " ms")));
+    timer->expires_after(options.patience);
+    const PendingLookup pending(options.lookup, options.url.host, [timer, found](absl::StatusOr<Addresses> addresses) {
+      asio::post(timer->get_executor(), [timer, found, addresses = std::move(addresses)]() mutable {
+        *found = std::move(addresses);
+        timer->cancel();
+      });
+    });
+    beast::error_code error;
+    co_await timer->async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (!found->ok()) {
+      co_return absl::UnavailableError(
+          absl::StrCat("cannot resolve ", options.url.host, ": ", found->status().message()));
+    }
+    uint32_t port = 0;
+    CHECK(absl::SimpleAtoi(options.url.port, &port) && port < 65536) << options.url.port;
+    std::vector<tcp::endpoint> endpoints;
+    for (const std::string& text : **found) {
+      const asio::ip::address address = asio::ip::make_address(text, error);
+      if (!error) endpoints.emplace_back(address, static_cast<uint16_t>(port));
+    }
+    co_return endpoints;
+  }
+
+  asio::awaitable<absl::Status> Connect(beast::tcp_stream& stream, const std::vector<tcp::endpoint>& endpoints) {
     const std::string where = options.url.authority();
     beast::error_code error;
-    const auto endpoints = co_await resolver.async_resolve(options.url.host, options.url.port,
-                                                           asio::redirect_error(asio::use_awaitable, error));
-    if (error)
-      co_return absl::UnavailableError(absl::StrCat("cannot resolve ", options.url.host, ": ", error.message()));
-    if (stopped) co_return absl::CancelledError("stopped");  // just then: there was no socket to close
     stream.expires_after(options.patience);
     co_await stream.async_connect(endpoints, asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return absl::UnavailableError(absl::StrCat("cannot connect to ", where, ": ", error.message()));
@@ -143,16 +171,19 @@ struct HttpClient::Impl {
   // `stop` is given what breaks it off.
   asio::awaitable<absl::Status> Run(const Request& request, const OnBytes& on_bytes, std::function<void()>& stop) {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    tcp::resolver resolver(executor);
+    const auto lookup_timer = std::make_shared<asio::steady_timer>(executor);
     asio::ssl::stream<beast::tcp_stream> secure(executor, *tls);
     beast::tcp_stream& plain = secure.next_layer();
     bool stopped = false;
     stop = [&] {
       stopped = true;
-      resolver.cancel();
+      lookup_timer->cancel();
       plain.close();
     };
-    absl::Status status = co_await Connect(plain, resolver, stopped);
+    const absl::StatusOr<std::vector<tcp::endpoint>> endpoints = co_await Resolve(lookup_timer);
+    absl::Status status = endpoints.status();
+    if (stopped) status = absl::CancelledError("stopped");  // there was no socket to close
+    if (status.ok()) status = co_await Connect(plain, *endpoints);
     if (status.ok() && options.url.tls) {
       beast::error_code error;
       AskFor(options.server_name, secure.native_handle());

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "services/common/tls_material.h"
+#include "tools/swiftlet/client/name_lookup.h"
 #include "tools/swiftlet/client/server_url.h"
 
 namespace swiftlet {
@@ -22,7 +23,8 @@ struct HttpClientOptions {
   TlsPaths tls;                   // for https
   std::string server_name;        // that the server's certificate must be made out to; empty: the URL's host
   int interrupt_descriptor = -1;  // when it can be read, the call under way ends CANCELLED; nothing is read from it
-  std::chrono::milliseconds patience{10'000};  // for a connection, and for the whole answer of a Get
+  std::chrono::milliseconds patience{10'000};  // for addresses, for a connection, and for the whole answer of a Get
+  NameLookup lookup = LookUpBySystem;          // goes on by itself when it is not waited for any more
 };
 
 class HttpClient {

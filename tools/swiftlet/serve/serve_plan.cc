@@ -35,6 +35,10 @@ const std::vector<HandedOn>& HandedOnFlags() {
       {"max-mixed-tokens", "max-mixed-tokens", "worker", false, "most tokens in a step that decodes"},
       {"max-waiting-requests", "max-waiting-requests", "worker", false, "most requests that wait for their first step"},
       {"max-waiting-tokens", "max-waiting-tokens", "worker", false, "most prompt tokens that wait"},
+      {"grammar-cache-bytes", "grammar-cache-bytes", "worker", false,
+       "compiled grammars that are kept, such as 128MiB"},
+      {"max-waiting-grammars", "max-waiting-grammars", "worker", false,
+       "most requests that wait for their grammar to be compiled"},
       {"kv-cache-memory-bytes", "kv-cache-memory-bytes", "worker", false, "size of the KV pool, such as 2GiB"},
       {"kv-cache-dtype", "kv-cache-dtype", "worker", false, "type of keys and values"},
       {"block-size", "block-size", "worker", false, "tokens in a KV block; always 64"},
@@ -50,6 +54,7 @@ const std::vector<HandedOn>& HandedOnFlags() {
       {"tune-cache", "tune-cache", "worker", false, "folder with tables of linear layers for further GPUs"},
       {"tensor-parallel-size", "tensor-parallel-size", "worker", false, "GPUs that one model is split over; 1"},
       {"tokenizer-threads", "threads", "tokenizer", false, "threads that encode"},
+      {"grpc-reflection", "grpc-reflection", "gateway", true, "answer gRPC server reflection on --grpc-port"},
       {"strict-parameters", "strict-parameters", "gateway", true, "refuse request parameters that are not known"},
       {"playground", "playground", "gateway", true, "serve a page to talk with the model at / of --port"},
       {"tool-call-parser", "tool-call-parser", "gateway", false,
@@ -67,6 +72,7 @@ const std::vector<HandedOn>& HandedOnFlags() {
       {"http-threads", "http-threads", "gateway", false, "threads for connections"},
       {"max-connections", "max-connections", "gateway", false, "open HTTP connections"},
       {"max-requests", "max-requests", "gateway", false, "accepted requests that have not ended"},
+      {"max-outstanding-tokens", "max-outstanding-tokens", "gateway", false, "tokens of those requests together"},
   };
   return flags;
 }

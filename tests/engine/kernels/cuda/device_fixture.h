@@ -29,6 +29,7 @@ inline DeviceBuffer Allocate(size_t bytes) {
 inline DeviceBuffer Poisoned(size_t bytes) {
   DeviceBuffer buffer = Allocate(bytes);
   EXPECT_EQ(cudaMemset(buffer.data(), 0xa5, buffer.size()), cudaSuccess);
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);  // a stream of its own does not wait for the memset
   return buffer;
 }
 

@@ -97,12 +97,12 @@ TEST(ApiKeys, FileKeysComeAndGoAndAccountsStay) {
   ApiKeys keys({"flag-key"});
   EXPECT_EQ(keys.Check("Bearer flag-key").value()->name(), "api-key");
   EXPECT_TRUE(absl::IsUnauthenticated(keys.Check("Bearer first-key").status()));
-  keys.SetFileKeys({{"search", Sha256Hex("first-key"), {.max_requests = 1}}});
+  keys.SetFileKeys({{"search", Sha256Hex("first-key"), {.max_requests = 1}}}, 0);
   const std::shared_ptr<KeyAccount> account = keys.Check("bearer first-key").value();
   EXPECT_EQ(account->name(), "search");
   auto permit = account->Begin(0);
   ASSERT_TRUE(permit.ok());
-  keys.SetFileKeys({{"search", Sha256Hex("second-key"), {.max_requests = 2}}});
+  keys.SetFileKeys({{"search", Sha256Hex("second-key"), {.max_requests = 2}}}, 0);
   EXPECT_TRUE(absl::IsUnauthenticated(keys.Check("Bearer first-key").status()));
   EXPECT_EQ(keys.Check("Bearer second-key").value(), account);
   auto second = account->Begin(0);
@@ -118,11 +118,53 @@ TEST(ApiKeys, FileKeysComeAndGoAndAccountsStay) {
   EXPECT_EQ(ApiKeys({}).Check("").value(), nullptr);
 }
 
+TEST(ApiKeys, NameThatIsGoneForATimeComesBackWithWhatItUses) {
+  const KeyLimits limits{.max_requests = 1, .tokens_per_minute = 600};
+  const std::vector<ApiKeyEntry> with = {{"search", Sha256Hex("search-key"), limits},
+                                         {"other", Sha256Hex("other"), {}}};
+  const std::vector<ApiKeyEntry> without = {{"other", Sha256Hex("other"), {}}};
+  ApiKeys keys({});
+  int64_t now_us = 0;
+  const auto search = [&] { return keys.Check("Bearer search-key").value(); };
+  const auto away_and_back = [&] {
+    for (const auto& entries : {without, without, with}) keys.SetFileKeys(entries, now_us);
+  };
+  keys.SetFileKeys(with, now_us);
+  auto permit = search()->Begin(now_us).value();
+  ASSERT_TRUE(search()->Reserve(permit, 600, now_us).ok());
+  keys.SetFileKeys(without, now_us);
+  EXPECT_TRUE(absl::IsUnauthenticated(keys.Check("Bearer search-key").status()));
+  away_and_back();
+  EXPECT_FALSE(search()->Begin(now_us).ok()) << "its request still runs";
+  permit.Settle(600, now_us);
+  away_and_back();
+  permit = search()->Begin(now_us).value();
+  EXPECT_EQ(RetryAfterMs(search()->Reserve(permit, 300, now_us)), 30'000) << "its minute is used up";
+  permit.Settle(0, now_us);
+  const std::weak_ptr<KeyAccount> old = search();
+  keys.SetFileKeys(without, now_us += 59 * kSecondUs);
+  EXPECT_FALSE(old.expired());
+  keys.SetFileKeys(without, now_us += kSecondUs);
+  EXPECT_TRUE(old.expired()) << "nothing of it counts any more";
+}
+
+TEST(ApiKeys, AccountOfARequestThatHasYetToBeginIsFoundAgain) {
+  ApiKeys keys({});
+  const std::vector<ApiKeyEntry> search = {{"search", Sha256Hex(kKey), {.max_requests = 1}}};
+  const std::vector<ApiKeyEntry> other = {{"other", Sha256Hex("other"), {}}};
+  keys.SetFileKeys(search, 0);
+  const std::shared_ptr<KeyAccount> account = keys.Check(absl::StrCat("Bearer ", kKey)).value();
+  keys.SetFileKeys(other, 0);
+  keys.SetFileKeys(search, 0);
+  EXPECT_EQ(keys.Check(absl::StrCat("Bearer ", kKey)).value(), account);
+}
+
 TEST(ApiKeys, CallersCheckWhileTheFileIsReadAgain) {
   ApiKeys keys({});
   const auto read = [&](int64_t max_requests) {
     keys.SetFileKeys({{"other", Sha256Hex("another-key"), {}},
-                      {"search", Sha256Hex(kKey), {.max_requests = max_requests, .tokens_per_minute = 1000}}});
+                      {"search", Sha256Hex(kKey), {.max_requests = max_requests, .tokens_per_minute = 1000}}},
+                     0);
   };
   read(2);
   std::vector<std::thread> callers;
@@ -153,7 +195,8 @@ TEST(ApiKeys, NamesOfTheFileAndKeysOfFlagsAreTenants) {
   ApiKeys keys({"first-flag", "second-flag"});
   keys.SetFileKeys({{"search", Sha256Hex("old-key"), {}},
                     {"search", Sha256Hex("new-key"), {}},
-                    {"api-key", Sha256Hex("odd-key"), {}}});
+                    {"api-key", Sha256Hex("odd-key"), {}}},
+                   0);
   const auto tenant = [&](const char* authorization) { return keys.Check(authorization).value()->tenant(); };
   EXPECT_EQ(tenant("Bearer old-key"), "search");
   EXPECT_EQ(tenant("Bearer new-key"), "search");
@@ -283,7 +326,7 @@ TEST(KeyAccount, NeverGivesMoreThanItsRate) {
 
 TEST(HttpRoutes, TellsTheGenerationWhoseKeyItWas) {
   Front front([](const ValidRequest&) { return TextScript({"x"}); });
-  front.keys.SetFileKeys({{"search", Sha256Hex(kKey), {}}});
+  front.keys.SetFileKeys({{"search", Sha256Hex(kKey), {}}}, 0);
   const std::string key = absl::StrCat("Authorization: Bearer ", kKey, "\r\n");
   EXPECT_EQ(front.Ask("POST", kChatPath, kChatBody, key + "X-Request-Id: mine\r\n").headers.at("x-request-id"), "mine");
   EXPECT_EQ(front.generator.requests().back().account->name(), "search");
@@ -295,7 +338,7 @@ TEST(HttpRoutes, TellsTheGenerationWhoseKeyItWas) {
 
 TEST(HttpRoutes, TellsWhoseKeyCountsTokens) {
   Front front([](const ValidRequest&) { return TextScript({"x"}); });
-  front.keys.SetFileKeys({{"one", Sha256Hex("key-one"), {}}, {"two", Sha256Hex("key-two"), {}}});
+  front.keys.SetFileKeys({{"one", Sha256Hex("key-one"), {}}, {"two", Sha256Hex("key-two"), {}}}, 0);
   for (const auto& [path, body] : std::vector<std::pair<std::string, std::string>>{
            {"/tokenize", R"({"model":"tiny","prompt":"ab"})"},
            {"/detokenize", R"({"model":"tiny","tokens":[97]})"},

@@ -15,6 +15,7 @@
 #include "services/common/errors.h"
 #include "services/common/grpc_errors.h"
 #include "services/common/grpc_server.h"
+#include "services/common/tls_source.h"
 #include "services/gateway/endpoints.h"
 #include "services/gateway/generation/generator.h"
 #include "services/gateway/grpc/tokenizer_client_grpc.h"
@@ -22,6 +23,7 @@
 #include "swiftlet/v1/model.grpc.pb.h"
 #include "swiftlet/v1/tokenizer.grpc.pb.h"
 #include "tests/services/gateway/toy_model.h"
+#include "tests/testing/certificates.h"
 
 namespace swiftlet {
 namespace {
@@ -329,6 +331,41 @@ TEST_F(GrpcPath, TokenizerIsToldOfWhatNobodyWaitsFor) {
   EXPECT_EQ(tokenizer_service_.cancels, 1);
   tokenizer_service_.silent = false;
   EXPECT_TRUE(Ask(Chat("hello")).status.ok());
+}
+
+// Each change of the certificates begins another stream; those before it end with their calls.
+TEST(GrpcTokenizerClient, CallsOfEveryStreamCanBeCancelled) {
+  const auto authority = tests::MakeCertificate({.name = "authority"});
+  const auto ours = tests::MakeCertificate({.issuer = &authority});
+  TlsFlags flags("internal-ssl");
+  flags.paths.certificate = tests::WriteTestFile("crt", ours.pem);
+  flags.paths.key = tests::WriteTestFile("key", ours.key_pem);
+  flags.paths.authorities = tests::WriteTestFile("ca", authority.pem);
+  Metrics metrics;
+  const auto source = TlsSource::Open(flags, "internal", metrics);
+  ASSERT_TRUE(source.ok()) << source.status();
+  TokenizerServer service;
+  service.silent = true;
+  const auto server = GrpcServer::Start({.host = "127.0.0.1", .tls = source->get()}, {&service});
+  ASSERT_TRUE(server.ok()) << server.status();
+  GrpcTokenizerConnector connector({.tls = source->get(), .peer_name = "swiftlet"});
+  auto client = connector.Connect("127.0.0.1:" + std::to_string((*server)->port()));
+  constexpr int kStreams = 4;
+  std::atomic<int> answers{0};
+  for (int i = 1; i <= kStreams; ++i) {
+    v1::EncodeRequest request;
+    request.set_call_id(i);
+    client->Encode(std::move(request), [&](const absl::StatusOr<EncodedPrompt>&) { ++answers; });
+    for (int waits = 0; waits < 10'000 && service.streams < i; ++waits) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    ASSERT_EQ(service.streams, i);
+    (*source)->ReadAgain();
+  }
+  for (int i = 1; i <= kStreams; ++i) client->CancelEncode(i);
+  client.reset();
+  connector.Close();
+  EXPECT_EQ(answers, 0) << "who cancelled a call was answered";
 }
 
 TEST_F(GrpcPath, VocabularyArrivesWithItsFlags) {

@@ -310,7 +310,7 @@ TEST(OtlpExporter, ACollectorThatIsNotThereCostsSpansNotRequests) {
 TEST(HttpServer, EveryAnswerHasALine) {
   const auto lines = LinesOf([] {
     Front front({"x"});
-    front.keys.SetFileKeys({{"search", std::string(64, 'a'), {}}});
+    front.keys.SetFileKeys({{"search", std::string(64, 'a'), {}}}, 0);
     front.Ask("GET", "/v1/models?key=secret", "", absl::StrCat("traceparent: ", kParent, "\r\n"));
     front.Ask("GET", "/readyz");
     HttpClient client = front.Connect();

@@ -1,14 +1,21 @@
 #include <absl/strings/match.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <chrono>
+#include <future>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "tools/swiftlet/client/api_key.h"
 #include "tools/swiftlet/client/http_client.h"
 #include "tools/swiftlet/client/model_list.h"
+#include "tools/swiftlet/client/name_lookup.h"
 #include "tools/swiftlet/client/server_url.h"
 #include "tools/swiftlet/client/sse_reader.h"
 #include "tools/swiftlet/client/terminal_text.h"
@@ -122,6 +129,66 @@ TEST(HttpError, IsOneLineWithTheServersWords) {
     EXPECT_EQ(status.message().find('\n'), absl::string_view::npos) << body;
     EXPECT_TRUE(absl::StartsWith(status.message(), "the server said: ")) << status;
   }
+}
+
+constexpr std::chrono::minutes kMinutes(10);
+
+// A look-up that lasts until `release`, whoever waits for it.
+struct HangingLookup {
+  std::shared_ptr<std::promise<void>> begun = std::make_shared<std::promise<void>>();
+  std::shared_ptr<std::promise<void>> release = std::make_shared<std::promise<void>>();
+
+  absl::StatusOr<Addresses> operator()(const std::string&) const {
+    begun->set_value();
+    release->get_future().wait();
+    return Addresses{"127.0.0.1"};
+  }
+};
+
+HttpClient ClientWith(NameLookup lookup, std::chrono::milliseconds patience, int interrupt_descriptor = -1) {
+  HttpClientOptions options;
+  options.url = *ParseServerUrl("http://a:1");
+  options.interrupt_descriptor = interrupt_descriptor;
+  options.patience = patience;
+  options.lookup = std::move(lookup);
+  return *HttpClient::Create(std::move(options));
+}
+
+TEST(HttpClient, InterruptBreaksOffTheLookupOfAName) {
+  const HangingLookup lookup;
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  HttpClient client = ClientWith(lookup, kMinutes, pipe_ends[0]);
+  std::thread person([&] {
+    lookup.begun->get_future().wait();
+    EXPECT_EQ(write(pipe_ends[1], "x", 1), 1);
+  });
+  EXPECT_TRUE(absl::IsCancelled(client.Get("/").status()));
+  person.join();
+  lookup.release->set_value();
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
+}
+
+TEST(HttpClient, LookupOfANameHasItsTime) {
+  const HangingLookup lookup;
+  HttpClient client = ClientWith(lookup, std::chrono::milliseconds(20));
+  const absl::Status status = client.Get("/").status();
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_EQ(status.message(), "cannot resolve a: no answer in 20 ms");
+  lookup.release->set_value();
+}
+
+TEST(HttpClient, TellsWhatTheLookupFound) {
+  const auto nothing = [](const std::string& host) { return absl::NotFoundError("no " + host + " here"); };
+  EXPECT_EQ(ClientWith(nothing, kMinutes).Get("/").status().message(), "cannot resolve a: no a here");
+  const auto here = [](const std::string&) { return Addresses{"::1", "127.0.0.1"}; };
+  EXPECT_TRUE(absl::StartsWith(ClientWith(here, kMinutes).Get("/").status().message(), "cannot connect to a:1: "));
+}
+
+TEST(LookUpBySystem, FindsAddresses) {
+  EXPECT_THAT(*LookUpBySystem("127.0.0.1"), ElementsAre("127.0.0.1"));
+  EXPECT_THAT(*LookUpBySystem("::1"), ElementsAre("::1"));
 }
 
 }  // namespace
