@@ -13,10 +13,6 @@ namespace {
 
 namespace json = boost::json;
 
-std::string_view View(json::string_view text) {
-  return {text.data(), text.size()};
-}
-
 }  // namespace
 
 absl::StatusOr<SchemaCompiler::Node> SchemaCompiler::Compile(Node next) {

@@ -15,10 +15,6 @@ namespace {
 
 namespace json = boost::json;
 
-std::string_view View(json::string_view text) {
-  return {text.data(), text.size()};
-}
-
 uint32_t TypeNamed(std::string_view name) {
   if (name == "null") return kNullType;
   if (name == "boolean") return kBooleanType;

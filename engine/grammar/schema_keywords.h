@@ -11,11 +11,17 @@
 #include <string_view>
 
 #include <boost/json/object.hpp>
+#include <boost/json/string_view.hpp>
 #include <boost/json/value.hpp>
 
 #include "engine/base/string_view.h"
 
 namespace swiftlet {
+
+// A string or a key of the document. Same bytes, no copy.
+inline std::string_view View(boost::json::string_view text) {
+  return {text.data(), text.size()};
+}
 
 // INVALID_ARGUMENT "path: what".
 absl::Status SchemaError(std::string_view path, std::string_view what);

@@ -21,10 +21,6 @@ namespace {
 
 namespace json = boost::json;
 
-std::string_view View(json::string_view text) {
-  return {text.data(), text.size()};
-}
-
 struct Bound {
   double value = 0;
   bool is_exclusive = false;
