@@ -1,14 +1,17 @@
-"""compose.yaml as far as it goes without a container engine: its commands start the real binaries, which find each other by
-the services' names, and the files that it mounts are there and good."""
+"""compose.yaml as far as it goes without a container engine: it is valid by the compose specification's own schema, its commands
+start the real binaries, which find each other by the services' names, and the files that it mounts are there and good."""
 
+import importlib.resources
+import json
 import re
 import subprocess
 
+import jsonschema
 import pytest
 import yaml
 from processes import Program, get
 
-from chart import ROOT
+from chart import ROOT, merged
 from pods import RESOLVER, network
 from prometheus import program
 
@@ -49,6 +52,18 @@ def test_a_process_has_the_time_that_its_drain_takes_and_no_rights(service):
     drain = next(int(flag.partition("=")[2]) for flag in entry["command"] if flag.startswith("--drain-seconds="))
     assert int(entry["stop_grace_period"].removesuffix("s")) >= drain + 5
     assert entry["read_only"] and entry["user"] == "65532:65532" and entry["cap_drop"] == ["ALL"]
+
+
+SPECIFICATION = json.loads((importlib.resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json").read_text())
+FOR_GPUS = yaml.safe_load((ROOT / "deploy" / "compose.gpu.yaml").read_text())
+
+
+@pytest.mark.parametrize("document", [COMPOSE, FOR_GPUS, merged(COMPOSE, **FOR_GPUS)], ids=["compose", "gpu", "both"])
+def test_the_specification_takes_it(document):
+    validator = jsonschema.validators.validator_for(SPECIFICATION)(SPECIFICATION)
+    assert [error.message for error in validator.iter_errors(document)] == []
+    wrong = merged(document, services={"worker": {"read_onli": True}})
+    assert any("read_onli" in error.message for error in validator.iter_errors(wrong)), "takes everything"
 
 
 def test_it_mounts_files_that_there_are():

@@ -32,6 +32,41 @@ def test_queue_depth_and_gpu_utilisation_come_first():
     assert [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] != "row"][:2] == ["Queue depth", "GPU utilisation"]
 
 
+# docs/metrics.md is what the code registers, on a GPU too (metrics_doc writes it, a test says when it is stale): name: kind, labels, unit.
+METRICS = {name: (kind, set(re.findall(r"`(\w+)`", labels)), unit.strip()) for name, kind, labels, unit in re.findall(
+    r"^\| `([a-z0-9_]+)` \| (\w+) \| ([^|]*) \| ([^|]*) \|", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE)}
+# Of a panel: the metrics' unit, as it is and as a rate.
+UNITS = {"s": ("seconds", None), "bytes": ("bytes", None), "Bps": (None, "bytes"), "watt": ("watts", None), "hertz": ("hertz", None),
+         "celsius": ("celsius", None), "percentunit": ("ratio", "seconds"), "cps": (None, "tokens"), "ops": (None, ""), "reqps": (None, "")}
+TARGETS = [(panel["title"], panel["fieldConfig"]["defaults"]["unit"], target["expr"], target["legendFormat"])
+           for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
+
+
+@pytest.mark.parametrize("title, unit, expression, legend", TARGETS, ids=lambda value: None)
+def test_an_expression_fits_its_metrics(title, unit, expression, legend):
+    """Those of a GPU above all, which have data on a GPU alone."""
+    used = [(name, re.sub("_(bucket|sum|count)$", "", name)) for name in re.findall(r"(?:swiftlet|process)_[a-z0-9_]+", expression)]
+    found = {name: METRICS.get(name) or METRICS[family] for name, family in used}
+    for name, (kind, _, _) in found.items():
+        assert (f"rate({name}[" in expression) == (kind != "gauge"), f"{name} is a {kind}"
+    labels = {"instance"}.union(*(labels for _, labels, _ in found.values())) | ({"le"} if "_bucket[" in expression else set())
+    groups = [set(re.findall(r"\w+", group)) for group in re.findall(r"(?:by|on|group_left) \(([^)]*)\)", expression)]
+    shown = set(re.findall(r"{{(\w+)}}", legend))
+    assert shown.union(*groups) <= labels, f"of {labels}"
+    if re.match(r"(sum|max|count|histogram_quantile)\b", expression):
+        assert shown <= set().union(*groups), "a label that the sum has not kept"
+    units = {unit for _, _, unit in found.values()}
+    if " / " in expression:
+        assert len(units) == 1, f"{units} of one another"
+    elif unit != "short":
+        rated = "histogram" not in expression and "rate(" in expression
+        assert units - {""} == {UNITS[unit][rated]} - {""}, f"{title}: {units} as {unit}"
+
+
+def test_what_only_a_gpu_has_is_what_its_worker_registers():
+    assert ONLY_ON_A_GPU <= METRICS.keys()
+
+
 @pytest.fixture(scope="module")
 def scraped(binaries, checkpoint, tmp_path_factory):
     """The service and its Prometheus, after some seconds of load on both gateways."""

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -11,8 +12,15 @@ from processes import Program, get
 from chart import ROOT
 from pods import network
 
-IMAGES = {"gateway": "gateway", "tokenizer": "tokenizer", "worker-cpu": "worker"}  # target: program
-LARGEST_TOGETHER = 100_000_000  # bytes, compressed
+IMAGES = {"gateway": "gateway", "tokenizer": "tokenizer", "worker-cpu": "worker", "worker-cuda": "worker"}  # target: program
+ROOTS = {"gateway": "gateway", "tokenizer": "tokenizer", "worker-cpu": "worker", "worker-cuda": "worker-cuda"}  # below build/roots
+LARGEST_TOGETHER = 100_000_000  # bytes, compressed; of the three that serve on a CPU
+LARGEST_CUDA = 700_000_000
+
+DOCKERFILE = (ROOT / "deploy" / "docker" / "Dockerfile").read_text()
+CUBLASLT = pathlib.Path(re.search(r"/swiftlet-worker (/\S+/libcublasLt\S+)", DOCKERFILE)[1])  # opened by the worker, so that ldd shows none
+CUDA_WORKER = ROOT / "build" / "cuda-release" / "bin" / "swiftlet-worker"
+HAS_CUDA = CUDA_WORKER.exists() and CUBLASLT.exists()
 
 
 class Buildah:
@@ -52,22 +60,36 @@ def buildah(tmp_path_factory) -> Buildah:
 
 
 @pytest.fixture(scope="module")
-def contexts(binaries, tmp_path_factory) -> dict[str, pathlib.Path]:
-    """By program, what the Dockerfile copies from with ROOTS=made."""
-    folders = {program: tmp_path_factory.mktemp(program) for program in IMAGES.values()}
-    for program, folder in folders.items():
-        root = folder / "build" / "roots" / program
-        subprocess.run([ROOT / "deploy" / "docker" / "make_root", root, binaries / f"swiftlet-{program}"], check=True)
+def cuda_files(binaries, tmp_path_factory) -> tuple[pathlib.Path, pathlib.Path]:
+    """The worker and its cuBLASLt: where they were not built, the worker for the CPU and a library that is no package's either."""
+    if HAS_CUDA:
+        return CUDA_WORKER, CUBLASLT
+    library = tmp_path_factory.mktemp("library") / CUBLASLT.name
+    subprocess.run(["cc", "-shared", "-x", "c", "/dev/null", "-o", library], check=True)
+    return binaries / "swiftlet-worker", library
+
+
+@pytest.fixture(scope="module")
+def contexts(binaries, cuda_files, tmp_path_factory) -> dict[str, pathlib.Path]:
+    """By target, what the Dockerfile copies from with ROOTS=made."""
+    folders = {target: tmp_path_factory.mktemp(target) for target in IMAGES}
+    for target, folder in folders.items():
+        files = cuda_files if target == "worker-cuda" else [binaries / f"swiftlet-{IMAGES[target]}"]
+        subprocess.run([ROOT / "deploy" / "docker" / "make_root", root_of(folder, target), *files], check=True)
     return folders
+
+
+def root_of(context: pathlib.Path, target: str) -> pathlib.Path:
+    return context / "build" / "roots" / ROOTS[target]
 
 
 @pytest.fixture(scope="module")
 def images(buildah, contexts, tmp_path_factory) -> dict[str, pathlib.Path]:
     """By target, the image as an OCI directory."""
     exported = {}
-    for target, program in IMAGES.items():
+    for target in IMAGES:
         buildah("bud", "--build-arg", "ROOTS=made", "--target", target, "-t", f"localhost/swiftlet-{target}",
-                "-f", str(ROOT / "deploy" / "docker" / "Dockerfile"), str(contexts[program]))
+                "-f", str(ROOT / "deploy" / "docker" / "Dockerfile"), str(contexts[target]))
         exported[target] = tmp_path_factory.mktemp(target)
         buildah("push", f"localhost/swiftlet-{target}", f"oci:{exported[target]}")
     return exported
@@ -81,10 +103,29 @@ def manifest(image: pathlib.Path) -> dict:
     return blob(image, json.loads((image / "index.json").read_text())["manifests"][0]["digest"])
 
 
-def test_they_are_small_together(images):
-    sizes = {target: sum(layer["size"] for layer in manifest(image)["layers"]) for target, image in images.items()}
-    print("compressed:", {target: f"{size / 1e6:.1f} MB" for target, size in sizes.items()})
-    assert sum(sizes.values()) <= LARGEST_TOGETHER, sizes
+@pytest.fixture(scope="module")
+def sizes(images) -> dict[str, int]:
+    """Bytes, compressed."""
+    found = {target: sum(layer["size"] for layer in manifest(image)["layers"]) for target, image in images.items()}
+    print("compressed:", {target: f"{size / 1e6:.1f} MB" for target, size in found.items()})
+    return found
+
+
+def test_they_are_small_together(sizes):
+    assert sum(size for target, size in sizes.items() if target != "worker-cuda") <= LARGEST_TOGETHER, sizes
+
+
+@pytest.mark.skipif(not HAS_CUDA, reason="no cuda-release build with cuBLASLt here: the image was made of stand-ins")
+def test_the_image_for_gpus_is_small_enough(sizes):
+    assert sizes["worker-cuda"] <= LARGEST_CUDA, sizes
+
+
+def test_the_image_for_gpus_has_what_the_worker_opens(images, contexts):
+    libraries = root_of(contexts["worker-cuda"], "worker-cuda") / "usr" / "lib"
+    assert [path.name for path in libraries.glob("*-linux-gnu/libcublasLt*")] == [CUBLASLT.name]
+    assert f'"{CUBLASLT.name}"' in (ROOT / "engine" / "kernels" / "cuda" / "cublaslt_library.cc").read_text()
+    environment = blob(images["worker-cuda"], manifest(images["worker-cuda"])["config"]["digest"])["config"]["Env"]
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility" in environment and "NVIDIA_VISIBLE_DEVICES=all" in environment
 
 
 @pytest.mark.parametrize("target", IMAGES)
@@ -121,7 +162,8 @@ def test_they_serve_from_read_only_roots_as_nobody(contexts, checkpoint, tmp_pat
              "gateway": [f"--tokenizer-endpoints={host}:8101", f"--worker-endpoints={host}:8201"]}
     try:
         for program, own in flags.items():
-            root = contexts[program] / "build" / "roots" / program
+            target = "worker-cpu" if program == "worker" else program
+            root = root_of(contexts[target], target)
             programs.append(Program(pathlib.Path("/usr/bin/unshare"), "--mount", "bash", "-ec", IN_A_READ_ONLY_ROOT, str(root),
                                     str(checkpoint), f"/usr/bin/swiftlet-{program}", f"--host={host}", *own,
                                     log=tmp_path / f"{program}.log"))
