@@ -42,8 +42,7 @@ if(SWIFTLET_SANITIZE STREQUAL "address")
   add_link_options(-fsanitize=address,undefined)
 elseif(SWIFTLET_SANITIZE STREQUAL "thread")
   # GCC's manual: sanitizers bring false -Wmaybe-uninitialized, as for Abseil's tables here; the release build keeps that warning.
-  # Nothing is inlined: a suppression is found by the library's function in the stack (cmake/tsan_suppressions.cc).
-  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -fno-inline -Wno-tsan -Wno-maybe-uninitialized)
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -Wno-tsan -Wno-maybe-uninitialized)
   add_link_options(-fsanitize=thread)
 elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
   add_compile_definitions(_FORTIFY_SOURCE=3)  # needs optimisation; the sanitizers bring their own checks
