@@ -1,7 +1,6 @@
 # Precompiled headers: what most files of a kind parse anyway, a third to two thirds of the time of a file (2 cores,
-# 2026-11-23). In the sanitizer builds for all, in the others for tests alone: a release build without them is the one that
-# holds every file of the product to its own includes. With them g++ 12 warns of bounds that no string crosses, so those
-# warnings are the product's in a release build.
+# 2026-11-23). In the sanitizer builds for all, in the others for tests alone: with them g++ 12 warns of bounds that no string
+# crosses, so those warnings are the product's in a release build.
 #
 # swiftlet_precompiled(TARGET KIND): KIND is one of the lists below; each is compiled once a build. Tests of a release build
 # are compiled with -O1 besides: what they test is compiled as it is shipped.

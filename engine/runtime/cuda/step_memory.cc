@@ -7,14 +7,14 @@
 namespace swiftlet::cuda {
 namespace {
 
-constexpr size_t kAlignment = 256;
+constexpr size_t kBufferAlignment = 256;
 
 // Gives every array its place from `base` on (null: only counts) and returns the bytes that takes.
 size_t Place(const StepMemoryShape& shape, std::byte* base, StepArrays& arrays, RowsView& rows, uint32_t*& masks) {
   size_t used = 0;
   const auto take = [&]<typename T>(T*& array, int64_t count) {
     array = base == nullptr ? nullptr : reinterpret_cast<T*>(base + used);
-    used += (sizeof(T) * static_cast<size_t>(count) + kAlignment - 1) / kAlignment * kAlignment;
+    used += (sizeof(T) * static_cast<size_t>(count) + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment;
   };
   take(arrays.counts, 1);
   take(arrays.token_ids, shape.largest.tokens);

@@ -16,11 +16,11 @@ static_assert(kMaxStopTokens == static_cast<int32_t>(kMaxStopTokenIds),
               "a device row holds what a request may ask for");
 static_assert(kMaxBiasEntries == static_cast<int32_t>(kMaxLogitBias), "a device row holds what a request may ask for");
 
-constexpr size_t kAlignment = 16;
+constexpr size_t kArrayAlignment = 16;
 constexpr int kArrays = 10;
 
 size_t Aligned(size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return (bytes + kArrayAlignment - 1) / kArrayAlignment * kArrayAlignment;
 }
 
 template <typename T>
@@ -240,7 +240,7 @@ size_t StepPacker::MaxBytes(const StepCapacity& largest, int32_t num_rows, int32
   const size_t row_bytes = sizeof(SequenceSpan) + sizeof(Draw) + sizeof(int32_t) + sizeof(RowPatch) +
                            sizeof(int32_t) * kMaxStopTokens + sizeof(BiasEntry) * kMaxBiasEntries +
                            sizeof(BlockPatch) * static_cast<size_t>(max_pages);
-  return sizeof(StepUpload) + kArrays * kAlignment + sizeof(int32_t) * static_cast<size_t>(largest.tokens) +
+  return sizeof(StepUpload) + kArrays * kArrayAlignment + sizeof(int32_t) * static_cast<size_t>(largest.tokens) +
          sizeof(PrefillTile) * static_cast<size_t>(largest.prefill_tiles) + rows * row_bytes;
 }
 
